@@ -1,0 +1,66 @@
+"""Checks shared by the estimators: arrays of any kind in, float64 or integer NumPy out.
+
+Reads nothing and writes nothing; raises `InputError` with the argument's name, what was expected and what came.
+"""
+
+import numpy as np
+import torch
+
+from tte.errors import InputError
+
+IGNORE = -1  # label id of samples that take no part
+
+
+def to_numpy(array, name="array"):
+    """Return `array` (NumPy, torch on any device, or nested lists) as a NumPy array, without a copy where possible."""
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu()
+        return array.float().numpy() if array.dtype is torch.bfloat16 else array.numpy()
+    out = np.asarray(array)
+    if out.dtype == object:
+        raise InputError(f"{name}: expected a numeric array, got objects (rows of different length?)")
+    return out
+
+
+def float_array(array, name, ndim=None):
+    """Return `array` as finite float64; `ndim` fixes the number of dimensions."""
+    out = to_numpy(array, name)
+    if not (np.issubdtype(out.dtype, np.number) or out.dtype == bool) or np.iscomplexobj(out):
+        raise InputError(f"{name}: expected real numbers, got dtype {out.dtype}")
+    if ndim is not None and out.ndim != ndim:
+        raise InputError(f"{name}: expected {ndim} dimensions, got shape {out.shape}")
+    out = out.astype(np.float64, copy=False)
+    if not np.isfinite(out).all():
+        bad = int(out.size - np.isfinite(out).sum())
+        raise InputError(f"{name}: expected finite values, got {bad} NaN or infinite of {out.size}")
+    return out
+
+
+def label_array(array, name, ndim=None):
+    """Return `array` as int64 label ids ≥ −1; integral floats are taken, others refused."""
+    out = to_numpy(array, name)
+    if ndim is not None and out.ndim != ndim:
+        raise InputError(f"{name}: expected {ndim} dimensions, got shape {out.shape}")
+    if out.dtype != bool and not np.issubdtype(out.dtype, np.integer):
+        if not np.issubdtype(out.dtype, np.floating) or not np.array_equal(out, np.round(out)):
+            raise InputError(f"{name}: expected integer label ids, got dtype {out.dtype}")
+    out = out.astype(np.int64)
+    if out.size and out.min() < IGNORE:
+        raise InputError(f"{name}: expected label ids of at least −1 (−1 = ignore), got {out.min()}")
+    return out
+
+
+def labelled_samples(features, labels, name="features"):
+    """Return (n, D) float64 and (n,) int64 without the samples labelled −1."""
+    features = float_array(features, name, ndim=2)
+    labels = label_array(labels, "labels", ndim=1)
+    if len(features) != len(labels):
+        raise InputError(f"{name} and labels disagree on n: {features.shape} and {labels.shape}")
+    keep = labels != IGNORE
+    return (features, labels) if keep.all() else (features[keep], labels[keep])
+
+
+def same_shape(a, b, name_a, name_b):
+    """Raise `InputError` unless the two arrays have one shape."""
+    if a.shape != b.shape:
+        raise InputError(f"{name_a} and {name_b} disagree on shape: {a.shape} and {b.shape}")
