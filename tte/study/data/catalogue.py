@@ -1,0 +1,144 @@
+"""The catalogue: what is known about every dataset, in one table (`catalogue.yml`).
+
+Reads the table that lies beside this module; writes nothing. What is not known about a dataset stays empty.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from tte.errors import ConfigError
+
+__all__ = ["CatalogueEntry", "catalogue", "catalogue_entry"]
+
+KINDS = ("instance", "semantic", "classes")
+LAYOUTS = ("pairs", "msd")
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One dataset of the catalogue: what it holds, where it comes from and on which terms.
+
+    Attributes
+    ----------
+    name : str
+        Name that `open_dataset` takes, e.g. ``"nuclei/dsb2018-256"``.
+    task, modality : str
+        What is segmented, and how the images were made.
+    kind : "instance", "semantic" or "classes"
+        Labels as ids of objects, as 0/1, or as class ids 0..C.
+    layout : "pairs" or "msd"
+        How the files lie: see `tte.study.data.readers`.
+    folder : str
+        Where the files lie below the data root.
+    spacing : tuple of float or None
+        Pixel size along each axis in `unit`; None if unknown or given by each file.
+    unit : str
+        Unit of `spacing`, empty if unknown.
+    classes : dict of str to tuple of int
+        For kind "classes": each class and the label ids of the files that it merges; class i becomes label i + 1.
+    partial : bool
+        True if a class that is absent from a label map means "not contoured", so that such cases are left out.
+    licence, citation, source, landing : str
+        Terms of use, what to cite, where these files were taken from, and the page of the original.
+    redistribute : bool
+        True only where the stated licence allows passing the images on.
+    note : str
+        What a reader of a result must know.
+    parameters : dict
+        Settings of the generator, for phantoms only.
+    """
+
+    name: str
+    task: str
+    modality: str
+    kind: str
+    layout: str
+    folder: str
+    spacing: tuple[float, ...] | None = None
+    unit: str = ""
+    classes: dict = field(default_factory=dict, hash=False)
+    partial: bool = False
+    licence: str = ""
+    citation: str = ""
+    source: str = ""
+    landing: str = ""
+    redistribute: bool = False
+    note: str = ""
+    parameters: dict = field(default_factory=dict, hash=False)
+
+    @property
+    def phantom(self):
+        """True if the images are generated rather than measured."""
+        return bool(self.parameters)
+
+
+@cache
+def catalogue():
+    """All datasets known by name.
+
+    Returns
+    -------
+    dict of str to CatalogueEntry
+        In the order of the table.
+
+    Raises
+    ------
+    ConfigError
+        The table has an unknown kind, layout or key.
+
+    Examples
+    --------
+    >>> catalogue()["msd/Task04_Hippocampus"].classes
+    {'anterior': (1,), 'posterior': (2,)}
+    """
+    table = yaml.safe_load(files(__package__).joinpath("catalogue.yml").read_text(encoding="utf-8"))
+    return {name: _entry(name, row) for name, row in table.items()}
+
+
+def _entry(name, row):
+    known = set(CatalogueEntry.__dataclass_fields__) - {"name"}
+    if unknown := set(row) - known:
+        raise ConfigError(f"catalogue entry {name}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    if row["kind"] not in KINDS or row["layout"] not in LAYOUTS:
+        raise ConfigError(f"catalogue entry {name}: kind is one of {KINDS}, layout one of {LAYOUTS}; "
+                          f"got {row['kind']!r} and {row['layout']!r}")
+    row = dict(row)
+    if row.get("spacing") is not None:
+        row["spacing"] = tuple(float(x) for x in row["spacing"])
+    row["classes"] = {key: tuple(ids) for key, ids in row.get("classes", {}).items()}
+    return CatalogueEntry(name=name, **row)
+
+
+def catalogue_entry(name):
+    """The catalogue entry called `name`.
+
+    Parameters
+    ----------
+    name : str
+        A name of `catalogue()`.
+
+    Returns
+    -------
+    CatalogueEntry
+
+    Raises
+    ------
+    ConfigError
+        No dataset has this name; the message offers the nearest ones.
+
+    Examples
+    --------
+    >>> catalogue_entry("mitochondria/vnc").spacing
+    (4.6, 4.6)
+    """
+    entries = catalogue()
+    if name in entries:
+        return entries[name]
+    near = difflib.get_close_matches(str(name), entries, n=3, cutoff=0.5)
+    near += [other for other in entries if str(name) and str(name) == other.rpartition("/")[2] and other not in near]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ConfigError(f"unknown dataset {name!r}: {hint}`tte data list` prints all {len(entries)} names")
