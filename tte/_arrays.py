@@ -64,3 +64,31 @@ def same_shape(a, b, name_a, name_b):
     """Raise `InputError` unless the two arrays have one shape."""
     if a.shape != b.shape:
         raise InputError(f"{name_a} and {name_b} disagree on shape: {a.shape} and {b.shape}")
+
+
+def mask_array(array, name):
+    """Return `array` as a boolean mask; numbers are taken when they are 0 and 1 only."""
+    out = to_numpy(array, name)
+    if out.dtype == bool:
+        return out
+    as_bool = out.astype(bool)
+    if not np.array_equal(as_bool, out):
+        raise InputError(
+            f"{name}: expected a mask (bool, or the numbers 0 and 1), got dtype {out.dtype} with other values; "
+            "threshold probabilities and binarise instance labels first"
+        )
+    return as_bool
+
+
+def probability_array(array, name):
+    """Return `array` as floats in [0, 1] in its own precision (half precision becomes float32)."""
+    out = to_numpy(array, name)
+    if out.dtype not in (np.float32, np.float64):
+        out = out.astype(np.float32 if out.dtype in (np.float16, bool) else np.float64)
+    # a NaN makes both comparisons false
+    if out.size and not (out.min() >= 0.0 and out.max() <= 1.0):
+        raise InputError(
+            f"{name}: expected probabilities in [0, 1], got values from {out.min():g} to {out.max():g}; "
+            "apply the sigmoid or softmax first"
+        )
+    return out
