@@ -1,0 +1,64 @@
+# Everything a reader or a contributor runs; each target first makes the environment in .venv if it is missing or stale.
+# Variables: PYTHON (3.11 or 3.12), CORES, STUDY, PORT, TTE_DATA (folder of the real data, optional).
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) 2>/dev/null)))
+CORES ?= 2
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+PAGES := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+BUILD := $(BIN)/jupyter-book build . -W -n --keep-going --quiet
+
+export OMP_NUM_THREADS ?= 1
+ifeq ($(strip $(TTE_DATA)),)
+ifneq ($(wildcard ../shared/data),)
+export TTE_DATA := $(abspath ../shared/data)
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint study serve golden clean
+
+help: ## List what can be made.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+book: $(READY) ## Execute the notebooks that changed and build the book into _build/html.
+	@$(PAGES) book
+	@$(BUILD)
+	@echo "The book is at _build/html/index.html; 'make serve' shows it with all its fonts at http://127.0.0.1:$(PORT)."
+
+test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
+	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope
+	$(BIN)/pytest tests/golden --nbval-lax --nbval-current-env --nbval-sanitize-with tests/golden/sanitize.cfg \
+	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=
+	@$(MAKE) --no-print-directory book
+	$(BIN)/pytest tests/test_book.py
+
+lint: $(READY) ## Check style and the commonest mistakes with ruff.
+	@$(BIN)/ruff check .
+
+study: $(READY) ## Train, infer and score one study, for example: make study STUDY=nuclei
+	@test -n "$(STUDY)" || { echo "Name a study: make study STUDY=$(basename $(notdir $(firstword $(wildcard config/*.yml))))"; exit 2; }
+	@$(BIN)/tte study $(STUDY)
+
+serve: ## Show the built book at http://127.0.0.1:8000 (another port: PORT=...).
+	@test -f _build/html/index.html || { echo "There is no book yet: run 'make book' first."; exit 2; }
+	@echo "Open http://127.0.0.1:$(PORT) and stop with Ctrl-C."
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+golden: $(READY) ## Rewrite the notebooks of the regression test; look at the difference before you commit it.
+	@$(PAGES) --forcerun --until golden golden
+
+clean: ## Remove the built book, its executed pages and the synthetic study; keep .venv.
+	rm -rf _build book/pages build .snakemake
+
+$(READY): constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11, or name one with PYTHON=..."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or 3.12 is needed: name one with PYTHON=..."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV); this takes a few minutes the first time."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,test]"
+	@touch $@

@@ -1,0 +1,74 @@
+"""Which pages the book has: one per target and task of every study, one summary per part, and the chapters.
+
+Reads `config/*.yml` and nothing else; the Snakefile turns the list into jobs and a test holds `_toc.yml` to it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+__all__ = ["CHAPTERS", "GOLDEN", "Page", "golden_name", "live_studies", "pages", "studies"]
+
+CHAPTERS = ("estimators", "paper_and_code")  # notebooks that belong to no study
+GOLDEN = (
+    "book/pages/estimators.ipynb",
+    "book/pages/paper_and_code.ipynb",
+    "book/pages/nuclei/nuclei_dsb2018-256.ipynb",
+    "book/pages/nuclei/zero_shot_summary.ipynb",
+    "book/pages/volumes/msd_Task04_Hippocampus.ipynb",
+    "book/pages/volumes/fine_tune_summary.ipynb",
+)  # pages that read tracked records or nothing, so the regression test runs without data
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: the notebook `notebooks/<source>.py`, its study if it has one, and the parameters it is run with."""
+
+    path: str
+    source: str
+    study: str | None = None
+    parameters: dict = field(default_factory=dict)
+
+
+def studies(config_folder):
+    """Return {name: content} of every `<name>.yml` in the folder, sorted by name."""
+    files = sorted(Path(config_folder).glob("*.yml"))
+    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def golden_name(path):
+    """Return the file name under `tests/golden/` of the page at `path`."""
+    return path.removeprefix("book/pages/").replace("/", "-")
+
+
+def live_studies(config_folder):
+    """Return the names of the synthetic studies: they keep no tracked records and are run for the book."""
+    return [name for name, content in studies(config_folder).items() if content.get("phantom")]
+
+
+def pages(config_folder):
+    """Return every page of the book that is made by running a notebook.
+
+    Parameters
+    ----------
+    config_folder : str or Path
+        The folder of the studies' YAML files.
+
+    Returns
+    -------
+    list of Page
+        In the order of the studies, each study's pages together, the chapters last.
+    """
+    found = []
+    for study, content in studies(config_folder).items():
+        zero_shot, fine_tune = content.get("zero_shot") or {}, content.get("fine_tune") or {}
+        subjects = [("microscopy_target", "target", name) for name in zero_shot.get("targets", ())]
+        subjects += [("msd_task", "task", name) for name in fine_tune.get("tasks", ())]
+        for source, key, name in subjects:
+            path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
+            found.append(Page(path, source, study, {"study": study, key: name}))
+        for source, part in (("zero_shot_summary", zero_shot), ("fine_tune_summary", fine_tune)):
+            if part:
+                found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
+    return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
