@@ -1,0 +1,96 @@
+"""Window geometry: padding, which window a voxel belongs to, and what a window's map holds at a voxel.
+
+Pure arithmetic on arrays and tensors, used by `tte.sampling`; reads and writes nothing else.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.data.utils import dense_patch_slices
+
+from tte.errors import InputError
+
+__all__ = ["assign", "interpolate_at", "pad_to", "window_size"]
+
+
+def window_size(roi_size, overlap, ndim):
+    """Return the window as a tuple of `ndim` integers."""
+    roi = (roi_size,) * ndim if isinstance(roi_size, (int, np.integer)) else tuple(roi_size)
+    if len(roi) != ndim or any(not isinstance(r, (int, np.integer)) or r < 1 for r in roi):
+        raise InputError(f"roi_size: expected {ndim} positive integers for a {ndim}D image, got {roi_size}")
+    if not 0 <= overlap < 1:
+        raise InputError(f"overlap: expected a number in [0, 1), got {overlap!r}")
+    return tuple(int(r) for r in roi)
+
+
+def pad_to(image, roi):
+    """Return the image padded to at least the window, and how much was put before each axis."""
+    missing = [max(r - s, 0) for r, s in zip(roi, image.shape[1:], strict=True)]
+    before = [m // 2 for m in missing]
+    widths = [w for m, b in zip(missing[::-1], before[::-1], strict=True) for w in (b, m - b)]
+    return (F.pad(image, widths) if any(missing) else image), np.array(before)
+
+
+def assign(voxels, before, size, roi, overlap):
+    """Give each voxel the window in which it lies most central.
+
+    Returns the corners (W, d) of the windows that hold any voxel, and per layer (window of each point, ascending;
+    place in that window (n, d); where the point stood before the sorting).
+    """
+    interval = [max(int(r * (1 - overlap)), 1) for r in roi]
+    slices = dense_patch_slices(size, roi, interval)
+    # MONAI lays windows on a product grid, so the nearest centre is found axis by axis.
+    starts = [np.array(sorted({window[a].start for window in slices})) for a in range(len(roi))]
+    corners = {}
+    for layer, classes in voxels.items():
+        where = np.concatenate(list(classes.values())) + before  # (n, d)
+        nearest = [
+            s[np.abs(2 * where[:, a, None] + 1 - 2 * s - roi[a]).argmin(axis=1)] for a, s in enumerate(starts)
+        ]
+        corners[layer] = where, np.stack(nearest, axis=1)
+    windows = np.unique(np.concatenate([corner for _, corner in corners.values()]), axis=0)
+    grid = np.ravel_multi_index(windows.T, size)
+    points = {}
+    for layer, (where, corner) in corners.items():
+        rank = np.searchsorted(grid, np.ravel_multi_index(corner.T, size))
+        order = np.argsort(rank, kind="stable")
+        points[layer] = rank[order], (where - corner)[order], order
+    return windows, points
+
+
+def interpolate_at(feature, which, places, roi):
+    """Values of (batch, D, *size) maps at window voxels, as if each map were enlarged to the window.
+
+    Parameters
+    ----------
+    feature : tensor, shape (batch, D, *size)
+    which : int tensor, shape (n,); the map of each point
+    places : int tensor, shape (n, d); its voxel in the window
+    roi : tuple of d int; the window
+
+    Returns
+    -------
+    tensor, shape (n, D), float32
+        Equal to linear interpolation with align_corners=False, read at those voxels.
+
+    Examples
+    --------
+    >>> feature = torch.arange(4.0).reshape(1, 1, 2, 2)
+    >>> interpolate_at(feature, torch.tensor([0, 0]), torch.tensor([[0, 0], [1, 2]]), (4, 4)).flatten()
+    tensor([0.0000, 1.2500])
+    """
+    ends, weights = [], []
+    for axis, (r, f) in enumerate(zip(roi, feature.shape[2:], strict=True)):
+        # The source coordinate (p + ½) f / r − ½ in units of 1 / 2r: integers, so no rounding before the division.
+        scaled = ((2 * places[:, axis] + 1) * f - r).clamp(0, 2 * r * (f - 1))
+        low, fraction = scaled // (2 * r), (scaled % (2 * r)).float() / (2 * r)
+        ends.append((low,) if f == r else (low, (low + 1).clamp(max=f - 1)))
+        weights.append((1 - fraction, fraction))
+    total = 0
+    for corner in itertools.product(*(range(len(end)) for end in ends)):
+        weight = torch.stack([weights[axis][c] for axis, c in enumerate(corner)]).prod(dim=0)
+        values = feature[(which, slice(None), *(ends[axis][c] for axis, c in enumerate(corner)))]  # (n, D)
+        total = total + weight[:, None] * values.float()
+    return total
