@@ -6,6 +6,7 @@ intervals and the regret of trusting the scores. Writes nothing.
 
 from dataclasses import dataclass
 
+from tte._bootstrap import BootstrapAgreement, bootstrap_agreement
 from tte._coefficients import (
     COEFFICIENTS,
     batch_coefficients,
@@ -16,8 +17,20 @@ from tte._coefficients import (
     require_orders,
     two_sided_p,
 )
+from tte._pooled import PooledSignificance, pooled_significance
+from tte._resampling import BootstrapRanking, bootstrap_ranking
 
-__all__ = ["RankAgreement", "expected_regret", "rank_agreement"]
+__all__ = [
+    "BootstrapAgreement",
+    "BootstrapRanking",
+    "PooledSignificance",
+    "RankAgreement",
+    "bootstrap_agreement",
+    "bootstrap_ranking",
+    "expected_regret",
+    "pooled_significance",
+    "rank_agreement",
+]
 
 
 @dataclass(frozen=True)
