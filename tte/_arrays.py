@@ -92,3 +92,10 @@ def probability_array(array, name):
             "apply the sigmoid or softmax first"
         )
     return out
+
+
+def unit_threshold(threshold):
+    """Return `threshold` as a float in [0, 1): a pixel is foreground where its probability is greater."""
+    if not 0.0 <= float(threshold) < 1.0:
+        raise InputError(f"threshold: expected a probability in [0, 1), got {threshold}")
+    return float(threshold)

@@ -5,8 +5,8 @@ Read the foreground probability of one image; return one number. Any transferabi
 
 import numpy as np
 
-from tte._arrays import probability_array
-from tte.errors import InputError, UndefinedScore
+from tte._arrays import probability_array, unit_threshold
+from tte.errors import UndefinedScore
 
 __all__ = ["mean_foreground_confidence", "soft_dice_confidence"]
 
@@ -82,17 +82,10 @@ def soft_dice_confidence(probability, threshold=0.5):
     return float(2.0 * foreground.sum() / (p.sum(dtype=np.float64) + foreground.size))
 
 
-def check_threshold(threshold):
-    """Return `threshold` as a float in [0, 1)."""
-    if not 0.0 <= float(threshold) < 1.0:
-        raise InputError(f"threshold: expected a probability in [0, 1), got {threshold}")
-    return float(threshold)
-
-
 def _foreground_values(probability, threshold):
     """Return the probabilities and, in double precision, those of the foreground."""
     p = probability_array(probability, "probability")
-    foreground = p[p > check_threshold(threshold)].astype(np.float64)
+    foreground = p[p > unit_threshold(threshold)].astype(np.float64)
     if foreground.size == 0:
         raise UndefinedScore(f"confidence: no probability exceeds {threshold:g}, so there is no foreground")
     return p, foreground

@@ -5,9 +5,8 @@ Reads the clean and the perturbed foreground probability of one image; returns o
 
 import numpy as np
 
-from tte._arrays import probability_array, same_shape
+from tte._arrays import probability_array, same_shape, unit_threshold
 from tte.errors import UndefinedScore
-from tte.estimators.confidence import check_threshold
 
 __all__ = ["effective_invariance"]
 
@@ -48,7 +47,7 @@ def effective_invariance(probability, perturbed_probability, threshold=0.5):
     p = probability_array(probability, "probability")
     q = probability_array(perturbed_probability, "perturbed_probability")
     same_shape(p, q, "probability", "perturbed_probability")
-    threshold = check_threshold(threshold)
+    threshold = unit_threshold(threshold)
     foreground, perturbed_foreground = p > threshold, q > threshold
     agree = foreground & perturbed_foreground
     n_agree = np.count_nonzero(agree)
