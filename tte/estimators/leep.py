@@ -1,0 +1,106 @@
+"""LEEP: how well the classes of the target follow from the classes that the source model predicts.
+
+Reads the source model's probabilities and the target's labels; writes nothing.
+"""
+
+import numpy as np
+import torch
+
+from tte._arrays import float_array, label_array, to_numpy
+from tte.errors import InputError, UndefinedScore
+
+__all__ = ["leep"]
+
+_BLOCK = 2**16  # probabilities per block: float64 copies of it stay in the cache
+_ROW_SUM = 1e-4
+
+
+def leep(probabilities, labels):
+    """Mean log likelihood of the labels when the source classes are translated by their empirical joint distribution.
+
+    With θ the probabilities, P(y, s) is the mean over samples of θ_s where the label is y, P(y|s) = P(y, s)/P(s),
+    and the score the mean over samples of ln Σ_s P(y|s) θ_s.
+
+    Parameters
+    ----------
+    probabilities : array, shape (n, S), in [0, 1], rows that sum to 1 within 1e-4; a sigmoid output p goes in as
+        [1 − p, p]
+    labels : array, shape (n,), int; ids may have gaps, −1 is ignored, every label ≥ 0 that occurs is a class
+
+    Returns
+    -------
+    float
+        Nats per sample, at most 0 and never below minus the entropy of the labels. Higher is better.
+
+    Raises
+    ------
+    InputError
+        n differs between the inputs, a value is not finite or below 0, or a row does not sum to 1.
+    UndefinedScore
+        Fewer than two classes are present.
+
+    References
+    ----------
+    Nguyen et al., "LEEP: A new measure to evaluate transferability of learned representations", ICML 2020: the
+    average log likelihood of the expected empirical predictor. A source class without any mass, a NaN in public code,
+    adds nothing here.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> round(leep([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9]], labels), 4)
+    -0.3426
+    >>> round(leep(np.full((4, 2), 0.5), labels), 4)
+    -0.6931
+    """
+    probabilities, codes, n_classes = _checked(probabilities, labels)
+    rows = max(_BLOCK // probabilities.shape[1], 1)
+    blocks = [slice(start, start + rows) for start in range(0, len(codes), rows)]
+    joint = np.zeros((n_classes, probabilities.shape[1]))
+    for block in blocks:
+        joint += _joint_update(_rows(probabilities[block]), codes[block], n_classes)
+    mass = joint.sum(axis=0)
+    conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
+    total = sum(_log_likelihood(probabilities[block], codes[block], conditional) for block in blocks)
+    return float(total / np.count_nonzero(codes >= 0))
+
+
+def _checked(probabilities, labels):
+    """Return probabilities (n, S) as they are, the class index of every sample (−1 = ignored), and C."""
+    if not isinstance(probabilities, torch.Tensor):
+        probabilities = to_numpy(probabilities, "probabilities")
+    labels = label_array(labels, "labels", ndim=1)
+    if probabilities.ndim != 2 or len(probabilities) != len(labels) or 0 in probabilities.shape:
+        shapes = f"{tuple(probabilities.shape)} and {labels.shape}"
+        raise InputError(f"probabilities and labels: expected shapes (n, S) and (n,), got {shapes}")
+    classes, codes = np.unique(labels, return_inverse=True)
+    ignored = int(classes[0] < 0)
+    if len(classes) - ignored < 2:
+        raise UndefinedScore(f"labels: expected at least two classes (labels ≥ 0), got {classes[ignored:].tolist()}")
+    return probabilities, codes - ignored, len(classes) - ignored
+
+
+def _rows(block):
+    """Return a block as float64 after the checks of its values."""
+    block = float_array(block, "probabilities")
+    if block.min() < 0:
+        raise InputError(f"probabilities: expected values of at least 0, got {block.min():.4g}")
+    sums = block @ np.ones(block.shape[1])
+    worst = sums[np.abs(sums - 1.0).argmax()]
+    if abs(worst - 1.0) > _ROW_SUM:
+        raise InputError(f"probabilities: expected rows that sum to 1 within {_ROW_SUM:g}, got a sum of {worst:.6g}; "
+                         "a sigmoid output p goes in as [1 − p, p]")
+    return block
+
+
+def _joint_update(block, codes, n_classes):
+    """Sum of the rows of every class, shape (C, S)."""
+    return (codes == np.arange(n_classes)[:, None]).astype(np.float64) @ block
+
+
+def _log_likelihood(block, codes, conditional):
+    """Sum over the block's samples of the log of their expected empirical prediction."""
+    block = float_array(block, "probabilities")
+    predictions = block @ conditional.T  # (n, C)
+    keep = codes >= 0
+    return np.log(predictions[keep, codes[keep]]).sum()
