@@ -5,6 +5,7 @@
 
 from tte.study.data.catalogue import CatalogueEntry, catalogue, catalogue_entry
 from tte.study.data.dataset import Case, Dataset, Sample, find_data_root, open_dataset
+from tte.study.data.phantoms import write_phantom
 
 __all__ = [
     "Case",
@@ -15,4 +16,5 @@ __all__ = [
     "catalogue_entry",
     "find_data_root",
     "open_dataset",
+    "write_phantom",
 ]

@@ -1,0 +1,162 @@
+"""Writes a phantom of the catalogue below a data root, in the layout of the data it stands for.
+
+Reads the catalogue's settings; writes `pairs` (PNG) or `msd` (NIfTI) folders that `open_dataset` reads.
+"""
+
+import json
+import os
+import shutil
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import imageio.v3 as iio
+import nibabel as nib
+import numpy as np
+
+from tte.errors import ConfigError, InputError
+from tte.study.data.catalogue import catalogue, catalogue_entry
+from tte.study.data.phantoms import abdomen, nuclei
+from tte.study.data.readers import read_index
+
+__all__ = ["write_phantom"]
+
+SMALLEST = {"nuclei": 32, "abdomen": 16}  # pixels along each axis: below, the objects do not fit
+SHIFTS = {"nuclei": nuclei.SHIFT, "abdomen": abdomen.SHIFT}
+
+
+def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
+    """Generate a phantom dataset of the catalogue and write it below a data root.
+
+    The same arguments give the same bytes. The folder appears whole or not at all; an earlier phantom of this name is
+    replaced, any other folder in its place is left alone. Image i does not depend on `n`, and the organ phantoms share
+    their patients: case i has the same volume in each.
+
+    Parameters
+    ----------
+    name : str
+        A phantom of the catalogue, e.g. "phantom/nuclei-a".
+    root : path
+        The data root; the dataset goes to ``root/phantom/...``.
+    n : int or None
+        Number of images; None takes the catalogue's. In `pairs`, every third one is a test image.
+    seed : int or None
+        None takes the catalogue's.
+    shape : tuple of int or None
+        (H, W) or (H, W, Z); None takes the catalogue's.
+    shift : float or None
+        Domain shift from 0 (the settings of the catalogue) to 1 (blurred, noisy, low in contrast; smaller and denser
+        nuclei, or patients that differ more); None takes 0.
+
+    Returns
+    -------
+    Path
+        The folder of the dataset.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown or belongs to measured data.
+    InputError
+        `n`, `seed`, `shape` or `shift` is out of range, or the place is taken by something that is not a phantom.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from tte.study.data import open_dataset
+    >>> with TemporaryDirectory() as root:
+    ...     _ = write_phantom("phantom/nuclei-b", root, n=3, shape=(64, 64))
+    ...     [case.id for case in open_dataset("phantom/nuclei-b", root).cases("train")]
+    ['0000', '0001']
+    """
+    entry = catalogue_entry(name)
+    if not entry.phantom:
+        phantoms = ", ".join(key for key, other in catalogue().items() if other.phantom)
+        raise ConfigError(f"{name} is measured data and cannot be generated; phantoms are {phantoms}")
+    settings = _settings(entry, n, seed, shape, shift)
+    folder = Path(root).expanduser().absolute() / entry.folder
+    with _replacing(folder) as fresh:
+        (_write_pairs if entry.layout == "pairs" else _write_msd)(entry, settings, fresh)
+    return folder
+
+
+def _settings(entry, n, seed, shape, shift):
+    """The catalogue's settings with the caller's in their place, checked."""
+    given = {"n": n, "seed": seed, "shape": shape, "shift": shift}
+    settings = {"shift": 0.0, **entry.parameters, **{key: value for key, value in given.items() if value is not None}}
+    settings["shape"] = shape = tuple(int(side) for side in np.atleast_1d(settings["shape"]))
+    generator, ndim = settings["generator"], len(entry.parameters["shape"])
+    if len(shape) != ndim or min(shape) < SMALLEST[generator]:
+        raise InputError(f"shape: {entry.name} takes {ndim} sides of at least {SMALLEST[generator]}, got {shape}")
+    least = 2 if entry.layout == "pairs" else 1
+    if settings["n"] < least:
+        raise InputError(f"n: {entry.name} takes at least {least} image(s), got {settings['n']}")
+    if settings["seed"] < 0:
+        raise InputError(f"seed: expected an integer of at least 0, got {settings['seed']}")
+    if not 0 <= settings["shift"] <= 1:
+        raise InputError(f"shift: expected a number from 0 to 1, got {settings['shift']}")
+    factors = SHIFTS[generator]
+    settings["style"] = {key: value * factors[key] ** settings["shift"] if key in factors else value
+                         for key, value in settings["style"].items()}
+    return settings
+
+
+def _generator(settings, i):
+    """A random stream of its own for image i, so that the number of images changes none of them."""
+    return np.random.default_rng([settings["seed"], zlib.crc32(settings["stream"].encode()), i])
+
+
+def _write_pairs(entry, settings, folder):
+    for part in ("images", "masks"):
+        (folder / part).mkdir()
+    split = {"train": [], "test": []}
+    for i in range(settings["n"]):
+        image, label = nuclei.fluorescence_nuclei(_generator(settings, i), settings["shape"], **settings["style"])
+        iio.imwrite(folder / "images" / f"{i:04d}.png", image)
+        iio.imwrite(folder / "masks" / f"{i:04d}.png", label)
+        split["test" if i % 3 == 2 or (i == settings["n"] - 1 and not split["test"]) else "train"].append(f"{i:04d}")
+    _write_index(entry, settings, folder, {
+        "task": entry.task, "labels": entry.kind, "modality": entry.modality, "n": settings["n"], "split": split})
+
+
+def _write_msd(entry, settings, folder):
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir()
+    organ = abdomen.ORGANS.index(settings["organ"]) + 1
+    affine, pairs = np.diag([*settings["style"]["spacing"], 1.0]), []
+    for i in range(settings["n"]):
+        volume, label = abdomen.abdominal_ct(_generator(settings, i), settings["shape"], **settings["style"])
+        file = f"patient_{i:03d}.nii.gz"
+        nib.save(nib.Nifti1Image(volume, affine), folder / "imagesTr" / file)
+        nib.save(nib.Nifti1Image((label == organ).astype(np.uint8), affine), folder / "labelsTr" / file)
+        pairs.append({"image": f"./imagesTr/{file}", "label": f"./labelsTr/{file}"})
+    _write_index(entry, settings, folder, {
+        "tensorImageSize": "3D", "modality": {"0": entry.modality},
+        "labels": {"0": "background", "1": settings["organ"]},
+        "numTraining": len(pairs), "numTest": 0, "training": pairs, "test": []})
+
+
+def _write_index(entry, settings, folder, layout):
+    index = {"name": entry.name, "phantom": True, "licence": entry.licence,
+             "settings": settings, **layout}
+    (folder / "dataset.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replacing(folder):
+    """A fresh folder beside `folder` that takes its place when the block ends, and vanishes when it fails."""
+    taken = folder.exists()
+    if taken and not ((folder / "dataset.json").is_file() and read_index(folder / "dataset.json").get("phantom")):
+        raise InputError(f"{folder} exists and is not a phantom: it is left as it is; choose another root")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = (folder.with_name(f".{folder.name}-{os.getpid()}-{word}") for word in ("new", "old"))
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        yield fresh
+        if taken:
+            folder.rename(old)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
