@@ -33,7 +33,7 @@ def _paper_variety(samples, layer, s):
         except UndefinedScore as error:
             raise UndefinedScore(f"case {i}: {error}") from error
         if energy <= 0:
-            raise UndefinedScore(f"case {i} has the energy {energy:g} with s={s}, its inverse is no variety; take s > 0")
+            raise UndefinedScore(f"case {i} has the energy {energy:g} with s={s}, not a variety; take s > 0")
         inverse.append(1 / energy)
     return _positive(np.mean(inverse), "the variety F_v")
 

@@ -58,21 +58,21 @@ def hyperspherical_energy(x, s=1.0, chunk_size=512):
         raise InputError(f"chunk_size: expected at least 1, got {chunk_size}")
     if len(x) < 2:
         raise UndefinedScore(f"x: the energy needs at least 2 points, got shape {x.shape}")
-    points = x - x.mean(axis=0)
-    scale = float(np.abs(points).max())
-    points = points / scale if scale > 0 else points  # so that no square over- or underflows
+    centre = x.mean(axis=0)
+    scale = np.ldexp(1.0, np.frexp(np.abs(x - centre).max())[1])  # a power of two: dividing by it rounds nothing
     with np.errstate(over="ignore"):  # an infinite sum is refused below, with a reason
-        return _energy_compute(_energy_update(points, s, int(chunk_size)), len(points), s, np.float64(scale))
+        total = _energy_update(x / scale, (x - centre) / scale, s, int(chunk_size))
+        return _energy_compute(total, len(x), s, scale)
 
 
-def _energy_update(points, s, chunk_size):
+def _energy_update(points, centred, s, chunk_size):
     """Sum of e_s over the unordered pairs, block by block."""
     total = 0.0
-    for i in range(0, len(points), chunk_size):
-        rows = points[i : i + chunk_size]
-        for j in range(i, len(points), chunk_size):
-            squared = _squared_distances(rows, points[j : j + chunk_size], same=i == j)
-            pairs = squared[np.triu_indices(len(rows), 1)] if i == j else squared.ravel()
+    blocks = [slice(i, i + chunk_size) for i in range(0, len(points), chunk_size)]
+    for i, rows in enumerate(blocks):
+        for columns in blocks[i:]:
+            squared = _squared_distances(points, centred, rows, columns)
+            pairs = squared[np.triu_indices(len(squared), 1)] if rows == columns else squared
             if not pairs.all():
                 distinct = len(np.unique(points, axis=0))
                 raise UndefinedScore(
@@ -83,16 +83,17 @@ def _energy_update(points, s, chunk_size):
     return total
 
 
-def _squared_distances(a, b, same):
-    """Squared distances (len a, len b) from the Gram matrix; rows in which it cancels again from the differences."""
+def _squared_distances(points, centred, rows, columns):
+    """Squared distances of a block from the Gram matrix; rows in which that cancels once more, from the differences."""
+    a, b = centred[rows], centred[columns]
     norms = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
     squared = norms - 2 * (a @ b.T)
     cancels = squared <= _CANCELS * norms
-    if same:
+    if rows == columns:
         np.fill_diagonal(cancels, False)
-    rows = np.flatnonzero(cancels.any(axis=1))
-    if rows.size:
-        squared[rows] = cdist(a[rows], b, "sqeuclidean")
+    close = np.flatnonzero(cancels.any(axis=1))
+    if close.size:
+        squared[close] = cdist(points[rows][close], points[columns], "sqeuclidean")
     return squared
 
 

@@ -66,7 +66,7 @@ def kl_divergence(x, y):
     Returns
     -------
     float
-        Nats, ≥ 0. Not symmetric.
+        Nats, ≥ 0; exactly 0 below 9e-12·D, the rounding of equal Gaussians. Not symmetric.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def bhattacharyya_distance(x, y):
     Returns
     -------
     float
-        ≥ 0, symmetric.
+        ≥ 0, symmetric; exactly 0 below 9e-12·D, the rounding of equal Gaussians.
 
     Raises
     ------
@@ -139,8 +139,7 @@ def pairwise_kl(gaussians):
         spread = covariances.reshape(k, -1) @ precision.ravel()  # tr(Σj⁻¹ Σi) for every i
         shift = np.square((means - means[j]) @ inverse_root.T).sum(axis=1)
         out[:, j] = 0.5 * (spread + shift - d + logdets[j] - logdets)
-        out[j, j] = 0.0
-    return np.maximum(out, 0.0)  # equal Gaussians may round to just below zero
+    return _without_rounding(out, d)
 
 
 def pairwise_bhattacharyya(gaussians):
@@ -157,7 +156,12 @@ def pairwise_bhattacharyya(gaussians):
             shift = np.linalg.solve(root, (means[js] - means[i])[..., None])[..., 0]
             spread = _logdets(root) - (logdets[i] + logdets[js]) / 2
             out[i, js] = out[js, i] = np.square(shift).sum(axis=1) / 8 + spread / 2
-    return np.maximum(out, 0.0)
+    return _without_rounding(out, d)
+
+
+def _without_rounding(distances, d):
+    """Set to 0 what equal Gaussians leave: their condition is at most D/RIDGE."""
+    return np.where(distances > 4 * np.finfo(np.float64).eps * d / RIDGE, distances, 0.0)
 
 
 def _regularised(gaussians):
