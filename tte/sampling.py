@@ -200,14 +200,15 @@ def _check_map(name, feature, batch, ndim):
 @contextmanager
 def full_float32():
     """Keep a GPU in float32 for as long as the block runs: TF32 would cost three digits."""
-    convolution, matmul = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
+    settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = convolution
-        torch.set_float32_matmul_precision(matmul)
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision
 
 
 def _collect(values, voxels, points):

@@ -46,9 +46,7 @@ def assign(voxels, before, size, roi, overlap):
     corners = {}
     for layer, classes in voxels.items():
         where = np.concatenate(list(classes.values())) + before  # (n, d)
-        nearest = [
-            s[np.abs(2 * where[:, a, None] + 1 - 2 * s - roi[a]).argmin(axis=1)] for a, s in enumerate(starts)
-        ]
+        nearest = [s[np.abs(2 * where[:, a, None] + 1 - 2 * s - roi[a]).argmin(axis=1)] for a, s in enumerate(starts)]
         corners[layer] = where, np.stack(nearest, axis=1)
     windows = np.unique(np.concatenate([corner for _, corner in corners.values()]), axis=0)
     grid = np.ravel_multi_index(windows.T, size)
