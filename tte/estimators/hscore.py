@@ -10,6 +10,8 @@ from tte.estimators.statistics import class_statistics
 
 __all__ = ["hscore"]
 
+_CONSTANT = 64 * np.finfo(float).eps  # deviations below this share of the mean are the rounding of the mean
+
 
 def hscore(features, labels=None, regularized=True):
     """Trace of the inverse covariance of the features times the covariance of their class means.
@@ -52,7 +54,7 @@ def hscore(features, labels=None, regularized=True):
     statistics = class_statistics(features, labels)
     total = statistics.pooled()
     variances, axes = np.linalg.eigh(total.scatter / total.count)
-    if variances[-1] <= 0:
+    if np.sqrt(max(variances[-1], 0.0)) <= _CONSTANT * np.linalg.norm(total.mean):
         raise UndefinedScore("features: expected at least one that varies, got constant features only")
     weights = np.sqrt(statistics.counts / total.count)[:, None]
     between = ((weights * (statistics.means - total.mean)) @ axes) ** 2  # (C, D), along the principal axes

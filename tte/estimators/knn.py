@@ -35,7 +35,7 @@ def knn_transfer(features, labels, k=5, balanced=True):
     InputError
         n differs between the inputs, a value is not finite, or k is not between 1 and n − 1.
     UndefinedScore
-        Fewer than two classes are present.
+        Fewer than two classes are present, or no feature varies.
 
     References
     ----------
@@ -55,7 +55,10 @@ def knn_transfer(features, labels, k=5, balanced=True):
         raise UndefinedScore(f"labels: expected at least two classes (labels ≥ 0), got {classes.tolist()}")
     if int(k) != k or not 1 <= k < len(labels):
         raise InputError(f"k: expected an integer from 1 to n − 1 = {len(labels) - 1}, got {k}")
-    index = NearestNeighbors(n_neighbors=int(k)).fit(features).kneighbors(return_distance=False)  # (n, k), without self
+    if (features == features[0]).all():
+        raise UndefinedScore("features: expected at least one that varies, got constant features only")
+    features = features - features.mean(axis=0)  # distances by dot products lose digits far from zero
+    index = NearestNeighbors(n_neighbors=int(k)).fit(features).kneighbors(return_distance=False)  # (n, k), not itself
     credit = _vote(codes[index], codes, len(classes))
     if not balanced:
         return float(credit.mean())

@@ -13,6 +13,7 @@ __all__ = ["leep"]
 
 _BLOCK = 2**16  # probabilities per block: float64 copies of it stay in the cache
 _ROW_SUM = 1e-4
+_TABLE = 2**20  # label ids below this are translated by a table, which is far faster than sorting them
 
 
 def leep(probabilities, labels):
@@ -61,7 +62,8 @@ def leep(probabilities, labels):
         joint += _joint_update(_rows(probabilities[block]), codes[block], n_classes)
     mass = joint.sum(axis=0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
-    total = sum(_log_likelihood(probabilities[block], codes[block], conditional) for block in blocks)
+    translation = np.ascontiguousarray(conditional.T)  # (S, C)
+    total = sum(_log_likelihood(probabilities[block], codes[block], translation) for block in blocks)
     return float(total / np.count_nonzero(codes >= 0))
 
 
@@ -70,22 +72,37 @@ def _checked(probabilities, labels):
     if not isinstance(probabilities, torch.Tensor):
         probabilities = to_numpy(probabilities, "probabilities")
     labels = label_array(labels, "labels", ndim=1)
+    float_array(probabilities[:0], "probabilities")  # the dtype
     if probabilities.ndim != 2 or len(probabilities) != len(labels) or 0 in probabilities.shape:
         shapes = f"{tuple(probabilities.shape)} and {labels.shape}"
         raise InputError(f"probabilities and labels: expected shapes (n, S) and (n,), got {shapes}")
-    classes, codes = np.unique(labels, return_inverse=True)
-    ignored = int(classes[0] < 0)
-    if len(classes) - ignored < 2:
-        raise UndefinedScore(f"labels: expected at least two classes (labels ≥ 0), got {classes[ignored:].tolist()}")
-    return probabilities, codes - ignored, len(classes) - ignored
+    classes, codes = _classes_and_codes(labels)
+    if len(classes) < 2:
+        raise UndefinedScore(f"labels: expected at least two classes (labels ≥ 0), got {classes.tolist()}")
+    return probabilities, codes, len(classes)
+
+
+def _classes_and_codes(labels):
+    """Return the labels ≥ 0 that occur, ascending, and the index among them of every sample (−1 = ignored)."""
+    if labels.max() >= _TABLE:
+        classes, codes = np.unique(labels, return_inverse=True)
+        ignored = int(classes[0] < 0)
+        return classes[ignored:], codes - ignored
+    classes = np.flatnonzero(np.bincount(labels + 1)[1:])
+    table = np.full(labels.max() + 2, -1)  # the last entry serves label −1
+    table[classes] = np.arange(len(classes))
+    return classes, table[labels]
 
 
 def _rows(block):
-    """Return a block as float64 after the checks of its values."""
-    block = float_array(block, "probabilities")
+    """Return a block as float64 after the checks of its values; finite sums mean finite values."""
+    block = to_numpy(block).astype(np.float64, copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = block @ np.ones(block.shape[1])
+    if not np.isfinite(sums).all():
+        float_array(block, "probabilities")
     if block.min() < 0:
         raise InputError(f"probabilities: expected values of at least 0, got {block.min():.4g}")
-    sums = block @ np.ones(block.shape[1])
     worst = sums[np.abs(sums - 1.0).argmax()]
     if abs(worst - 1.0) > _ROW_SUM:
         raise InputError(f"probabilities: expected rows that sum to 1 within {_ROW_SUM:g}, got a sum of {worst:.6g}; "
@@ -98,9 +115,8 @@ def _joint_update(block, codes, n_classes):
     return (codes == np.arange(n_classes)[:, None]).astype(np.float64) @ block
 
 
-def _log_likelihood(block, codes, conditional):
+def _log_likelihood(block, codes, translation):
     """Sum over the block's samples of the log of their expected empirical prediction."""
-    block = float_array(block, "probabilities")
-    predictions = block @ conditional.T  # (n, C)
-    keep = codes >= 0
-    return np.log(predictions[keep, codes[keep]]).sum()
+    predictions = to_numpy(block).astype(np.float64, copy=False) @ translation  # (n, C)
+    kept = np.flatnonzero(codes >= 0)
+    return np.log(predictions[kept, codes[kept]]).sum()
