@@ -75,9 +75,10 @@ def submodule(model, name):
 
 
 def channel_factors(weights, output):
-    """Return `weights` (D,) in the shape that scales the channels of `output`."""
+    """Return `weights`, (D,) or (N, D), in the shape that scales the channels of `output`."""
     shape = [1] * output.ndim
-    shape[channel_axis(output)] = -1
+    shape[channel_axis(output)] = weights.shape[-1]
+    shape[0] = weights.shape[0] if weights.ndim == 2 else 1
     return torch.from_numpy(weights).to(output.device, output.dtype).reshape(shape)
 
 
@@ -103,8 +104,8 @@ def bottleneck(model, image_shape):
     -------
     str
         As in `model.named_modules()`: the last module, run once in the pass, whose output has the fewest pixels
-        before the resolution grows again. Maps of a single pixel (pooling inside attention) and padding layers are
-        not considered. The tokens of a transformer are no maps: there, name the layer yourself ("vit.norm").
+        before the resolution grows again. Maps of a single pixel (pooling inside attention), padding and identity
+        layers are not considered. The tokens of a transformer are no maps: there, name the layer yourself ("vit.norm").
 
     Raises
     ------
@@ -123,8 +124,9 @@ def bottleneck(model, image_shape):
     def watch(name):
         def hook(module, inputs, output):
             calls[name] = calls.get(name, 0) + 1
-            pads = type(module).__module__ == "torch.nn.modules.padding"  # grows a map without leaving its resolution
-            if isinstance(output, torch.Tensor) and output.ndim == len(image_shape) + 1 and not pads:
+            # padding grows a map without leaving its resolution; an identity may stand where nothing reads it
+            passive = isinstance(module, torch.nn.Identity) or type(module).__module__ == "torch.nn.modules.padding"
+            if isinstance(output, torch.Tensor) and output.ndim == len(image_shape) + 1 and not passive:
                 events.append((name, int(np.prod(output.shape[2:]))))
         return hook
 

@@ -1,35 +1,53 @@
-"""Feature dropout at one layer of a network: clean and dropped outputs of one input.
+"""Feature dropout at one layer: clean and dropped outputs of one batch, at less than a forward pass each.
 
-Reads a model, an input and the channel factors; returns outputs.
+Reads a model, a batch and channel weights; returns outputs. The part of the network that does not depend on the layer
+runs once and the rest is replayed. A traced graph is used only after it has given, bit for bit, what the model gives.
 """
+
+import warnings
+from collections import OrderedDict
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import fx
 
 from tte._inference import channel_axis, channel_factors, forward, submodule
 from tte.errors import InputError
 
-__all__ = ["FullPasses"]
+__all__ = ["FullPasses", "SharedPrefix", "dropout_passes"]
+
+_SHAPES_KEPT = 4  # traces kept per model
+_traces = WeakKeyDictionary()
 
 
 class FullPasses:
-    """Outputs of one input with and without dropout at a layer, one whole forward pass each.
+    """Outputs of one batch with and without dropout at a layer, one whole forward pass each.
 
     Parameters
     ----------
     model : torch.nn.Module
+        In evaluation mode.
     x : tensor, shape (N, C, H, W[, Z])
     layer : str
         As in `model.named_modules()`.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Conv2d(2, 1, 1, bias=False))
+    >>> bool((FullPasses(net, torch.ones(1, 1, 2, 2), "0").dropped(lambda n: np.zeros(n, "float32")) == 0).all())
+    True
     """
 
     def __init__(self, model, x, layer):
-        self._model, self._x, self._layer = model, x, submodule(model, layer)
-        self._name = layer
+        self._model, self._x, self._name, self._layer = model, x, layer, submodule(model, layer)
 
     def clean(self):
         """Return the output without dropout."""
         return forward(self._model, self._x)
 
     def dropped(self, draw):
-        """Return the output with the layer's channels scaled by `draw(n_channels)`, an array (n_channels,)."""
+        """Return the output with the layer's channels scaled by `draw(n_channels)`, shape (D,) or (N, D)."""
         weights = []
 
         def scale(module, inputs, output):
@@ -45,3 +63,201 @@ class FullPasses:
         if not weights:
             raise InputError(f"layer: {self._name!r} never runs in a forward pass, so dropout there changes nothing")
         return out
+
+
+class SharedPrefix:
+    """Outputs of one batch with and without dropout at a layer; what does not depend on the layer runs once.
+
+    Parameters
+    ----------
+    trace : _Trace
+        From `dropout_passes`, which makes and checks it.
+    x : tensor, shape (N, C, H, W[, Z])
+        Of the shape, type and device of the traced batch.
+    """
+
+    def __init__(self, trace, x):
+        self._trace = trace
+        self._values = trace.prefix(x)
+
+    def clean(self):
+        """Return the output without dropout."""
+        return self.dropped(lambda n: np.ones(n, np.float32))
+
+    def dropped(self, draw):
+        """Return the output with the layer's channels scaled by `draw(n_channels)`, shape (D,) or (N, D)."""
+        example = self._trace.example
+        return self._trace.suffix(self._values, channel_factors(draw(example.shape[channel_axis(example)]), example))
+
+
+def dropout_passes(model, x, layer):
+    """Return the cheapest exact way to run `model` on `x` with and without dropout at `layer`.
+
+    The model is traced (torch.fx, else torch.export) once per shape and state of its weights. The trace must
+    reproduce the model on `x`, clean and with every other channel dropped, bit for bit; otherwise full passes are
+    used, with a warning that says why.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode and outside gradients.
+    x : tensor, shape (N, C, H, W[, Z])
+    layer : str
+        As in `model.named_modules()`.
+
+    Returns
+    -------
+    SharedPrefix or FullPasses
+        Both have `clean()` and `dropped(draw)`.
+
+    Raises
+    ------
+    InputError
+        The layer does not exist, never runs, or does not return one tensor of maps or tokens.
+
+    Examples
+    --------
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Conv2d(2, 1, 1))
+    >>> with torch.no_grad():
+    ...     passes = dropout_passes(net, torch.ones(1, 1, 2, 2), "0")
+    ...     type(passes).__name__, torch.equal(passes.clean(), net(torch.ones(1, 1, 2, 2)))
+    ('SharedPrefix', True)
+    """
+    kept = _traces.setdefault(model, OrderedDict())
+    key = (layer, tuple(x.shape), x.dtype, x.device, _state(model))
+    if key not in kept:
+        kept[key] = _checked_trace(model, x, layer)
+        while len(kept) > _SHAPES_KEPT:
+            kept.popitem(last=False)
+    return FullPasses(model, x, layer) if kept[key] is None else SharedPrefix(kept[key], x)
+
+
+def _state(model):
+    """Identify the modules and the present values of the weights, so that a trace never outlives them."""
+    tensors = (*model.parameters(), *model.buffers())
+    versions = tuple((t.data_ptr(), None if t.is_inference() else t._version) for t in tensors)
+    return versions, tuple(id(module) for module in model.modules())
+
+
+def _checked_trace(model, x, layer):
+    """Return the first trace that reproduces the model on `x`, or None after a warning."""
+    full, seen = FullPasses(model, x, layer), []
+    handle = submodule(model, layer).register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        clean = full.clean()
+    finally:
+        handle.remove()
+    dropped = full.dropped(_every_other)
+    reasons = []
+    for trace_with in (_fx_graph, _export_graph):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                trace = _Trace(trace_with(model, x, layer, seen[0]), seen[0])
+                shared = SharedPrefix(trace, x)
+                versions = shared._trace.versions(shared._values)
+                same = torch.equal(shared.dropped(_every_other), dropped) and torch.equal(shared.clean(), clean)
+                untouched = shared._trace.versions(shared._values) == versions
+        except Exception as error:  # a tracer fails in as many ways as there are models
+            reasons.append(f"{trace_with.__name__[1:]}: {str(error).strip().splitlines()[0][:120]}")
+            continue
+        if same and untouched:
+            return trace
+        reasons.append(f"{trace_with.__name__[1:]}: the traced graph gives another output")
+    warnings.warn(
+        f"{type(model).__name__} could not be split at {layer!r}, so every perturbation takes a full forward pass "
+        f"({'; '.join(reasons)})",
+        stacklevel=3,
+    )
+    return None
+
+
+def _every_other(n_channels):
+    return (2.0 * (np.arange(n_channels) % 2)).astype(np.float32)
+
+
+class _Trace:
+    """A graph with inputs (x, factors), split into the nodes that depend on the factors and the others."""
+
+    def __init__(self, module, example):
+        self.example = example.new_empty(()).expand(example.shape)  # shape, type and device only
+        self._interpreter = fx.Interpreter(module, garbage_collect_values=False)
+        nodes = list(module.graph.nodes)
+        self._x, self._factors = (node for node in nodes if node.op == "placeholder")
+        late = {self._factors}
+        for node in nodes:
+            if any(source in late for source in node.all_input_nodes):
+                late.add(node)
+        (output,) = (node for node in nodes if node.op == "output")
+        (self._output,) = output.all_input_nodes  # torch.export wraps it in a tuple
+        if self._output not in late:
+            raise InputError("the output does not depend on the layer")
+        steps = [node for node in nodes if node.op not in ("placeholder", "output")]
+        self._early = [node for node in steps if node not in late]
+        self._late = [node for node in steps if node in late]
+        self._needed = {source for node in self._late for source in node.all_input_nodes}
+        self._last_use = {source: node for node in nodes for source in node.all_input_nodes}
+
+    def prefix(self, x):
+        """Run the nodes that do not depend on the factors; return the values that the others need."""
+        values = {self._x: x}
+        self._run(self._early, values, keep=self._needed)
+        return {node: value for node, value in values.items() if node in self._needed}
+
+    def suffix(self, values, factors):
+        """Run the remaining nodes on values of `prefix`, which stay as they are."""
+        values = {**values, self._factors: factors}
+        self._run(self._late, values, keep={self._output})
+        return values[self._output]
+
+    def versions(self, values):
+        """Return how often each kept tensor has been written to: a suffix that writes into them cannot be replayed."""
+        return [value._version for value in values.values() if isinstance(value, torch.Tensor)]
+
+    def _run(self, nodes, values, keep):
+        self._interpreter.env = values
+        for node in nodes:
+            values[node] = self._interpreter.run_node(node)
+            for source in node.all_input_nodes:
+                if self._last_use[source] is node and source not in keep:
+                    values.pop(source, None)
+        self._interpreter.env = {}
+
+
+class _Scaled(torch.nn.Module):
+    """`model` with a second input: the factors that scale the output of its layer."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.factors = [None]  # a list, since a tensor attribute set while tracing would count as a buffer
+
+    def forward(self, x, factors):
+        self.factors[0] = factors
+        return self.model(x)
+
+
+class _LayerTracer(fx.Tracer):
+    def __init__(self, layer, factors):
+        super().__init__()
+        self._layer, self._held = layer, factors
+
+    def call_module(self, m, forward, args, kwargs):
+        out = super().call_module(m, forward, args, kwargs)
+        return out * self._held[0] if m is self._layer else out
+
+
+def _fx_graph(model, x, layer, example):
+    scaled = _Scaled(model)
+    graph = _LayerTracer(submodule(model, layer), scaled.factors).trace(scaled)
+    return fx.GraphModule(scaled, graph)
+
+
+def _export_graph(model, x, layer, example):
+    scaled = _Scaled(model)
+    factors = channel_factors(np.ones(example.shape[channel_axis(example)], np.float32), example)
+    handle = submodule(model, layer).register_forward_hook(lambda m, inputs, output: output * scaled.factors[0])
+    try:
+        return torch.export.export(scaled, (x, factors), strict=False).module(check_guards=False)
+    finally:
+        handle.remove()
