@@ -1,0 +1,58 @@
+"""The real companion data under $TTE_DATA: every dataset opens, and every file of it reads."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tte.study.data import catalogue, open_dataset
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif("TTE_DATA" not in os.environ, reason="needs the real data: set TTE_DATA to the folder with it"),
+]
+MEASURED = [name for name, entry in catalogue().items() if not entry.phantom]
+COUNTS = {"nuclei/dsb2018-256": (235, 99), "nuclei/go-nuclear": (51, 24), "mitochondria/vnc": (14, 6),
+          "cells/usiigaci": (35, 15), "cells/ovules": (5, 3)}  # as documented with the data
+VOLUMES = {"msd/Task04_Hippocampus": 260, "ct/OpenKBP/brainstem": 96, "ct/OpenKBP/mandible": 96}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_first_and_last_case_read(name):
+    dataset = open_dataset(name)
+    cases = dataset.cases()
+    for case in (cases[0], cases[-1]):
+        sample = dataset.read(case)
+        assert sample.image.shape == (1, *sample.label.shape) and len(sample.spacing) == sample.label.ndim
+        assert sample.image.dtype == np.float32 and sample.label.dtype == np.int32
+        if dataset.entry.kind == "classes":
+            assert set(np.unique(sample.label)) == set(range(len(dataset.entry.classes) + 1))
+        if dataset.entry.kind == "semantic":
+            assert set(np.unique(sample.label)) <= {0, 1}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_splits_are_as_documented_and_disjoint(name):
+    dataset = open_dataset(name)
+    train, test = dataset.cases("train"), dataset.cases("test")
+    assert (len(train), len(test)) == COUNTS[name]
+    assert not {case.id for case in train} & {case.id for case in test}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_volumes_are_as_many_as_documented(name):
+    assert len(open_dataset(name).cases()) == VOLUMES[name]
+
+
+def test_larynx_lists_fewer_patients_than_there_are():
+    contoured, everyone = open_dataset("ct/OpenKBP/larynx").cases(), open_dataset("ct/OpenKBP/brainstem").cases()
+    assert 0 < len(contoured) < len(everyone) and set(contoured) < set(everyone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEASURED)
+def test_every_case_reads(name):
+    dataset = open_dataset(name)
+    for case in dataset.cases():
+        sample = dataset.read(case)
+        assert sample.image.shape == (1, *sample.label.shape), case.id
