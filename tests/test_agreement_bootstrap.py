@@ -127,6 +127,19 @@ def test_a_single_model_drawn_throughout_is_undefined_and_counted():
     # both draws are the same model in half of the resamples; four standard errors of a share over 4000
     assert result.n_undefined_resamples / 4000 == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(4000))
     assert result.coefficient_intervals["kendall"] == (1.0, 1.0)
+    swapped = bootstrap_agreement(scores, performance[::-1], n_resamples=100, resample_models=True)
+    assert swapped.regret_interval == pytest.approx((0.1, 0.1), abs=1e-12)  # with one model there is nothing to lose
+
+
+def test_resamples_with_all_scores_tied_have_regret_but_no_coefficient():
+    # the scores differ on image 0 only, which a resample of two images misses with probability 1/4
+    scores, performance = np.array([[0.9, 0.5], [0.5, 0.5]]), np.array([0.8, 0.6])
+    result = bootstrap_agreement(scores, performance, "mean", n_resamples=4000)
+    missed = result.n_undefined_resamples / 4000
+    assert missed == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 4000))
+    assert result.coefficient_intervals["pearson"] == (1.0, 1.0)
+    assert result.regret_interval == pytest.approx((0.0, 0.1), abs=1e-12)
+    assert result.pick_is_best_probability == pytest.approx(1 - missed / 2, abs=1e-12)
 
 
 def test_groups_by_hand():
