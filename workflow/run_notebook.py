@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import jupytext
@@ -72,7 +73,7 @@ def parameter_names(notebook):
     return names
 
 
-def execute(notebook, parameters, progress=True):
+def execute(notebook, parameters, name="", progress=True):
     """Return an executed, normalised copy of a converted notebook.
 
     Parameters
@@ -81,6 +82,8 @@ def execute(notebook, parameters, progress=True):
         As returned by `convert`.
     parameters : dict
         Values that replace those of the `parameters` cell.
+    name : str
+        The notebook's name; with the page's subject it becomes part of every label on the page.
     progress : bool
         Show a bar of executed cells on standard error.
 
@@ -97,7 +100,7 @@ def execute(notebook, parameters, progress=True):
         raise RunError(f"unknown parameter {', '.join(unknown)}: this notebook takes {', '.join(known)}")
     from papermill import execute_notebook  # slow to import, and --convert-only does without it
 
-    page = _named_for(notebook, parameters)
+    page = _named_for(notebook, name, parameters)
     with tempfile.TemporaryDirectory() as folder:
         _isolate_kernel(folder)
         # A broken run leaves its notebook here, never at the place of the page.
@@ -116,13 +119,13 @@ def _isolate_kernel(profile):
     os.environ["IPYTHONDIR"] = profile
 
 
-def _named_for(notebook, parameters):
+def _named_for(notebook, name, parameters):
     """Return a copy whose labels end in the page's subject, as one source makes several pages of a book."""
     page = copy.deepcopy(notebook)
-    subject = "-".join(str(parameters[key]) for key in SUBJECT if key in parameters)
-    suffix = re.sub(r"[^A-Za-z0-9]+", "-", subject).strip("-").lower()
-    if not suffix:
+    subject = [str(parameters[key]) for key in SUBJECT if key in parameters]
+    if not subject:
         return page
+    suffix = re.sub(r"[^A-Za-z0-9]+", "-", " ".join([name, *subject])).strip("-").lower()
     labels = set()
     for cell in page.cells:
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
@@ -252,7 +255,10 @@ def _parser():
 
 
 def main(arguments=None):
-    """Run the command line; return 0, or 1 after one line on standard error that says what went wrong."""
+    """Run the command line; return 0, or 1 after one line on standard error that says what went wrong.
+
+    Wrong usage ends with exit code 2.
+    """
     parser = _parser()
     given = parser.parse_args(arguments)
     if not given.source.is_file():
@@ -261,13 +267,14 @@ def main(arguments=None):
         parser.error(f"the output must end in .ipynb, got {given.output}")
     if given.convert_only and given.parameters:
         parser.error("--convert-only executes nothing, so -p has no effect: leave one of them out")
+    start = time.monotonic()
     parameters = {name: _value(text) for name, text in given.parameters}
     if len(parameters) < len(given.parameters):
         parser.error("a parameter is given twice")
     try:
         notebook = convert(given.source)
         if not given.convert_only:
-            notebook = execute(notebook, parameters, progress=not given.no_progress)
+            notebook = execute(notebook, parameters, given.source.stem, progress=not given.no_progress)
         _write(normalise(notebook, checked_only=given.golden), given.output)
     except (RunError, OSError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
@@ -277,6 +284,7 @@ def main(arguments=None):
             raise
         print(error if given.traceback else f"error: {_reason(error, given.source.name)}", file=sys.stderr)
         return 1
+    print(f"wrote {given.output} in {time.monotonic() - start:.0f} s", flush=True)
     return 0
 
 

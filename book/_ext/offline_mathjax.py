@@ -17,7 +17,7 @@ def _source():
     try:
         package = distribution("sphinx-mathjax-offline")
     except PackageNotFoundError:
-        raise ExtensionError("equations need the package sphinx-mathjax-offline: run 'make book' or install it") from None
+        raise ExtensionError("equations need the package sphinx-mathjax-offline: run 'make book'") from None
     return Path(package.locate_file("sphinx-mathjax-offline")) / "static" / "mathjax"
 
 
