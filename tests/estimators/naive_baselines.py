@@ -18,30 +18,34 @@ def log_evidence(features, y, alpha, beta):
 
 
 def logme_brute_force(features, labels):
-    """Mean over classes of the evidence maximised over (log α, log β): a coarse grid, then Nelder–Mead from its best.
+    """Mean over classes of the evidence maximised over (log α, log β): a grid, then Nelder–Mead from each of its hills.
 
     The evidence is written in the eigenbasis of FFᵀ (n × n), where it costs O(n) per pair of precisions.
     """
     n = len(labels)
     eigenvalues, vectors = np.linalg.eigh(features @ features.T)
     eigenvalues = np.maximum(eigenvalues, 0)
-    scores = []
-    for c in np.unique(labels):
-        squares = (vectors.T @ (labels == c)) ** 2
+    alphas = np.log(eigenvalues.max() + 1e-300) + np.arange(-12, 30, 0.75)
+    betas = np.arange(-3, 25, 0.25)
+    return np.mean([_brute_force((vectors.T @ (labels == c)) ** 2, eigenvalues, alphas, betas) / n
+                    for c in np.unique(labels)])
 
-        def loss(p, squares=squares):
-            variances = np.exp(-p[1]) + np.exp(-p[0]) * eigenvalues
-            return 0.5 * np.sum(np.log(2 * np.pi * variances) + squares / variances)
 
-        scale = np.log(eigenvalues.max() + 1e-300)
-        grid = [(a, b) for a in scale + np.arange(-12, 30, 1.5) for b in np.arange(-3, 25, 1.5)]
-        best = np.inf
-        for start in sorted(grid, key=loss)[:4]:
-            simplex = np.array(start) + np.array([[0, 0], [1, 0], [0, 1]])
-            options = {"xatol": 1e-8, "fatol": 1e-12, "maxfev": 4000, "initial_simplex": simplex}
-            best = min(best, minimize(loss, start, method="Nelder-Mead", options=options).fun)
-        scores.append(-best / n)
-    return np.mean(scores)
+def _brute_force(squares, eigenvalues, alphas, betas):
+    """Maximum of the log evidence of one y with squared projections `squares` on the eigenvectors."""
+    def loss(p):
+        variances = np.exp(-p[1]) + np.exp(-p[0]) * eigenvalues
+        return 0.5 * np.sum(np.log(2 * np.pi * variances) + squares / variances)
+
+    table = np.array([[loss((a, b)) for b in betas] for a in alphas])
+    ridge = np.pad(table.min(axis=1), 1, constant_values=np.inf)
+    best = np.inf
+    for k in np.flatnonzero((ridge[1:-1] <= ridge[:-2]) & (ridge[1:-1] <= ridge[2:])):
+        start = np.array([alphas[k], betas[table[k].argmin()]])
+        simplex = start + np.array([[0, 0], [0.5, 0], [0, 0.2]])
+        options = {"xatol": 1e-8, "fatol": 1e-12, "maxfev": 4000, "initial_simplex": simplex}
+        best = min(best, minimize(loss, start, method="Nelder-Mead", options=options).fun)
+    return -best
 
 
 def logme_fixed_point(features, labels, tolerance=1e-12, steps=1000):
