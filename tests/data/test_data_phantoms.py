@@ -5,17 +5,20 @@ import json
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from skimage.segmentation import find_boundaries
 
 from tte.errors import ConfigError, InputError
 from tte.study.data import catalogue, catalogue_entry, open_dataset, write_phantom
 from tte.study.data.phantoms import write as module
 from tte.study.data.phantoms.abdomen import ORGANS, abdominal_ct
 from tte.study.data.phantoms.nuclei import fluorescence_nuclei
+from tte.study.data.phantoms.tissue import em_mitochondria, packed_cells
 
 PHANTOMS = [name for name, entry in catalogue().items() if entry.phantom]
 NUCLEI = [name for name in PHANTOMS if "nuclei" in name]
 ORGAN_TASKS = [name for name in PHANTOMS if "organ" in name]
-SMALL = {"phantom/nuclei": {"n": 3, "shape": (64, 48)}, "phantom/organ": {"n": 2, "shape": (24, 20, 16)}}
+SMALL = {"phantom/nuclei": {"n": 3, "shape": (64, 48)}, "phantom/mitochondria": {"n": 2, "shape": (80, 64)},
+         "phantom/cells": {"n": 2, "shape": (64, 48)}, "phantom/organ": {"n": 2, "shape": (24, 20, 16)}}
 
 
 def small(name, root, **more):
@@ -41,7 +44,8 @@ def test_every_case_reads_and_has_both_classes(tmp_path, name):
     for case in dataset.cases():
         sample = dataset.read(case)
         assert sample.image.shape == (1, *sample.label.shape) and sample.image.std() > 0
-        assert 0 < (sample.label > 0).mean() < 0.8
+        share = (sample.label > 0).mean()
+        assert share > 0.98 if "cells" in name else 0 < share < 0.8  # packed cells leave no background
 
 
 @pytest.mark.parametrize("name", NUCLEI)
@@ -52,6 +56,24 @@ def test_nuclei_are_separate_connected_objects_brighter_than_background(name):
     np.testing.assert_array_equal(ids, np.arange(1, len(ids) + 1))
     assert all(ndimage.label(label == i)[1] == 1 and (label == i).sum() >= 12 for i in ids)
     assert image[label > 0].mean() > 1.2 * image[label == 0].mean()
+
+
+@pytest.mark.parametrize("name", ["phantom/mitochondria-a", "phantom/mitochondria-b"])
+def test_mitochondria_are_darker_than_the_cytoplasm_around_them_and_connected(name):
+    image, label = em_mitochondria(np.random.default_rng(5), (128, 128), **catalogue_entry(name).parameters["style"])
+    assert label.max() >= 3 and all(ndimage.label(label == i)[1] == 1 for i in range(1, label.max() + 1))
+    assert image[label > 0].mean() < np.median(image[label == 0]) - 15
+
+
+@pytest.mark.parametrize("name", ["phantom/cells-a", "phantom/cells-b"])
+def test_membranes_are_bright_and_cells_have_their_size(name):
+    style = catalogue_entry(name).parameters["style"]
+    image, label = packed_cells(np.random.default_rng(5), (128, 128), **style)
+    between = find_boundaries(label, mode="thick")
+    assert image[between].mean() > 1.8 * image[~between].mean()
+    area = np.bincount(label.ravel())[1:]
+    diameter = np.sqrt(4 / np.pi * label.size / len(area))
+    assert diameter == pytest.approx(style["cell_size"], rel=0.2)  # cells cut by the border count as whole
 
 
 def test_acquisitions_differ_as_they_say(tmp_path):

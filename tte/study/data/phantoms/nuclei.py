@@ -6,6 +6,8 @@ Takes a random generator and the settings of one acquisition; returns arrays. Wr
 import numpy as np
 from scipy import ndimage
 
+from tte.study.data.phantoms.common import eight_bits, numbered, window_around
+
 __all__ = ["SHIFT", "fluorescence_nuclei"]
 
 # Factor on each setting at shift 1; a shift s applies factor**s.
@@ -74,7 +76,7 @@ def fluorescence_nuclei(rng, shape, *, radius, radius_spread, elongation, irregu
     for _ in range(rng.poisson(density * shape[0] * shape[1] / 1e4) + 1):
         size = radius * float(np.clip(rng.normal(1, radius_spread), 0.5, 1.8))
         centre = _centre(rng, shape, placed, size, touching)
-        window = tuple(slice(max(0, int(c - REACH * size)), max(0, int(c + REACH * size) + 1)) for c in centre)
+        window = window_around(shape, centre, REACH * size)
         if not label[window].size:
             continue
         y, x = rows[window[0]] - centre[0], columns[:, window[1]] - centre[1]
@@ -89,7 +91,7 @@ def fluorescence_nuclei(rng, shape, *, radius, radius_spread, elongation, irregu
     sharp = ndimage.gaussian_filter(light, blur)
     glow = haze * ndimage.gaussian_filter(light, 1.2 * radius, mode="nearest")
     image = _camera(rng, sharp + glow + background * _illumination(rng, shape, gradient), photons, read_noise)
-    return image, _clean(label)
+    return image, numbered(label, SMALLEST)
 
 
 def _centre(rng, shape, placed, size, touching):
@@ -136,16 +138,4 @@ def _illumination(rng, shape, gradient):
 def _camera(rng, gray, photons, read_noise):
     """Photon noise, camera noise, 8 bits."""
     counted = rng.poisson(np.clip(gray, 0, None) * photons) / photons
-    return np.clip(np.round(counted + rng.normal(0, read_noise, gray.shape)), 0, 255).astype(np.uint8)
-
-
-def _clean(label):
-    """Keep the largest piece of each nucleus if it is large enough, numbered without gaps."""
-    out, count = np.zeros(label.shape, np.uint16), 0
-    for i in range(1, label.max() + 1):
-        pieces, n = ndimage.label(label == i)
-        sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
-        if n and sizes.max() >= SMALLEST:
-            count += 1
-            out[pieces == sizes.argmax() + 1] = count
-    return out
+    return eight_bits(rng, counted, read_noise)

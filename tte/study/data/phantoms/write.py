@@ -16,13 +16,18 @@ import numpy as np
 
 from tte.errors import ConfigError, InputError
 from tte.study.data.catalogue import catalogue, catalogue_entry
-from tte.study.data.phantoms import abdomen, nuclei
+from tte.study.data.phantoms import abdomen, nuclei, tissue
 from tte.study.data.readers import read_index
 
 __all__ = ["write_phantom"]
 
-SMALLEST = {"nuclei": 32, "abdomen": 16}  # pixels along each axis: below, the objects do not fit
-SHIFTS = {"nuclei": nuclei.SHIFT, "abdomen": abdomen.SHIFT}
+# generator: (function, factors at shift 1, smallest side in pixels: below it the objects do not fit)
+GENERATORS = {
+    "nuclei": (nuclei.fluorescence_nuclei, nuclei.SHIFT, 32),
+    "mitochondria": (tissue.em_mitochondria, tissue.MITOCHONDRIA_SHIFT, 64),
+    "cells": (tissue.packed_cells, tissue.CELLS_SHIFT, 32),
+    "abdomen": (abdomen.abdominal_ct, abdomen.SHIFT, 16),
+}
 
 
 def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
@@ -45,8 +50,8 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
     shape : tuple of int or None
         (H, W) or (H, W, Z); None takes the catalogue's.
     shift : float or None
-        Domain shift from 0 (the settings of the catalogue) to 1 (blurred, noisy, low in contrast; smaller and denser
-        nuclei, or patients that differ more); None takes 0.
+        Domain shift from 0 (the settings of the catalogue) to 1 (blurred, noisy, low in contrast, with smaller objects
+        or patients that differ more); None takes 0.
 
     Returns
     -------
@@ -85,9 +90,10 @@ def _settings(entry, n, seed, shape, shift):
     given = {"n": n, "seed": seed, "shape": shape, "shift": shift}
     settings = {"shift": 0.0, **entry.parameters, **{key: value for key, value in given.items() if value is not None}}
     settings["shape"] = shape = tuple(int(side) for side in np.atleast_1d(settings["shape"]))
-    generator, ndim = settings["generator"], len(entry.parameters["shape"])
-    if len(shape) != ndim or min(shape) < SMALLEST[generator]:
-        raise InputError(f"shape: {entry.name} takes {ndim} sides of at least {SMALLEST[generator]}, got {shape}")
+    _, factors, smallest = GENERATORS[settings["generator"]]
+    ndim = len(entry.parameters["shape"])
+    if len(shape) != ndim or min(shape) < smallest:
+        raise InputError(f"shape: {entry.name} takes {ndim} sides of at least {smallest}, got {shape}")
     least = 2 if entry.layout == "pairs" else 1
     if settings["n"] < least:
         raise InputError(f"n: {entry.name} takes at least {least} image(s), got {settings['n']}")
@@ -95,15 +101,15 @@ def _settings(entry, n, seed, shape, shift):
         raise InputError(f"seed: expected an integer of at least 0, got {settings['seed']}")
     if not 0 <= settings["shift"] <= 1:
         raise InputError(f"shift: expected a number from 0 to 1, got {settings['shift']}")
-    factors = SHIFTS[generator]
     settings["style"] = {key: value * factors[key] ** settings["shift"] if key in factors else value
                          for key, value in settings["style"].items()}
     return settings
 
 
-def _generator(settings, i):
-    """A random stream of its own for image i, so that the number of images changes none of them."""
-    return np.random.default_rng([settings["seed"], zlib.crc32(settings["stream"].encode()), i])
+def _generate(settings, i):
+    """Image and label i, from a random stream of its own: the number of images changes none of them."""
+    rng = np.random.default_rng([settings["seed"], zlib.crc32(settings["stream"].encode()), i])
+    return GENERATORS[settings["generator"]][0](rng, settings["shape"], **settings["style"])
 
 
 def _write_pairs(entry, settings, folder):
@@ -111,7 +117,7 @@ def _write_pairs(entry, settings, folder):
         (folder / part).mkdir()
     split = {"train": [], "test": []}
     for i in range(settings["n"]):
-        image, label = nuclei.fluorescence_nuclei(_generator(settings, i), settings["shape"], **settings["style"])
+        image, label = _generate(settings, i)
         iio.imwrite(folder / "images" / f"{i:04d}.png", image)
         iio.imwrite(folder / "masks" / f"{i:04d}.png", label)
         split["test" if i % 3 == 2 or (i == settings["n"] - 1 and not split["test"]) else "train"].append(f"{i:04d}")
@@ -125,7 +131,7 @@ def _write_msd(entry, settings, folder):
     organ = abdomen.ORGANS.index(settings["organ"]) + 1
     affine, pairs = np.diag([*settings["style"]["spacing"], 1.0]), []
     for i in range(settings["n"]):
-        volume, label = abdomen.abdominal_ct(_generator(settings, i), settings["shape"], **settings["style"])
+        volume, label = _generate(settings, i)
         file = f"patient_{i:03d}.nii.gz"
         nib.save(nib.Nifti1Image(volume, affine), folder / "imagesTr" / file)
         nib.save(nib.Nifti1Image((label == organ).astype(np.uint8), affine), folder / "labelsTr" / file)
