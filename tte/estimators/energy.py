@@ -14,7 +14,7 @@ __all__ = ["hyperspherical_energy"]
 _CANCELS = 1e-6  # squared distances below this share of the squared norms have lost too many digits
 
 
-def hyperspherical_energy(x, s=1.0, chunk_size=512):
+def hyperspherical_energy(x, s=1.0, chunk_size=256):
     """Riesz s-energy of a set of points over all ordered pairs: low when they lie spread out.
 
     Parameters
@@ -72,35 +72,40 @@ def _energy_update(points, centred, s, chunk_size):
     for i, rows in enumerate(blocks):
         for columns in blocks[i:]:
             squared = _squared_distances(points, centred, rows, columns)
-            pairs = squared[np.triu_indices(len(squared), 1)] if rows == columns else squared
-            if not pairs.all():
+            if rows == columns:  # a point and itself: no potential
+                np.fill_diagonal(squared, 1.0 if s == 0 else np.inf)
+            if squared.min() == 0:
                 distinct = len(np.unique(points, axis=0))
                 raise UndefinedScore(
                     f"x: expected {len(points)} different points, got {distinct} ({len(points) - distinct} repeats, at "
                     "which the energy is infinite); drop the repeats, or leave the variety out"
                 )
-            total += _potential(pairs, s).sum()
+            total += _potential(squared, s).sum() * (0.5 if rows == columns else 1.0)
     return total
 
 
 def _squared_distances(points, centred, rows, columns):
     """Squared distances of a block from the Gram matrix; rows in which that cancels once more, from the differences."""
     a, b = centred[rows], centred[columns]
-    norms = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
-    squared = norms - 2 * (a @ b.T)
-    cancels = squared <= _CANCELS * norms
+    norms_a, norms_b = np.square(a).sum(axis=1)[:, None], np.square(b).sum(axis=1)
+    squared = a @ (-2 * b).T
+    squared += norms_a
+    squared += norms_b
     if rows == columns:
-        np.fill_diagonal(cancels, False)
-    close = np.flatnonzero(cancels.any(axis=1))
-    if close.size:
+        np.fill_diagonal(squared, np.inf)
+    if squared.min() <= _CANCELS * (norms_a.max() + norms_b.max()):
+        close = np.flatnonzero((squared <= _CANCELS * (norms_a + norms_b)).any(axis=1))
         squared[close] = cdist(points[rows][close], points[columns], "sqeuclidean")
     return squared
 
 
 def _potential(squared, s):
+    """e_s of squared distances, in place."""
     if s == 0:
-        return -0.5 * np.log(squared)
-    return 1 / np.sqrt(squared) if s == 1 else squared ** (-s / 2)
+        return np.multiply(np.log(squared, out=squared), -0.5, out=squared)
+    if s == 1:
+        return np.reciprocal(np.sqrt(squared, out=squared), out=squared)
+    return np.power(squared, -s / 2, out=squared)
 
 
 def _energy_compute(total, length, s, scale):

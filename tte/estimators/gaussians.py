@@ -19,7 +19,7 @@ STACK = 2**22  # elements of one stack of matrices, 32 MB
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Mean (D,) and a factor (r, D) of the covariance, Σ = factorᵀ factor with r = min(n, D)."""
+    """Mean (D,) and a factor (r, D) of the covariance, Σ = factorᵀ factor with r = min(n − 1, D)."""
 
     mean: np.ndarray
     factor: np.ndarray
@@ -44,8 +44,10 @@ def fit_gaussian(features, name="features"):
     constant = (x == x[0]).all(axis=0)  # the rounding of the mean is not a variance
     mean[constant], centred[:, constant] = x[0, constant], 0.0
     if n > d:
-        centred = np.linalg.qr(centred, mode="r")  # (D, D) with the same Gram matrix, whatever its rank
-    return Gaussian(mean, centred / np.sqrt(n - 1))
+        factor = np.linalg.qr(centred, mode="r")  # (D, D) with the same Gram matrix, whatever its rank
+    else:
+        factor = centred[1:] + centred[0] / (np.sqrt(n) - 1)  # (n − 1, D): reflected so that the zero sum is row 0
+    return Gaussian(mean, factor / np.sqrt(n - 1))
 
 
 def fit_pair(x, y):

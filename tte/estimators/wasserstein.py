@@ -1,7 +1,7 @@
 """Wasserstein distance of fitted Gaussians: the class consistency term of CC-FV.
 
 Reads arrays (n, D), returns distances. One factor of the covariance per set of samples is computed once, and a pair
-costs the singular values of an r × r matrix, r = min(n, D), instead of a matrix square root.
+costs the singular values of an r × r matrix, r = min(n − 1, D), instead of a matrix square root.
 """
 
 import numpy as np
@@ -109,11 +109,12 @@ def _overlaps(factors):
     for r in np.unique(rows):
         members = np.flatnonzero(rows == r)
         stack = np.stack([factors[j] for j in members])  # (K_r, r, D)
-        for i, factor in enumerate(factors):
+        for i, factor in enumerate(factors):  # (r_i, D)
             first = np.searchsorted(members, i, side="right")
             step = max(1, STACK // (len(factor) * r))
             for start in range(first, len(members), step):
-                products = factor @ stack[start : start + step].transpose(0, 2, 1)  # (·, r_i, r)
+                part = stack[start : start + step]
+                products = (part.reshape(-1, part.shape[-1]) @ factor.T).reshape(len(part), r, len(factor))
                 out[i, members[start : start + step]] = np.linalg.svdvals(products).sum(axis=-1)
     return out
 
