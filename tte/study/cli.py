@@ -1,0 +1,156 @@
+"""The command line: `tte study` and `tte data`.
+
+Reads and writes what the named command says; every error a user can cause is one line on stderr and exit code 1.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tte.errors import ConfigError, TTEError
+
+__all__ = ["main"]
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit code (0 done, 1 failed, 2 wrong usage)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except TTEError as error:
+        print(f"tte: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tte: stopped; run the same command to go on from here", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"tte: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="tte", description="Which pre-trained segmentation model should I use on my data?"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    study = commands.add_parser(
+        "study",
+        help="train, infer and score what a configuration lists",
+        description="Run config/NAME.yml: train its models, run and score them, and write models/ and results/. "
+        "What is done already is kept; an interrupted run goes on where it stopped.",
+    )
+    study.add_argument("name", metavar="NAME", help="a study of config/, or the path of a YAML file")
+    study.add_argument("--step", choices=("train", "evaluate", "agree"), help="only this step (default: all three)")
+    study.add_argument(
+        "--only",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="only this part: source=NAME for training, target=NAME or task=NAME for evaluation; may be repeated",
+    )
+    study.add_argument("--data-root", metavar="DIR", help="where the datasets are (default: $TTE_DATA, then data/)")
+    study.add_argument("--out", metavar="DIR", help="folder for models/ and results/ (default: the project)")
+    study.add_argument("--seed", type=int, default=0, help="seed of dropout masks and sampled voxels (default: 0)")
+    study.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    study.add_argument("--recompute", action="store_true", help="repeat inference and scores although recorded")
+    study.set_defaults(run=_study)
+
+    data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(required=True, metavar="ACTION")
+    listing = data.add_parser("list", help="name, task, licence, and whether the files are here")
+    listing.add_argument("--root", metavar="DIR", help="data root (default: $TTE_DATA, then data/)")
+    listing.set_defaults(run=_data_list)
+    phantom = data.add_parser("phantom", help="write a synthetic dataset in the layout of the real ones")
+    phantom.add_argument("name", metavar="NAME", help="a dataset that starts with phantom/")
+    phantom.add_argument("--root", metavar="DIR", required=True, help="data root to write below")
+    phantom.set_defaults(run=_data_phantom)
+    return parser
+
+
+def _study(options):
+    from tte.study import fine_tune, summary, zero_shot  # heavy imports only when they are needed
+    from tte.study.study import open_study, require
+
+    study = open_study(options.name, data_root=options.data_root, out=options.out)
+    _check_device(options.device)
+    only = _only(options.only, ("source", "target", "task"))
+    steps = [options.step] if options.step else ["train", "evaluate", "agree"]
+    known = _known(study)
+    for key, values in only.items():
+        for value in values:
+            require(value, known[key], f"{key} of study {study.name!r}")
+    device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
+    for kind, module in (("zero_shot", zero_shot), ("fine_tune", fine_tune)):
+        if getattr(study.config, kind) is None:
+            continue
+        if "train" in steps:
+            module.train_all(study, sources=only.get("source"), device=device)
+        if "evaluate" in steps:
+            key = "target" if kind == "zero_shot" else "task"
+            for name in _chosen(only, key, known[key]):
+                if kind == "fine_tune":
+                    fine_tune.fine_tune_all(study, name, device=device)
+                module.evaluate(study, name, **run)
+    if "agree" in steps:
+        summary.write_agreement(study, seed=options.seed)
+
+
+def _known(study):
+    zero_shot, fine_tune = study.config.zero_shot, study.config.fine_tune
+    tasks = tuple(fine_tune.tasks) if fine_tune else ()
+    return {
+        "source": (*(zero_shot.sources if zero_shot else ()), *tasks),
+        "target": zero_shot.targets if zero_shot else (),
+        "task": tasks,
+    }
+
+
+def _chosen(only, key, everything):
+    """The values of one key; with `--only` for the other kind of target alone, none of this kind."""
+    if key in only:
+        return only[key]
+    return [] if {"target", "task"} & set(only) else everything
+
+
+def _only(pairs, keys):
+    chosen = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key not in keys or not value:
+            raise ConfigError(f"--only {pair!r}: expected KEY=VALUE with KEY one of {', '.join(keys)}")
+        chosen.setdefault(key, []).append(value)
+    return chosen
+
+
+def _check_device(device):
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ConfigError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r}: no CUDA device is available here; use --device cpu")
+
+
+def _data_list(options):
+    from tte.errors import DataNotFound
+    from tte.study.data import catalogue, open_dataset
+
+    print(f"{'name':26} {'task':14} {'kind':9} {'here':5} licence")
+    for name, entry in catalogue().items():
+        try:
+            open_dataset(name, options.root)
+            here = "yes"
+        except DataNotFound:
+            here = "no"
+        print(f"{name:26} {entry.task:14} {entry.kind:9} {here:5} {entry.licence}")
+
+
+def _data_phantom(options):
+    from tte.study.data.phantoms import write_phantom
+
+    print(write_phantom(options.name, Path(options.root)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""The schema of `config/<study>.yml`.
+
+Reads one YAML file and returns frozen objects; an unknown key, a wrong type or an unknown name is a `ConfigError`.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tte.errors import ConfigError
+from tte.study.paths import project_root
+
+__all__ = ["FineTune", "Network", "Normalisation", "StudyConfig", "Training", "ZeroShot", "config_hash", "load_config"]
+
+Interval = Annotated[tuple[float, float], Field(description="low and high end")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(_Section):
+    """A network of `monai.networks.nets` and the arguments of its constructor."""
+
+    network: str
+    arguments: dict[str, Any]
+    bottleneck: str | None = None  # layer for feature dropout; None = found by one forward pass
+    head: str = "output_block"  # last layer, drawn anew when a model is fine-tuned
+
+
+class Normalisation(_Section):
+    """Linear scaling of intensities to [0, 1], not clipped unless `clip`.
+
+    `percentiles` of the pooled images of a split (`scope: dataset`) or of each image, or a fixed `window`.
+    """
+
+    percentiles: Interval | None = None
+    window: Interval | None = None
+    scope: Literal["dataset", "image"] = "dataset"
+    clip: bool = False
+
+    @model_validator(mode="after")
+    def _one_rule(self):
+        if (self.percentiles is None) == (self.window is None):
+            raise ValueError("give either percentiles or window")
+        low, high = self.percentiles or self.window
+        if not low < high:
+            raise ValueError(f"low end must be below high end, got [{low}, {high}]")
+        return self
+
+
+class Augmentation(_Section):
+    """Random changes while training; intensity ones are those that later perturb, θ drawn from the interval."""
+
+    noise: Interval | None = None  # standard deviation, in normalised intensity
+    brightness: Interval | None = None  # additive, in normalised intensity
+    contrast: Interval | None = None  # factor around the image mean
+    gamma: Interval | None = None  # exponent
+    flip: tuple[int, ...] = ()  # spatial axes
+    rotate90: bool = False  # in the first two axes
+    rotate: float = 0.0  # largest angle in degrees, in the first two axes
+    probability: Fraction = 0.5  # of each change
+
+
+class Training(_Section):
+    """Adam with a cosine schedule on BCE + Dice, in random crops."""
+
+    iterations: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)]
+    crop: tuple[int, ...]
+    learning_rate: Annotated[float, Field(gt=0)]
+    foreground: Fraction = 0.5  # share of crops centred on a foreground pixel
+    augmentation: Augmentation = Augmentation()
+
+
+class Dropout(_Section):
+    """Spatial dropout at the bottleneck, one strength per entry."""
+
+    strengths: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+    headline: float
+
+    @model_validator(mode="after")
+    def _headline_is_one(self):
+        if self.headline not in self.strengths:
+            raise ValueError(f"headline {self.headline} is not one of the strengths {list(self.strengths)}")
+        return self
+
+
+class ZeroShot(_Section):
+    """Every source model runs on every target as it is; consistency is to predict its F1."""
+
+    task: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    networks: dict[str, Network]
+    seeds: tuple[int, ...]
+    normalisation: Normalisation
+    training: Training
+    dropout: Dropout
+    max_images: Annotated[int, Field(gt=0)] | None = None
+    resamples: Annotated[int, Field(ge=100)] = 2000
+
+
+class Task(_Section):
+    """A labelled task: how its intensities are scaled and whether it shares patients with others."""
+
+    normalisation: Normalisation
+    patients: str | None = None  # tasks with the same word share one patient split
+    flip: tuple[int, ...] = ()  # spatial axes along which a mirror image is as plausible
+
+
+class Split(_Section):
+    """Numbers of cases; the three parts are disjoint, also across tasks that share patients."""
+
+    pretrain: Annotated[int, Field(gt=0)]
+    finetune: Annotated[int, Field(gt=0)]
+    test: Annotated[int, Field(gt=0)]
+    seed: int = 0
+
+
+class Sampling(_Section):
+    """Feature sampling on the labelled target cases."""
+
+    layers: dict[str, Annotated[int, Field(gt=1)]]  # layer name -> samples per case
+    roi_size: tuple[int, int, int]
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class FineTune(_Section):
+    """Every task's model is fine-tuned on every other task; scores are to predict its Dice."""
+
+    tasks: dict[str, Task]
+    networks: dict[str, Network]
+    seeds: tuple[int, ...]  # of pre-training
+    finetune_seeds: tuple[int, ...]
+    split: Split
+    pretraining: Training
+    finetuning: Training
+    sampling: Sampling
+    resamples: Annotated[int, Field(ge=100)] = 2000
+
+
+class StudyConfig(_Section):
+    """One study: a zero-shot part, a fine-tuning part, or both."""
+
+    name: str
+    title: str
+    phantom: bool = False  # its pages carry a banner
+    zero_shot: ZeroShot | None = None
+    fine_tune: FineTune | None = None
+
+    @model_validator(mode="after")
+    def _some_part(self):
+        if self.zero_shot is None and self.fine_tune is None:
+            raise ValueError("a study needs a zero_shot or a fine_tune section")
+        return self
+
+
+def study_names():
+    """Return the names of the studies in `config/`."""
+    return sorted(path.stem for path in (project_root() / "config").glob("*.yml"))
+
+
+def load_config(study):
+    """Read a study by name (`config/<name>.yml`) or by the path of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        The study or a key is unknown, or a value has the wrong type; all faults are listed, one per line.
+    """
+    path = Path(study)
+    if path.suffix not in (".yml", ".yaml"):
+        path = project_root() / "config" / f"{study}.yml"
+    if not path.is_file():
+        raise ConfigError(f"unknown study {str(study)!r}: expected one of {study_names()} or the path of a YAML file")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path.name}: expected a mapping of keys to values, got {type(raw).__name__}")
+    try:
+        return StudyConfig.model_validate(raw)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'study'}: {_plain(e)}" for e in error.errors()]
+        raise ConfigError(f"{path.name} has {len(faults)} fault(s):\n  " + "\n  ".join(faults)) from None
+
+
+def _plain(error):
+    if error["type"] == "extra_forbidden":
+        return "unknown key; check its spelling"
+    if error["type"] == "missing":
+        return "key is missing"
+    return f"{error['msg']} (got {str(error['input'])[:60]})"
+
+
+def config_hash(*parts):
+    """Return 12 hex digits that identify the given sections or plain values."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,96 @@
+"""From raw cases to what a network sees: intensity scaling and the split into disjoint parts.
+
+Reads cases through a `Dataset`; returns arrays and writes nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte.errors import InputError
+
+__all__ = ["Prepared", "prepare", "scale", "split_cases"]
+
+_PIXELS_PER_IMAGE = 20_000  # enough for percentiles of a whole dataset, evenly spaced, so without a seed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Cases in memory: `images` (C, H, W[, Z]) float32 scaled, `labels` (H, W[, Z]) int32, `raw` as read."""
+
+    cases: tuple
+    images: tuple
+    labels: tuple
+    raw: tuple
+    fingerprint: str
+
+    def __len__(self):
+        return len(self.cases)
+
+    @property
+    def pairs(self):
+        """(image, label) of every case."""
+        return list(zip(self.images, self.labels, strict=True))
+
+
+def prepare(dataset, cases, normalisation, *, binary=False):
+    """Read, check and scale the given cases.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    cases : sequence of Case
+    normalisation : tte.study.config.Normalisation
+    binary : bool; every foreground id becomes 1 (instances → semantic)
+    """
+    if not cases:
+        raise InputError(f"{dataset.name}: expected at least one case, got none")
+    samples = [dataset.read(case) for case in cases]
+    raw = tuple(sample.image for sample in samples)
+    labels = tuple((s.label > 0).astype(np.int32) if binary else s.label for s in samples)
+    return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases))
+
+
+def scale(images, normalisation):
+    """Scale images linearly so that the low end becomes 0 and the high end 1.
+
+    A constant image has no scale and becomes all 0.
+    """
+    if normalisation.window:
+        ends = [normalisation.window] * len(images)
+    elif normalisation.scope == "image":
+        ends = [tuple(np.percentile(image, normalisation.percentiles)) for image in images]
+    else:
+        pixels = [image.ravel()[:: max(1, image.size // _PIXELS_PER_IMAGE)] for image in images]
+        ends = [tuple(np.percentile(np.concatenate(pixels), normalisation.percentiles))] * len(images)
+    return tuple(_scale_one(image, *pair, normalisation.clip) for image, pair in zip(images, ends, strict=True))
+
+
+def _scale_one(image, low, high, clip):
+    scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
+    return (np.clip(scaled, 0, 1) if clip else scaled).astype(np.float32)
+
+
+def split_cases(ids, split):
+    """Divide case ids into disjoint parts, the same whatever the order of `ids`.
+
+    Parameters
+    ----------
+    ids : iterable of str
+    split : tte.study.config.Split
+
+    Returns
+    -------
+    dict of str → tuple of str
+        "test", "finetune" and "pretrain"; the remainder is left out.
+
+    Raises
+    ------
+    InputError       fewer ids than the parts need.
+    """
+    ids = sorted(ids)
+    sizes = {"test": split.test, "finetune": split.finetune, "pretrain": split.pretrain}
+    if len(ids) < sum(sizes.values()):
+        raise InputError(f"split needs {sizes} = {sum(sizes.values())} cases, got {len(ids)}")
+    order = iter(np.random.default_rng(split.seed).permutation(ids).tolist())
+    return {part: tuple(sorted(next(order) for _ in range(size))) for part, size in sizes.items()}

@@ -1,0 +1,88 @@
+"""A study: its configuration, where its data, models and records are, and the names of its models.
+
+Reads `config/<study>.yml`; writes nothing but phantoms that are missing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tte.errors import ConfigError, DataNotFound
+from tte.study.config import StudyConfig, load_config
+from tte.study.data import catalogue_entry, open_dataset
+from tte.study.data.phantoms import write_phantom
+from tte.study.paths import cache_folder, project_root
+from tte.study.records import Records
+
+__all__ = ["Study", "open_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration and its folders."""
+
+    config: StudyConfig
+    models: Path
+    records: Records
+    data_root: Path | None  # None: $TTE_DATA, then data/ in the project
+
+    @property
+    def name(self):
+        return self.config.name
+
+    @property
+    def checkpoints(self):
+        """Where unfinished training keeps its state."""
+        return cache_folder() / "checkpoints" / self.models.resolve().relative_to("/").as_posix().replace("/", "-")
+
+    def dataset(self, name):
+        """Open a dataset; a phantom of a phantom study that is missing is written first, to the cache by default."""
+        if not (self.config.phantom and name.startswith("phantom/")):
+            return open_dataset(name, self.data_root)
+        root = self.data_root or cache_folder() / "data"
+        try:
+            return open_dataset(name, root)
+        except DataNotFound:
+            write_phantom(name, root)
+            return open_dataset(name, root)
+
+    def dataset_entry(self, name):
+        """Return the catalogue's entry of a dataset; its files need not be there."""
+        return catalogue_entry(name)
+
+    def part(self, kind):
+        """Return the `zero_shot` or `fine_tune` section, or raise `ConfigError`."""
+        section = getattr(self.config, kind)
+        if section is None:
+            there = [k for k in ("zero_shot", "fine_tune") if getattr(self.config, k) is not None]
+            raise ConfigError(f"study {self.name!r} has no {kind} section; it has {there}")
+        return section
+
+
+def open_study(study, *, data_root=None, out=None):
+    """Open a study.
+
+    Parameters
+    ----------
+    study : str; a name in `config/`, or the path of a YAML file
+    data_root : path or None; where the datasets are; None means `$TTE_DATA`, then `data/` in the project
+    out : path or None; the folder that holds `models/` and `results/`; None means the project
+
+    Raises
+    ------
+    ConfigError      the study or one of its keys is unknown.
+    """
+    config = load_config(study)
+    out = project_root() / (out or "")
+    root = Path(data_root).expanduser() if data_root else None
+    return Study(config, out / "models" / config.name, Records(out / "results" / config.name), root)
+
+
+def model_id(source, network, seed):
+    """Return the name of a model: its source, its network and its training seed."""
+    return f"{source.split('/', 1)[-1].replace('/', '-')}_{network}_s{seed}"
+
+
+def require(value, choices, what):
+    """Raise `ConfigError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ConfigError(f"unknown {what} {value!r}: expected one of {', '.join(map(str, choices))}")

@@ -1,0 +1,237 @@
+"""Where scores and performance meet: agreement per target, pooled over targets, with intervals.
+
+Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tte.agreement import bootstrap_agreement, bootstrap_ranking, pooled_significance, rank_agreement
+from tte.errors import UndefinedScore
+from tte.study import fine_tune, zero_shot
+from tte.study.records import atomic_write
+
+__all__ = ["COEFFICIENTS", "Estimate", "agreement", "pooled", "ranking", "write_agreement"]
+
+COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
+_KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
+_MODELS = {"others": "without the target's own model", "all": "with the target's own model"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimator of a score table; empty text and NaN where a field does not apply."""
+
+    estimator: str
+    variant: str = ""
+    perturbation: str = ""
+    strength: float = float("nan")
+    layer: str = ""
+
+    def rows(self, table):
+        """Return the rows of a score table that belong to this estimator."""
+        same = np.logical_and.reduce([table[k] == getattr(self, k) for k in ("estimator", "variant", "perturbation")])
+        same &= (table["layer"] == self.layer) & np.isclose(table["strength"], self.strength, equal_nan=True)
+        return table[same]
+
+
+def kind_of(study, target):
+    """Return "zero_shot" or "fine_tune", whichever part lists the target."""
+    part = study.config.zero_shot
+    return "zero_shot" if part is not None and target in part.targets else "fine_tune"
+
+
+def sources(study, kind):
+    """Return {model id: source} of the models that are ranked; random networks are shown but take no part."""
+    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
+    return {model: source for model, (source, *_) in models.items() if source != fine_tune.RANDOM}
+
+
+def headline(study, kind):
+    """Return the `Estimate` that the pages lead with."""
+    if kind == "zero_shot":
+        return Estimate("cte_nhd", perturbation="dropout", strength=study.config.zero_shot.dropout.headline)
+    return Estimate("ccfv", variant="paper")
+
+
+def metric(kind):
+    """Return (metric in performance.csv, quantity in per_image.csv, statistic over images)."""
+    return ("f1_median", "f1", "median") if kind == "zero_shot" else ("dice_mean", "dice", "mean")
+
+
+def estimates(scores):
+    """Return the estimators of a score table in the order of the table."""
+    keys = scores[_KEY].drop_duplicates()
+    return [Estimate(*row) for row in keys.itertuples(index=False)]
+
+
+def image_matrix(per_image, models, images=None, **keys):
+    """Return values (M, N) of one quantity; NaN where it is undefined. Repeats of one image are averaged."""
+    rows = per_image
+    for key, value in keys.items():
+        rows = rows[np.isclose(rows[key], value, equal_nan=True) if key == "strength" else rows[key] == value]
+    table = rows.pivot_table(index="model", columns="image", values="value", dropna=False, sort=True)
+    return table.reindex(index=models, columns=images).to_numpy(dtype=float), list(table.columns)
+
+
+def agreement(study, target, *, seed=0, models="others", scores=None):
+    """Agreement of every estimator with the performance on one target.
+
+    Parameters
+    ----------
+    study : Study
+    target : str; a target or a task of the study
+    seed : int; of the dropout masks or the sampled voxels
+    models : {"others", "all"}; without or with the model that was trained on the target's own data
+    scores : list of Estimate or None; None for every one in the table
+
+    Returns
+    -------
+    DataFrame
+        A row per estimator: coefficients, their exact p, 95% intervals from resampled images, regret. Estimators
+        without a value for every model, or with one value for all, have the reason in `undefined`.
+    """
+    kind = kind_of(study, target)
+    own = sources(study, kind)
+    ranked = [model for model, source in own.items() if models == "all" or source != target]
+    tables = _tables(study, target)
+    table = tables["scores"].query("seed == @seed and model in @ranked")
+    _, quantity, statistic = metric(kind)
+    performance, images = image_matrix(tables["per_image"], ranked, quantity=quantity)
+    result = []
+    for estimate in scores or estimates(table):
+        values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
+        per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
+        row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in _KEY}}
+        resamples = study.part(kind).resamples
+        result.append({**row, "n_models": len(ranked), **_agree(values, per_image, performance, statistic, resamples)})
+    return pd.DataFrame(result)
+
+
+def _tables(study, target):
+    tables = {name: study.records.table(name) for name in ("scores", "performance", "per_image")}
+    return {name: table[table["target"] == target] for name, table in tables.items()}
+
+
+def _per_image(table, estimate, ranked, images, seed):
+    return image_matrix(
+        table, ranked, images, quantity=estimate.estimator, strength=estimate.strength, seed=seed
+    )[0]
+
+
+def _agree(values, per_image, performance, statistic, resamples):
+    """Coefficients of the recorded scores, with intervals from joint resampling of the images."""
+    if np.isnan(values).any():
+        return {"undefined": f"no value for {int(np.isnan(values).sum())} of {len(values)} models"}
+    average = np.nanmedian if statistic == "median" else np.nanmean
+    measured = average(performance, axis=1)
+    try:
+        point = rank_agreement(values, measured)
+    except UndefinedScore as error:
+        return {"undefined": str(error)}
+    row = {"undefined": "", "regret": point.regret, "random_regret": point.random_regret}
+    for name in COEFFICIENTS:
+        row |= {name: getattr(point, name), f"{name}_p": getattr(point, f"{name}_p")}
+    undefined = np.isnan(per_image).all(axis=-1) if per_image.ndim == 2 else np.zeros(len(values), bool)
+    sampled = np.where(undefined[:, None], 0.0, per_image) if per_image.ndim == 2 else values
+    spread = bootstrap_agreement(
+        sampled, performance, "median", performance_statistic=statistic, n_resamples=resamples
+    )
+    for name, (low, high) in spread.coefficient_intervals.items():
+        row |= {f"{name}_low": low, f"{name}_high": high}
+    row |= {"pick_is_best": spread.pick_is_best_probability, "n_resolvable_pairs": spread.n_resolvable_pairs}
+    row |= {"n_pairs": spread.n_pairs, "resolvable_kendall": spread.resolvable_kendall}
+    return row
+
+
+def ranking(study, target, *, seed=0):
+    """Score, performance and rank of every model on one target, best score first.
+
+    Returns
+    -------
+    DataFrame
+        model, source, own (trained on the target's data), ranked (False for random networks), score, performance,
+        their 95% intervals over images, rank and performance_rank among the ranked, n_undefined.
+    """
+    kind = kind_of(study, target)
+    name, quantity, statistic = metric(kind)
+    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
+    tables = _tables(study, target)
+    lead = headline(study, kind)
+    scores = lead.rows(tables["scores"].query("seed == @seed")).set_index("model")
+    found = tables["performance"].query("metric == @name").groupby("model")["value"].mean()
+    table = pd.DataFrame({"model": list(models), "source": [source for source, *_ in models.values()]})
+    table["own"], table["ranked"] = table["source"] == target, table["source"] != fine_tune.RANDOM
+    table["score"] = table["model"].map(scores["score"])
+    table["n_undefined"] = table["model"].map(scores["n_undefined"]).astype(int)
+    table["performance"] = table["model"].map(found)
+    performance, images = image_matrix(tables["per_image"], list(models), quantity=quantity)
+    table[["performance_low", "performance_high"]] = _interval(performance, statistic)
+    if kind == "zero_shot":
+        per_image = _per_image(tables["per_image"], lead, list(models), images, seed)
+        table[["score_low", "score_high"]] = _interval(per_image, statistic)
+    for column, values in (("rank", "score"), ("performance_rank", "performance")):
+        table[column] = table.loc[table["ranked"], values].rank(ascending=False, method="min").astype("Int64")
+    return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _interval(values, statistic):
+    if values.shape[1] < 2:
+        return np.full((len(values), 2), np.nan)  # one image has no spread
+    return np.array(bootstrap_ranking(values, statistic).interval)
+
+
+def pooled(table, coefficient="kendall"):
+    """Mean and standard deviation of a coefficient over targets, per estimator.
+
+    Parameters
+    ----------
+    table : DataFrame; rows of `agreement` of several targets
+
+    Returns
+    -------
+    DataFrame
+        Per estimator and choice of models: mean, sd, smallest, largest, mean regret, and on how many targets it is
+        defined.
+    """
+    groups = table.groupby(["models", *_KEY], dropna=False, sort=False)
+    return groups.agg(
+        mean=(coefficient, "mean"),
+        sd=(coefficient, "std"),
+        low=(coefficient, "min"),
+        high=(coefficient, "max"),
+        regret=("regret", "mean"),
+        n_targets=(coefficient, "count"),
+    ).reset_index()
+
+
+def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall"):
+    """Return `PooledSignificance` of one estimator over the targets of the study."""
+    pairs = []
+    scores, name = study.records.table("scores").query("seed == @seed"), metric(kind)[0]
+    performance = study.records.table("performance").query("metric == @name")
+    for target in targets(study, kind):
+        ranked = [m for m, source in sources(study, kind).items() if models == "all" or source != target]
+        values = estimate.rows(scores[scores["target"] == target]).set_index("model")["score"].reindex(ranked)
+        measured = performance[performance["target"] == target].groupby("model")["value"].mean().reindex(ranked)
+        if values.notna().all() and values.nunique() > 1:
+            pairs.append((values.to_numpy(), measured.to_numpy()))
+    return pooled_significance(pairs, coefficient)
+
+
+def targets(study, kind):
+    """Return the targets or tasks of one part of the study."""
+    part = study.part(kind)
+    return part.targets if kind == "zero_shot" else tuple(part.tasks)
+
+
+def write_agreement(study, *, seed=0):
+    """Write `agreement.csv`: every target, estimator and choice of models."""
+    kinds = [kind for kind in ("zero_shot", "fine_tune") if getattr(study.config, kind) is not None]
+    recorded = set(study.records.table("scores")["target"])
+    names = [name for kind in kinds for name in targets(study, kind) if name in recorded]
+    tables = [agreement(study, name, seed=seed, models=models) for name in names for models in _MODELS]
+    text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    atomic_write(study.records.folder / "agreement.csv", text)

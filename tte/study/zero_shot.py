@@ -1,0 +1,218 @@
+"""The zero-shot part of a study: train the sources, run every model on every target, score its consistency.
+
+Reads datasets; writes models and records. Labels enter only where performance is measured.
+"""
+
+import zlib
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from tte import estimators, metrics
+from tte.errors import DataNotFound, UndefinedScore
+from tte.perturbation import FeatureDropout, perturbed_probabilities
+from tte.study import bank, training
+from tte.study.config import config_hash
+from tte.study.preparation import prepare
+from tte.study.records import load_or_compute, rows
+from tte.study.study import model_id, require
+
+__all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train_source"]
+
+
+def model_ids(study):
+    """Return {model id: (source, network name, training seed)} in the order of the configuration."""
+    part = study.part("zero_shot")
+    keys = [(s, n, seed) for s in part.sources for n in part.networks for seed in part.seeds]
+    return {model_id(*key): key for key in keys}
+
+
+def test_cases(study, name):
+    """Return the prepared test images of a dataset, foreground as 1."""
+    return _cases(study, name, "test")
+
+
+def _cases(study, name, split):
+    part = study.part("zero_shot")
+    dataset = study.dataset(name)
+    return prepare(dataset, dataset.cases(split)[: part.max_images], part.normalisation, binary=True)
+
+
+def train_source(study, source, network, seed, *, device="cpu", retrain=False):
+    """Train one source model and store it, unless the stored one was trained with these settings on these data.
+
+    Returns
+    -------
+    Card
+    """
+    part = study.part("zero_shot")
+    require(source, part.sources, f"source of study {study.name!r}")
+    spec, model = part.networks[network], model_id(source, network, seed)
+    config = config_hash(part.training, spec, part.normalisation, seed)
+    try:
+        cases = _cases(study, source, "train")
+    except DataNotFound:
+        card = bank.read_card(study.models, model)  # without the data, a stored model stands
+        if card.identity["config"] != config:
+            raise
+        return card
+    identity = {"config": config, "inputs": cases.fingerprint}
+    if not retrain and (study.models / f"{model}.yml").is_file():
+        card = bank.read_card(study.models, model)
+        if card.identity == identity:
+            return card
+    module = bank.build_network(spec, seed=seed)
+    checkpoint = study.checkpoints / f"{model}-{config_hash(identity)}.pt"
+    losses = training.train(
+        module, cases.pairs, part.training, seed=seed, device=device, checkpoint=checkpoint, name=model
+    )
+    bank.round_to_half(module)
+    entry = study.dataset_entry(source)
+    card = bank.Card(
+        model=model,
+        network=spec,
+        activation="softmax",
+        classes=["nucleus" if part.task == "nuclei" else part.task],
+        normalisation=part.normalisation,
+        source=source,
+        licence=entry.licence,
+        citation=entry.citation,
+        training={**part.training.model_dump(mode="json"), "seed": seed, "n_cases": len(cases)},
+        identity=identity,
+        performance=_in_domain(module, test_cases(study, source), device),
+        losses=[round(loss, 4) for loss in losses],
+    )
+    bank.save_model(study.models, card, module)
+    return card
+
+
+def train_all(study, *, sources=None, device="cpu"):
+    """Train every model of the study, or those of the given sources."""
+    for source, network, seed in model_ids(study).values():
+        if sources is None or source in sources:
+            train_source(study, source, network, seed, device=device)
+
+
+def _in_domain(module, cases, device):
+    values = []
+    for image, label in cases.pairs:
+        clean, _ = perturbed_probabilities(module, image, [], activation="sigmoid", device=device)
+        values.append(metrics.f1(clean[0] > 0.5, label > 0))
+    summary = {"f1_median": float(np.median(values)), "f1_mean": float(np.mean(values))}
+    return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
+
+
+def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
+    """Run every model of the study on one target and score it, or read the records.
+
+    Parameters
+    ----------
+    study : Study
+    target : str
+    seed : int; of the dropout masks
+    recompute : bool; repeat inference and scores from the raw images
+
+    Returns
+    -------
+    dict of str → Cell, by model id
+
+    Raises
+    ------
+    ConfigError      the target is not one of the study.
+    DataNotFound     something must be computed and the images or the models are not at hand.
+    """
+    part = study.part("zero_shot")
+    require(target, part.targets, f"target of study {study.name!r}")
+    try:
+        cases = test_cases(study, target)
+    except DataNotFound:
+        if recompute:
+            raise
+        cases = None
+    cells = {}
+    models = model_ids(study)
+    for model, (_, network, _) in tqdm(models.items(), desc=f"evaluate {target}", disable=None):
+        spec = part.networks[network]
+        identity = {
+            "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed),
+            "inputs": cases.fingerprint if cases else None,
+            "weights": bank.weights_hash(study.models, model),
+        }
+        compute = partial(_evaluate_one, study, target, model, cases, seed, device)
+        cell = f"{target}/{model}/seed{seed}"
+        cells[model] = load_or_compute(
+            study.records, cell, identity, compute, device=str(device), recompute=recompute
+        )
+    return cells
+
+
+def predict(study, model, cases, indices, *, seed=0, strengths=(), device="cpu"):
+    """Yield (case id, clean probability (H, W), [perturbed ...]) for the images at `indices`."""
+    module, card = bank.load_model(study.models, model, device)
+    perturbations = [FeatureDropout(p, card.network.bottleneck) for p in strengths]
+    for index in indices:
+        case, image = cases.cases[index], cases.images[index]
+        image_seed = zlib.crc32(f"{seed}/{case.id}".encode())  # the masks of an image do not depend on its position
+        clean, perturbed = perturbed_probabilities(
+            module, image, perturbations, activation="sigmoid", seed=image_seed, device=device
+        )
+        yield case.id, clean[0], [p[0] for p in perturbed]
+
+
+def _evaluate_one(study, target, model, cases, seed, device):
+    if cases is None:
+        study.dataset(target)  # raises DataNotFound with where it looked
+    part = study.part("zero_shot")
+    strengths, cell = part.dropout.strengths, f"{target}/{model}/seed{seed}"
+    same = {"study": study.name, "target": target, "model": model}
+    values = []
+    predictions = predict(study, model, cases, range(len(cases)), seed=seed, strengths=strengths, device=device)
+    for (image, clean, perturbed), label in zip(predictions, cases.labels, strict=True):
+        for keys, value in _image_values(clean, perturbed, strengths, label):
+            values.append({**same, **keys, "seed": seed, "image": image, "value": value})
+    per_image = rows("per_image", cell, values)
+    training_seed = model_ids(study)[model][2]
+    performance = [
+        {**same, "metric": f"f1_{name}", "seed": training_seed, "value": function(_of(per_image, "f1"))}
+        for name, function in (("median", np.nanmedian), ("mean", np.nanmean))
+    ]
+    scores = [
+        {**same, **dict(zip(_KEYS, key, strict=True)), "seed": seed, **_summary(group["value"].to_numpy())}
+        for key, group in per_image[per_image["quantity"] != "f1"].groupby(list(_KEYS), dropna=False)
+    ]
+    frame = rows("scores", cell, [{"estimator": s.pop("quantity"), **s} for s in scores])
+    return {"scores": frame, "performance": rows("performance", cell, performance), "per_image": per_image}
+
+
+_KEYS = ("quantity", "variant", "perturbation", "strength")
+
+
+def _image_values(clean, perturbed, strengths, label):
+    """All quantities of one image; a value that is undefined is NaN here and counted in the score table."""
+    mask = clean > 0.5
+    yield {"quantity": "f1"}, _defined(metrics.f1, mask, label > 0)
+    yield {"quantity": "mean_confidence"}, _defined(estimators.mean_foreground_confidence, clean)
+    yield {"quantity": "soft_dice_confidence"}, _defined(estimators.soft_dice_confidence, clean)
+    for strength, other in zip(strengths, perturbed, strict=True):
+        keys = {"perturbation": "dropout", "strength": strength}
+        yield {"quantity": "cte_nhd", **keys}, _defined(estimators.nhd, mask, other > 0.5)
+        yield {"quantity": "cte_ei", **keys}, _defined(estimators.effective_invariance, clean, other)
+
+
+def _defined(estimator, *arrays):
+    try:
+        return estimator(*arrays)
+    except UndefinedScore:
+        return float("nan")
+
+
+def _of(per_image, quantity):
+    return per_image.loc[per_image["quantity"] == quantity, "value"].to_numpy()
+
+
+def _summary(values):
+    """Median over the images on which the score is defined; 0, the lowest value, where it is on none."""
+    defined = values[~np.isnan(values)]
+    score = float(np.median(defined)) if len(defined) else 0.0
+    return {"score": score, "n_images": len(values), "n_undefined": int(np.isnan(values).sum())}
