@@ -11,8 +11,8 @@ from tte.study.data.phantoms.common import eight_bits, numbered, window_around
 __all__ = ["SHIFT", "fluorescence_nuclei"]
 
 # Factor on each setting at shift 1; a shift s applies factor**s.
-SHIFT = {"radius": 0.65, "density": 1.6, "touching": 1.5, "brightness": 0.5, "brightness_spread": 1.5,
-         "background": 2.0, "gradient": 3.0, "haze": 2.5, "blur": 2.2, "photons": 0.12, "read_noise": 2.5}
+SHIFT = {"radius": 0.65, "density": 1.6, "touching": 1.5, "brightness": 0.55, "brightness_spread": 1.3,
+         "background": 1.5, "gradient": 1.6, "haze": 2.0, "blur": 2.0, "photons": 0.2, "read_noise": 2.0}
 
 REACH = 2.2  # half the side of the window that holds a nucleus, in mean radii
 SMALLEST = 12  # pixels; what the border or a neighbour leaves of a nucleus below this carries no label

@@ -12,8 +12,8 @@ from tte.study.data.phantoms.common import eight_bits, numbered, window_around
 __all__ = ["CELLS_SHIFT", "MITOCHONDRIA_SHIFT", "em_mitochondria", "packed_cells"]
 
 # Factor on each setting at shift 1; a shift s applies factor**s.
-MITOCHONDRIA_SHIFT = {"contrast": 0.45, "noise": 2.0, "blur": 1.9, "mito_width": 0.7, "cell_size": 0.7}
-CELLS_SHIFT = {"brightness": 0.45, "uneven": 1.6, "cell_size": 0.65, "blur": 1.7, "noise": 2.5}
+MITOCHONDRIA_SHIFT = {"contrast": 0.6, "noise": 1.7, "blur": 1.7, "mito_width": 0.7, "cell_size": 0.7}
+CELLS_SHIFT = {"brightness": 0.6, "uneven": 1.4, "cell_size": 0.7, "blur": 1.5, "noise": 1.8}
 
 SMALLEST = 20  # pixels; a smaller piece of a mitochondrion carries no label
 
