@@ -25,7 +25,7 @@ def logme_brute_force(features, labels):
     n = len(labels)
     eigenvalues, vectors = np.linalg.eigh(features @ features.T)
     eigenvalues = np.maximum(eigenvalues, 0)
-    alphas = np.log(eigenvalues.max() + 1e-300) + np.arange(-12, 30, 0.75)
+    alphas = np.log(eigenvalues.max() + 1e-300) + np.arange(-20, 30, 0.75)
     betas = np.arange(-3, 25, 0.25)
     return np.mean([_brute_force((vectors.T @ (labels == c)) ** 2, eigenvalues, alphas, betas) / n
                     for c in np.unique(labels)])

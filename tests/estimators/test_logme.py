@@ -10,6 +10,7 @@ from sampled import GRID, SLOW_GRID, labelled_sample
 
 from tte.errors import InputError, UndefinedScore
 from tte.estimators import ClassStatistics, logme
+from tte.estimators.logme import _spectrum
 
 
 def test_by_hand():
@@ -43,7 +44,8 @@ def test_maximum_in_the_plain_formula():
     """No pair of precisions on a dense grid has more evidence, and the best of the grid comes near."""
     features, labels = labelled_sample(40, 5, 2, seed=3)
     grid = np.exp(np.arange(-8, 8, 0.5))
-    best = [max(log_evidence(features, 1.0 * (labels == c), a, b) for a in grid for b in grid) for c in np.unique(labels)]
+    targets = [1.0 * (labels == c) for c in np.unique(labels)]
+    best = [max(log_evidence(features, y, a, b) for a in grid for b in grid) for y in targets]
     assert 0 <= logme(features, labels) - np.mean(best) / len(labels) < 0.01
 
 
@@ -54,12 +56,24 @@ def test_fixed_point_agrees_for_many_samples():
 
 
 def test_two_local_maxima():
-    """A strong direction and a weak one that both help give the profile more than one hill: the higher one counts."""
-    rng = np.random.default_rng(5)
+    """One strong channel and five weak ones: two hills of the evidence, another of them the higher for each class."""
+    rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.normal(size=(60, 6)))[0]
     labels = (basis[:, 0] + 0.9 * basis[:, 1:].sum(axis=1) > 0).astype(int)
-    features = basis * np.array([1e4, 1e4, 1e4, 1e-3, 1e-3, 1e-3])
+    features = basis * np.array([100, 0.1, 0.1, 0.1, 0.1, 0.1])
     assert logme(features, labels) == pytest.approx(logme_brute_force(features, labels), rel=1e-6)
+    variances, projections, residuals = _spectrum(ClassStatistics().update(features, labels))
+    hills = [_hills(variances, projections[c], residuals[c], 60) for c in range(2)]
+    assert [len(found) for found in hills] == [2, 2]
+    assert [int(np.argmax(found)) for found in hills] == [1, 0]
+
+
+def _hills(variances, squares, rest, n):
+    """Local maxima over a grid of γ of the log evidence per sample."""
+    gains = np.exp(np.arange(-20, 30, 0.1))[:, None] * variances
+    quadratic = (squares / (1 + gains)).sum(axis=1) + rest
+    curve = -0.5 * (np.log(2 * np.pi * quadratic / n) + 1 + np.log1p(gains).sum(axis=1) / n)
+    return curve[1:-1][(curve[1:-1] > curve[:-2]) & (curve[1:-1] > curve[2:])]
 
 
 def test_invariances():

@@ -58,8 +58,9 @@ def transrate(features, labels=None, weighting="proportional", epsilon=1e-4):
     statistics = class_statistics(features, labels)
     total, counts = statistics.pooled(), statistics.counts
     weights = counts / counts.sum() if weighting == "proportional" else np.full(len(counts), 1.0 / len(counts))
-    within = [_coding_rate(_about(moments, total.mean), moments.count, epsilon) for moments in statistics.per_class()]
-    return float(_coding_rate(total.scatter, total.count, epsilon) - weights @ within)
+    within = [_coding_rate(_about(moments, total.mean), moments.count, moments.count, epsilon)
+              for moments in statistics.per_class()]
+    return float(_coding_rate(total.scatter, total.count, total.count - 1, epsilon) - weights @ within)
 
 
 def _about(moments, centre):
@@ -68,7 +69,7 @@ def _about(moments, centre):
     return moments.scatter + moments.count * np.outer(gap, gap)
 
 
-def _coding_rate(scatter, n, epsilon):
-    """½ log det(I + scatter/(nε)); of the D eigenvalues at most n differ from zero, the rest is rounding."""
-    eigenvalues = np.linalg.eigvalsh(scatter)[-n:]
+def _coding_rate(scatter, n, rank, epsilon):
+    """½ log det(I + scatter/(nε)); of the D eigenvalues at most `rank` differ from zero, the others are rounding."""
+    eigenvalues = np.linalg.eigvalsh(scatter)[-rank:]
     return 0.5 * np.log1p(np.maximum(eigenvalues, 0.0) / (n * epsilon)).sum()
