@@ -16,7 +16,7 @@ from tte.errors import InputError, UndefinedScore
 from tte.layers import resolve_layer
 from tte.sampling import sample_features
 from tte.voxels import sample_voxels
-from tte.windows import interpolate_at
+from tte.windows import interpolate_at, neighbours
 
 LAYERS = ("decoder3", "decoder2", "out", "logits")
 NUMBERS = {"decoder3": 30, "decoder2": 50, "out": 80, "logits": 80}
@@ -111,7 +111,7 @@ def test_interpolation_at_every_voxel(size):
     places = torch.tensor(list(itertools.product(*map(range, roi))))
     whole = F.interpolate(maps, size=roi, mode="trilinear", align_corners=False)
     for which in (0, 1):
-        found = interpolate_at(maps, torch.full((len(places),), which), places, roi)
+        found = interpolate_at(maps, torch.full((len(places),), which), *neighbours(places, size, roi))
         torch.testing.assert_close(found, whole[which].flatten(1).T, atol=1e-6, rtol=1e-5)
 
 
@@ -194,6 +194,7 @@ def test_kinds_of_input_do_not_matter():
 
 def test_inputs_are_not_changed():
     net, (image, label) = network(), case()
+    image.flags.writeable = False  # such an array is taken too, without a warning
     before, weights = (image.copy(), label.copy()), {k: v.clone() for k, v in net.state_dict().items()}
     sample_features(net, image, label, n_samples=30, roi_size=16)
     assert np.array_equal(image, before[0]) and np.array_equal(label, before[1])
@@ -306,6 +307,7 @@ class TestErrors:
             self.check("image: expected finite values", image=image)
             self.check("image: expected finite values", image=torch.from_numpy(image))
         self.check("real numbers, got dtype <U1", image=np.full((1, 40, 37), "x"))
+        self.check("real numbers, got dtype torch.complex64", image=torch.zeros(1, 40, 37, dtype=torch.complex64))
         self.check("integer label ids, got dtype float64", label=np.full((40, 37), 0.5))
         self.check("no foreground voxel", error=UndefinedScore, label=np.zeros((40, 37), int))
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from tte._arrays import label_array, to_numpy
+from tte._arrays import to_numpy
 from tte.errors import InputError
 from tte.layers import evaluating, resolve_layer, tapped
 from tte.voxels import sample_voxels
-from tte.windows import assign, interpolate_at, pad_to, window_size
+from tte.windows import assign, interpolate_at, neighbours, pad_to, window_size
 
 __all__ = ["sample_features"]
 
@@ -99,7 +99,7 @@ def sample_features(
     resolved = {name: resolve_layer(model, name, site) for name in numbers}
     if not isinstance(sw_batch_size, int) or sw_batch_size < 1:
         raise InputError(f"sw_batch_size: expected a positive integer, got {sw_batch_size!r}")
-    label = label_array(label, "label")
+    label = to_numpy(label, "label")
     like = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
     device = like.device if device is None else torch.device(device)
     image = _image_tensor(image, label.shape, device, like.dtype if like.is_floating_point() else torch.float32)
@@ -133,17 +133,20 @@ def _image_tensor(image, shape, device, dtype):
     """Return the image on the device; it must be finite and lie on the label's grid."""
     if isinstance(image, torch.Tensor):
         image = image.detach().as_subclass(torch.Tensor)  # a MetaTensor would slow down every operation on it
+        if image.is_complex():
+            raise InputError(f"image: expected real numbers, got dtype {image.dtype}")
     else:
         image = to_numpy(image, "image")
         if image.dtype.kind not in "biuf":
             raise InputError(f"image: expected real numbers, got dtype {image.dtype}")
-        image = torch.from_numpy(image.astype(np.float32))
+        image = torch.from_numpy(np.require(image, np.float32, ["C", "W"]))  # copied only where it has to be
     if tuple(image.shape[1:]) != shape:
         raise InputError(
             f"image and label disagree on shape: {tuple(image.shape)} and {shape}; "
             "expected (C, H, W[, Z]) and (H, W[, Z])"
         )
-    if not torch.isfinite(image).all():
+    # The extremes are NaN if any value is; they are found several times faster than a mask of the image.
+    if image.numel() and not torch.isfinite(torch.stack(torch.aminmax(image))).all():
         raise InputError("image: expected finite values, got NaN or infinite ones; fill or crop them first")
     return image.to(device=device, dtype=dtype)
 
@@ -152,15 +155,18 @@ def _run(model, image, layers, windows, points, roi, batch):
     """Return {layer: (n, D) tensor on the device} of all points, in the order of their windows."""
     ranks = {name: torch.from_numpy(rank).to(image.device) for name, (rank, _, _) in points.items()}
     places = {name: torch.from_numpy(place).to(image.device) for name, (_, place, _) in points.items()}
-    pieces, done = {name: [] for name in layers}, 0
+    plans, pieces, done = {}, {name: [] for name in layers}, 0
     while done < len(windows):
         part = windows[done : done + batch]
         found = {}
 
         def receive(name, feature, part=part, found=found, done=done):
             _check_map(name, feature, len(part), len(roi))
-            first, last = np.searchsorted(points[name][0], (done, done + len(part)))
-            found[name] = interpolate_at(feature, ranks[name][first:last] - done, places[name][first:last], roi)
+            if name not in plans:  # a layer's map has one size in all windows
+                plans[name] = neighbours(places[name], tuple(feature.shape[2:]), roi)
+            ours = slice(*np.searchsorted(points[name][0], (done, done + len(part))))
+            cells, weights = plans[name]
+            found[name] = interpolate_at(feature, ranks[name][ours] - done, cells[:, ours], weights[ours])
 
         if not _forward_fits(model, image, layers, part, roi, receive):
             batch = len(part) // 2

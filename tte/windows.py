@@ -12,7 +12,7 @@ from monai.data.utils import dense_patch_slices
 
 from tte.errors import InputError
 
-__all__ = ["assign", "interpolate_at", "pad_to", "window_size"]
+__all__ = ["assign", "interpolate_at", "neighbours", "pad_to", "window_size"]
 
 
 def window_size(roi_size, overlap, ndim):
@@ -48,47 +48,63 @@ def assign(voxels, before, size, roi, overlap):
         where = np.concatenate(list(classes.values())) + before  # (n, d)
         nearest = [s[np.abs(2 * where[:, a, None] + 1 - 2 * s - roi[a]).argmin(axis=1)] for a, s in enumerate(starts)]
         corners[layer] = where, np.stack(nearest, axis=1)
-    windows = np.unique(np.concatenate([corner for _, corner in corners.values()]), axis=0)
-    grid = np.ravel_multi_index(windows.T, size)
+    flat = {layer: np.ravel_multi_index(corner.T, size) for layer, (_, corner) in corners.items()}
+    grid = np.unique(np.concatenate(list(flat.values())))
+    windows = np.stack(np.unravel_index(grid, size), axis=1)
     points = {}
     for layer, (where, corner) in corners.items():
-        rank = np.searchsorted(grid, np.ravel_multi_index(corner.T, size))
+        rank = np.searchsorted(grid, flat[layer])
         order = np.argsort(rank, kind="stable")
         points[layer] = rank[order], (where - corner)[order], order
     return windows, points
 
 
-def interpolate_at(feature, which, places, roi):
-    """Values of (batch, D, *size) maps at window voxels, as if each map were enlarged to the window.
+def neighbours(places, size, roi):
+    """Where a map of the given size is read to have its value at window voxels, as if enlarged to the window.
 
     Parameters
     ----------
-    feature : tensor, shape (batch, D, *size)
-    which : int tensor, shape (n,); the map of each point
-    places : int tensor, shape (n, d); its voxel in the window
-    roi : tuple of d int; the window
+    places : int tensor, shape (n, d); voxels of the window
+    size : tuple of d int; the map's
+    roi : tuple of d int; the window's
 
     Returns
     -------
-    tensor, shape (n, D), float32
-        Equal to linear interpolation with align_corners=False, read at those voxels.
-
-    Examples
-    --------
-    >>> feature = torch.arange(4.0).reshape(1, 1, 2, 2)
-    >>> interpolate_at(feature, torch.tensor([0, 0]), torch.tensor([[0, 0], [1, 2]]), (4, 4)).flatten()
-    tensor([0.0000, 1.2500])
+    tensor (d, n, k) of int64, tensor (n, k) of float32
+        The k ≤ 2^d map cells around each voxel and their weights: linear interpolation with align_corners=False.
     """
     ends, weights = [], []
-    for axis, (r, f) in enumerate(zip(roi, feature.shape[2:], strict=True)):
+    for axis, (r, f) in enumerate(zip(roi, size, strict=True)):
         # The source coordinate (p + ½) f / r − ½ in units of 1 / 2r: integers, so no rounding before the division.
         scaled = ((2 * places[:, axis] + 1) * f - r).clamp(0, 2 * r * (f - 1))
         low, fraction = scaled // (2 * r), (scaled % (2 * r)).float() / (2 * r)
         ends.append((low,) if f == r else (low, (low + 1).clamp(max=f - 1)))
         weights.append((1 - fraction, fraction))
-    total = 0
-    for corner in itertools.product(*(range(len(end)) for end in ends)):
-        weight = torch.stack([weights[axis][c] for axis, c in enumerate(corner)]).prod(dim=0)
-        values = feature[(which, slice(None), *(ends[axis][c] for axis, c in enumerate(corner)))]  # (n, D)
-        total = total + weight[:, None] * values.float()
-    return total
+    corners = list(itertools.product(*(range(len(end)) for end in ends)))
+    cells = [torch.stack([ends[axis][corner[axis]] for corner in corners], dim=1) for axis in range(len(roi))]
+    parts = [torch.stack([weights[axis][c] for axis, c in enumerate(corner)]).prod(dim=0) for corner in corners]
+    return torch.stack(cells), torch.stack(parts, dim=1)
+
+
+def interpolate_at(feature, which, cells, weights):
+    """Values of (batch, D, *size) maps at points whose `neighbours` are known.
+
+    Parameters
+    ----------
+    feature : tensor, shape (batch, D, *size)
+    which : int tensor, shape (n,); the map of each point
+    cells, weights : what `neighbours` returns for these points
+
+    Returns
+    -------
+    tensor, shape (n, D), float32
+
+    Examples
+    --------
+    >>> feature = torch.arange(4.0).reshape(1, 1, 2, 2)
+    >>> interpolate_at(feature, torch.tensor([0, 0]), *neighbours(torch.tensor([[0, 0], [1, 2]]), (2, 2), (4, 4)))
+    tensor([[0.0000],
+            [1.2500]])
+    """
+    values = feature[(which[:, None], slice(None), *cells)].float()  # (n, k, D)
+    return torch.einsum("nk,nkd->nd", weights, values)
