@@ -8,8 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-PAGES := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
-BUILD := $(BIN)/jupyter-book build . -W -n --keep-going --quiet
+WORKFLOW := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
 
 export OMP_NUM_THREADS ?= 1
 ifeq ($(strip $(TTE_DATA)),)
@@ -25,8 +24,7 @@ help: ## List what can be made.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 book: $(READY) ## Execute the notebooks that changed and build the book into _build/html.
-	@$(PAGES) book
-	@$(BUILD)
+	@$(WORKFLOW) book
 	@echo "The book is at _build/html/index.html; 'make serve' shows it with all its fonts at http://127.0.0.1:$(PORT)."
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
@@ -49,7 +47,7 @@ serve: ## Show the built book at http://127.0.0.1:8000 (another port: PORT=...).
 	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 golden: $(READY) ## Rewrite the notebooks of the regression test; look at the difference before you commit it.
-	@$(PAGES) --forcerun --until golden golden
+	@$(WORKFLOW) --forceall golden
 
 clean: ## Remove the built book, its executed pages and the synthetic study; keep .venv.
 	rm -rf _build book/pages build .snakemake

@@ -18,7 +18,7 @@ import jupytext
 import nbformat
 import yaml
 
-__all__ = ["RunError", "convert", "execute", "main", "normalise", "parameter_names"]
+__all__ = ["RunError", "convert", "default_parameters", "execute", "main", "normalise"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMETERS, INJECTED, CHECKED = "parameters", "injected-parameters", "nbval-check-output"
@@ -63,14 +63,24 @@ def convert(source):
     return normalise(notebook)
 
 
-def parameter_names(notebook):
-    """Return the names assigned in the cell tagged `parameters`, in order."""
+def default_parameters(notebook):
+    """Return {name: value} of the cell tagged `parameters`, in order.
+
+    Raises
+    ------
+    RunError
+        The cell does more than give names literal values.
+    """
     cell = next(cell for cell in notebook.cells if PARAMETERS in cell.metadata.tags)
-    names = []
+    values = {}
     for statement in ast.parse(cell.source).body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        names += [target.id for target in targets if isinstance(target, ast.Name)]
-    return names
+        try:
+            (target,) = statement.targets
+            values[target.id] = ast.literal_eval(statement.value)
+        except (AttributeError, ValueError):
+            line = ast.unparse(statement)
+            raise RunError(f"the cell tagged 'parameters' holds {line!r}: expected only NAME = literal") from None
+    return values
 
 
 def execute(notebook, parameters, name="", progress=True):
@@ -94,13 +104,13 @@ def execute(notebook, parameters, name="", progress=True):
     papermill.exceptions.PapermillExecutionError
         A cell raised.
     """
-    known = parameter_names(notebook)
-    unknown = sorted(set(parameters) - set(known))
+    defaults = default_parameters(notebook)
+    unknown = sorted(set(parameters) - set(defaults))
     if unknown:
-        raise RunError(f"unknown parameter {', '.join(unknown)}: this notebook takes {', '.join(known)}")
+        raise RunError(f"unknown parameter {', '.join(unknown)}: this notebook takes {', '.join(defaults)}")
     from papermill import execute_notebook  # slow to import, and --convert-only does without it
 
-    page = _named_for(notebook, name, parameters)
+    page = _named_for(_titled_for(notebook, {**defaults, **parameters}), name, parameters)
     with tempfile.TemporaryDirectory() as folder:
         _isolate_kernel(folder)
         # A broken run leaves its notebook here, never at the place of the page.
@@ -117,6 +127,16 @@ def _isolate_kernel(profile):
     os.environ["PYTHONHASHSEED"] = "0"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["IPYTHONDIR"] = profile
+
+
+def _titled_for(notebook, values):
+    """Return a copy whose first text cell has the page's subject in place of `{target}`, `{task}` and `{study}`."""
+    page = copy.deepcopy(notebook)
+    first = next((cell for cell in page.cells if cell.cell_type == "markdown"), None)
+    for key in SUBJECT:
+        if first is not None and key in values:
+            first.source = first.source.replace(f"{{{key}}}", str(values[key]))
+    return page
 
 
 def _named_for(notebook, name, parameters):
@@ -273,7 +293,9 @@ def main(arguments=None):
         parser.error("a parameter is given twice")
     try:
         notebook = convert(given.source)
-        if not given.convert_only:
+        if given.convert_only:
+            notebook = _titled_for(notebook, default_parameters(notebook))
+        else:
             notebook = execute(notebook, parameters, given.source.stem, progress=not given.no_progress)
         _write(normalise(notebook, checked_only=given.golden), given.output)
     except (RunError, OSError) as error:

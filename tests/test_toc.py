@@ -1,0 +1,90 @@
+"""The table of contents is written by hand: every page of every study is in it, and nothing else."""
+
+import importlib.util
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tte.study.data import catalogue_entry
+
+ROOT = Path(__file__).parents[1]
+
+
+def _load_pages():
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "workflow" / "pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+book = _load_pages()
+PAGES = book.pages(ROOT / "config")
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+
+
+def _entries():
+    return [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+
+
+def test_the_contents_hold_exactly_the_pages_of_the_studies():
+    listed = [entry["file"] for entry in _entries()]
+    assert [name for name, n in Counter(listed).items() if n > 1] == []
+    assert {name for name in listed if name.startswith("book/pages/")} == {
+        page.path.removesuffix(".ipynb") for page in PAGES
+    }
+
+
+def test_every_text_is_in_the_contents_and_exists():
+    listed = {TOC["root"], *(entry["file"] for entry in _entries())}
+    texts = {name for name in listed if not name.startswith("book/pages/")}
+    assert texts == {str(path.relative_to(ROOT).with_suffix("")) for path in (ROOT / "book").glob("*.md")}
+
+
+def test_a_page_has_a_title_of_its_own():
+    titles = [entry.get("title") for entry in _entries() if entry["file"].startswith("book/pages/")]
+    assert None not in titles
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_page_has_its_notebook():
+    missing = {page.source for page in PAGES if not (ROOT / "notebooks" / f"{page.source}.py").is_file()}
+    assert missing == set()
+
+
+def test_golden_pages_are_pages_that_need_no_live_study():
+    live = set(book.live_studies(ROOT / "config"))
+    known = {page.path: page for page in PAGES}
+    assert set(book.GOLDEN) <= set(known)
+    assert [path for path in book.GOLDEN if known[path].study in live] == []
+
+
+def test_pages_follow_a_configuration(tmp_path):
+    (tmp_path / "mine.yml").write_text(
+        "name: mine\nphantom: true\nzero_shot: {targets: [a/b/c]}\nfine_tune: {tasks: {d/e: {}}}\n"
+    )
+    pages = {page.path: page for page in book.pages(tmp_path)}
+    assert [path for path in pages if "mine" in path] == [
+        "book/pages/mine/a_b_c.ipynb",
+        "book/pages/mine/d_e.ipynb",
+        "book/pages/mine/zero_shot_summary.ipynb",
+        "book/pages/mine/fine_tune_summary.ipynb",
+    ]
+    assert pages["book/pages/mine/d_e.ipynb"] == book.Page(
+        "book/pages/mine/d_e.ipynb", "msd_task", "mine", {"study": "mine", "task": "d/e"}
+    )
+    assert book.live_studies(tmp_path) == ["mine"]
+
+
+DATASETS = sorted(
+    value for page in PAGES for key, value in page.parameters.items() if key != "study" and "phantom/" not in value
+)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_data_page_names_every_dataset_with_its_licence(name):
+    lines = (ROOT / "book" / "data.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1
+    assert f"| {catalogue_entry(name).licence} |" in rows[0]
