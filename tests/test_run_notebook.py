@@ -1,17 +1,21 @@
 """The notebook runner: parameters, errors as one line, and pages that are the same bytes twice."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import tte.errors
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+import notebook_pages  # noqa: E402
+import run_notebook as runner  # noqa: E402
+
 HEADER = """\
 # ---
 # jupyter:
@@ -57,16 +61,6 @@ if fail == "other":
 print(list({"a", "b", "c", "d", "e"}))
 """
 )
-
-
-def _load():
-    spec = importlib.util.spec_from_file_location("run_notebook", ROOT / "workflow" / "run_notebook.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-runner = _load()
 
 
 @pytest.fixture
@@ -205,10 +199,10 @@ def test_every_error_of_the_package_is_known_to_the_runner():
 
 
 def test_streams_are_joined_and_other_outputs_kept_in_order():
-    notebook = runner.nbformat.v4.new_notebook()
-    stream = [runner.nbformat.v4.new_output("stream", name="stdout", text=t) for t in ("a", "b\n")]
-    shown = runner.nbformat.v4.new_output("display_data", data={"text/plain": "x"})
-    notebook.cells = [runner.nbformat.v4.new_code_cell("", outputs=[stream[0], shown, stream[1]])]
-    outputs = runner.normalise(notebook).cells[0].outputs
+    notebook = nbformat.v4.new_notebook()
+    stream = [nbformat.v4.new_output("stream", name="stdout", text=t) for t in ("a", "b\n")]
+    shown = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
+    notebook.cells = [nbformat.v4.new_code_cell("", outputs=[stream[0], shown, stream[1]])]
+    outputs = notebook_pages.normalise(notebook).cells[0].outputs
     assert [output.output_type for output in outputs] == ["stream", "display_data"]
     assert outputs[0].text == "ab\n"

@@ -1,6 +1,6 @@
 """The table of contents is written by hand: every page of every study is in it, and nothing else."""
 
-import importlib.util
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,16 +10,9 @@ import yaml
 from tte.study.data import catalogue_entry
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+import pages as book  # noqa: E402
 
-
-def _load_pages():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "workflow" / "pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-book = _load_pages()
 PAGES = book.pages(ROOT / "config")
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
