@@ -38,13 +38,18 @@ def float_array(array, name, ndim=None):
 
 def label_array(array, name, ndim=None):
     """Return `array` as int64 label ids ≥ −1; integral floats are taken, others refused."""
+    return label_image(array, name, ndim).astype(np.int64)
+
+
+def label_image(array, name, ndim=None):
+    """Return `array` as label ids ≥ −1 in the integer type it has (int64 for bool and integral floats)."""
     out = to_numpy(array, name)
     if ndim is not None and out.ndim != ndim:
         raise InputError(f"{name}: expected {ndim} dimensions, got shape {out.shape}")
-    if out.dtype != bool and not np.issubdtype(out.dtype, np.integer):
-        if not np.issubdtype(out.dtype, np.floating) or not np.array_equal(out, np.round(out)):
+    if not np.issubdtype(out.dtype, np.integer):
+        if out.dtype != bool and not (np.issubdtype(out.dtype, np.floating) and np.array_equal(out, np.round(out))):
             raise InputError(f"{name}: expected integer label ids, got dtype {out.dtype}")
-    out = out.astype(np.int64)
+        out = out.astype(np.int64)
     if out.size and out.min() < IGNORE:
         raise InputError(f"{name}: expected label ids of at least −1 (−1 = ignore), got {out.min()}")
     return out

@@ -5,8 +5,8 @@ Reads a prediction and its reference; returns numbers. Performance never enters 
 
 import numpy as np
 
-from tte._arrays import IGNORE, label_array, mask_array, same_shape
-from tte._contingency import joint_counts
+from tte._arrays import IGNORE, label_image, mask_array, same_shape
+from tte._contingency import union_counts
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["IOU_THRESHOLDS", "average_precision", "dice", "f1", "mean_average_precision", "mean_dice"]
@@ -40,7 +40,7 @@ def dice(prediction, label, classes):
     >>> dice(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), classes=(1, 2, 3))
     {1: 0.6666666666666666, 2: 0.6666666666666666, 3: None}
     """
-    prediction, label = label_array(prediction, "prediction"), label_array(label, "label")
+    prediction, label = label_image(prediction, "prediction"), label_image(label, "label")
     same_shape(prediction, label, "prediction", "label")
     classes = [int(c) for c in classes]
     if not classes or min(classes) < 0 or len(set(classes)) < len(classes):
@@ -126,7 +126,7 @@ def average_precision(labels, true_labels, threshold=0.5):
     Parameters
     ----------
     labels, true_labels : array of int, any one shape
-        Predicted and reference instances; 0 is background, pixels that are −1 in the reference take no part.
+        Predicted and reference instances; 0 is background, pixels that are −1 in either take no part.
     threshold : float in [0.5, 1)
         Two objects match when their intersection over union is greater than this; at 0.5 or more no object can
         match two.
@@ -162,7 +162,7 @@ def mean_average_precision(labels, true_labels, thresholds=IOU_THRESHOLDS):
     Parameters
     ----------
     labels, true_labels : array of int, any one shape
-        Predicted and reference instances; 0 is background, pixels that are −1 in the reference take no part.
+        Predicted and reference instances; 0 is background, pixels that are −1 in either take no part.
     thresholds : sequence of float in [0.5, 1)
         Two objects match when their intersection over union is greater than the threshold.
 
@@ -188,7 +188,7 @@ def mean_average_precision(labels, true_labels, thresholds=IOU_THRESHOLDS):
     >>> mean_average_precision(np.array([1, 1, 1, 1, 0]), np.array([3, 3, 3, 0, 0]))
     0.5
     """
-    labels, true_labels = label_array(labels, "labels"), label_array(true_labels, "true_labels")
+    labels, true_labels = label_image(labels, "labels"), label_image(true_labels, "true_labels")
     same_shape(labels, true_labels, "labels", "true_labels")
     thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
     if thresholds.size == 0 or not ((thresholds >= 0.5) & (thresholds < 1.0)).all():
@@ -202,10 +202,7 @@ def mean_average_precision(labels, true_labels, thresholds=IOU_THRESHOLDS):
 
 def _overlaps(labels, true_labels):
     """Return the intersection over union of every overlapping pair, and the number of objects on each side."""
-    ignored = (true_labels == IGNORE) | (labels == IGNORE)
-    if ignored.any():
-        labels, true_labels = labels[~ignored], true_labels[~ignored]
-    i, j, counts = joint_counts(labels, true_labels)
+    i, j, counts = union_counts(labels, true_labels)
     sizes, true_sizes = np.bincount(i, counts), np.bincount(j, counts)
     pair = (i > 0) & (j > 0)
     i, j, both = i[pair], j[pair], counts[pair]

@@ -49,11 +49,10 @@ def effective_invariance(probability, perturbed_probability, threshold=0.5):
     same_shape(p, q, "probability", "perturbed_probability")
     threshold = unit_threshold(threshold)
     foreground, perturbed_foreground = p > threshold, q > threshold
-    agree = foreground & perturbed_foreground
-    n_agree = np.count_nonzero(agree)
-    union = np.count_nonzero(foreground) + np.count_nonzero(perturbed_foreground) - n_agree
+    agree = np.flatnonzero(foreground & perturbed_foreground)
+    union = np.count_nonzero(foreground) + np.count_nonzero(perturbed_foreground) - agree.size
     if union == 0:
         raise UndefinedScore(f"effective_invariance: no probability exceeds {threshold:g} in either run")
-    # only the pixels that contribute enter the square root, in double precision
-    total = np.sqrt(p[agree] * q[agree].astype(np.float64)).sum()
-    return float(total / union)
+    # only the pixels that contribute are gathered, and multiplied in double precision
+    products = p.ravel().take(agree) * q.ravel().take(agree).astype(np.float64)
+    return float(np.sqrt(products, out=products).sum() / union)

@@ -44,8 +44,7 @@ def nhd(mask, perturbed_mask):
     """
     mask, perturbed_mask = mask_array(mask, "mask"), mask_array(perturbed_mask, "perturbed_mask")
     same_shape(mask, perturbed_mask, "mask", "perturbed_mask")
-    both = np.count_nonzero(mask & perturbed_mask)
-    union = np.count_nonzero(mask) + np.count_nonzero(perturbed_mask) - both
+    union = np.count_nonzero(mask | perturbed_mask)
     if union == 0:
         raise UndefinedScore(f"nhd: both masks of shape {mask.shape} are empty, so no pixel can be compared")
-    return float(both / union)
+    return float(np.count_nonzero(mask & perturbed_mask) / union)

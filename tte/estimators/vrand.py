@@ -5,8 +5,8 @@ Reads the clean and the perturbed instance labels of one image; returns one numb
 
 import numpy as np
 
-from tte._arrays import IGNORE, label_array, same_shape
-from tte._contingency import joint_counts
+from tte._arrays import label_image, same_shape
+from tte._contingency import union_counts
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["vrand"]
@@ -54,57 +54,47 @@ def vrand(labels, perturbed_labels, alpha=0.5, variant="paper"):
     >>> round(vrand(np.array([1, 1, 2, 2]), np.array([5, 5, 5, 0])), 4)
     0.6667
     """
-    labels, perturbed_labels = label_array(labels, "labels"), label_array(perturbed_labels, "perturbed_labels")
+    labels, perturbed_labels = label_image(labels, "labels"), label_image(perturbed_labels, "perturbed_labels")
     same_shape(labels, perturbed_labels, "labels", "perturbed_labels")
     if not 0.0 <= alpha <= 1.0:
         raise InputError(f"alpha: expected a weight in [0, 1], got {alpha}")
-    if variant not in ("paper", "released"):
+    if variant == "paper":
+        return _score(*union_counts(labels, perturbed_labels), alpha, _squares, background=True)
+    if variant != "released":
         raise InputError(f'variant: expected "paper" or "released", got {variant!r}')
-    released = variant == "released"
-    if released and not (labels > 0).any():
+    if labels.max(initial=0) <= 0:
         raise UndefinedScore('vrand: the unperturbed labels have no foreground (undefined for variant="released")')
-    i, j, counts = joint_counts(*_compared(labels, perturbed_labels, released))
-    in_union = (i > 0) | (j > 0)
-    return _score(i[in_union], j[in_union], counts[in_union], alpha, released)
-
-
-def _compared(labels, perturbed_labels, without_borders):
-    """Return both arrays with the pixels that take no part set to background on both sides."""
-    out = _borders(labels) if without_borders else np.zeros(labels.shape, bool)
-    if min(labels.min(initial=0), perturbed_labels.min(initial=0)) == IGNORE:
-        out |= (labels == IGNORE) | (perturbed_labels == IGNORE)
-    if not out.any():
-        return labels, perturbed_labels
-    return np.where(out, 0, labels), np.where(out, 0, perturbed_labels)
+    # a background pixel is a segment of one pixel: without replacement it forms no pair, so it has no term of its own
+    return _score(*union_counts(labels, perturbed_labels, _borders(labels)), alpha, _pairs, background=False)
 
 
 def _borders(labels):
     """Return where a pixel or one of its neighbours along an axis has another label (both sides of a border)."""
     borders = np.zeros(labels.shape, bool)
     for axis in range(labels.ndim):
-        moved, out = np.moveaxis(labels, axis, 0), np.moveaxis(borders, axis, 0)
-        differs = moved[1:] != moved[:-1]
-        out[1:] |= differs
-        out[:-1] |= differs
+        first = (slice(None),) * axis + (slice(None, -1),)
+        second = (slice(None),) * axis + (slice(1, None),)
+        differs = labels[first] != labels[second]
+        borders[first] |= differs
+        borders[second] |= differs
     return borders
 
 
-def _score(i, j, counts, alpha, released):
-    """Eq. 6 from the joint counts of the union; the normalisation by the number of pixels cancels."""
+def _score(i, j, counts, alpha, size, background):
+    """Eq. 6 from the joint counts of the union, with `size` in place of the square; the normalisation cancels."""
     if counts.size == 0:
         raise UndefinedScore("vrand: the union of the foregrounds is empty, so no pixel can be compared")
-    counts = counts.astype(np.float64)
     clean, perturbed = np.bincount(i, counts), np.bincount(j, counts)
-    if released:
-        # a background pixel is a segment of one pixel: no pair without replacement, so only its other side counts
-        together = counts[(i > 0) & (j > 0)]
-        together, clean, perturbed = (_pairs(c) for c in (together, clean[1:], perturbed[1:]))
-    else:
-        together, clean, perturbed = counts @ counts, clean @ clean, perturbed @ perturbed
-    denominator = alpha * perturbed + (1.0 - alpha) * clean
+    if not background:
+        counts, clean, perturbed = counts[(i > 0) & (j > 0)], clean[1:], perturbed[1:]
+    denominator = alpha * size(perturbed) + (1.0 - alpha) * size(clean)
     if denominator == 0:
         raise UndefinedScore("vrand: no two of the compared pixels share a segment on a side that alpha weights")
-    return float(together / denominator)
+    return float(size(counts.astype(np.float64)) / denominator)
+
+
+def _squares(counts):
+    return counts @ counts
 
 
 def _pairs(counts):

@@ -1,0 +1,121 @@
+"""Speed of NHD, effective invariance and V-Rand against their formulas written down directly.
+
+`python -m benchmarks.consistency` writes `results/benchmarks/consistency.csv`.
+"""
+
+import numpy as np
+import scipy.special
+from scipy.spatial.distance import hamming
+from skimage.measure import label
+from skimage.metrics import adapted_rand_error
+from skimage.morphology import dilation, erosion
+
+from benchmarks import compare, record
+from tte.estimators.effective_invariance import effective_invariance
+from tte.estimators.nhd import nhd
+from tte.estimators.vrand import vrand
+
+N_IMAGES, SIDE = 60, 256
+
+
+def predictions(n=N_IMAGES, side=SIDE, rng=0):
+    """Return pairs of clean and perturbed float32 probabilities with about 40 round objects each."""
+    rng = np.random.default_rng(rng)
+    rows, columns = np.mgrid[:side, :side].astype(np.float32)
+    pairs = []
+    for _ in range(n):
+        nearest = np.full((2, side, side), np.inf, np.float32)
+        for _ in range(40):
+            centre, radius = rng.uniform(0, side, 2), rng.uniform(6, 14)
+            for run in nearest:
+                y, x = centre + rng.normal(0, 1, 2)
+                np.minimum(run, np.hypot(rows - y, columns - x) - radius, out=run)
+        pairs.append(scipy.special.expit(-nearest))
+    return pairs
+
+
+def plain_nhd(mask, perturbed):
+    """Eq. 5 as printed."""
+    union = np.logical_or(mask, perturbed)
+    flips = np.logical_and(mask != perturbed, union)
+    return 1 - np.sum(flips) / np.sum(union)
+
+
+def released_nhd(p, q, threshold=0.5):
+    """The released code's way: SciPy's Hamming distance between the pixels of the union."""
+    union = np.logical_or(p > threshold, q > threshold)
+    return 1 - hamming(p[union] > threshold, q[union] > threshold)
+
+
+def plain_invariance(p, q, threshold=0.5):
+    """Eq. 4 as printed, in double precision, averaged over the union of foregrounds."""
+    p, q = p.astype(np.float64), q.astype(np.float64)
+    y, perturbed_y = p > threshold, q > threshold
+    invariance = np.where(y == perturbed_y, np.sqrt(p * q), 0)
+    return invariance[np.logical_or(y, perturbed_y)].mean()
+
+
+def released_invariance(p, q, threshold=0.5):
+    """The released code's way: a map of the image by boolean indexing, NaN outside the union, then the NaN-mean."""
+    y, perturbed_y = p > threshold, q > threshold
+    foreground, background = y & perturbed_y, ~y & ~perturbed_y
+    perturbed = np.zeros_like(q)
+    perturbed[foreground] = q[foreground]
+    perturbed[background] = 1 - q[background]
+    invariance = np.sqrt(np.where(y, p, 1 - p) * perturbed)
+    invariance[~(y | perturbed_y)] = np.nan
+    return np.nanmean(invariance, dtype=np.float64)
+
+
+def plain_vrand(labels, perturbed):
+    """Eq. 6 as printed: the joint distribution from the distinct pairs of labels."""
+    union = (labels > 0) | (perturbed > 0)
+    pairs = np.stack([labels[union], perturbed[union]])
+    _, joint = np.unique(pairs, axis=1, return_counts=True)
+    s = np.unique(pairs[1], return_counts=True)[1] / pairs.shape[1]
+    t = np.unique(pairs[0], return_counts=True)[1] / pairs.shape[1]
+    return np.sum((joint / pairs.shape[1]) ** 2) / (0.5 * np.sum(s**2) + 0.5 * np.sum(t**2))
+
+
+def plain_vrand_released(labels, perturbed):
+    """scikit-image's adapted Rand error on the union, background pixels numbered one by one, borders removed."""
+    compared = ((labels > 0) | (perturbed > 0)) & (dilation(labels) == erosion(labels))
+    sides = []
+    for side in (labels, perturbed):
+        side = side[compared]
+        background = side == 0
+        side[background] = np.arange(1, background.sum() + 1) + side.max()
+        sides.append(side)
+    return 1 - adapted_rand_error(*sides, ignore_labels=())[0]
+
+
+def rows():
+    """Return the comparisons."""
+    probabilities = predictions()
+    masks = [tuple(p > 0.5 for p in pair) for pair in probabilities]
+    labels = [tuple(label(m, connectivity=1).astype(np.int32) for m in pair) for pair in masks]
+    size = f"{N_IMAGES} images of {SIDE}²"
+
+    def over(function, pairs):
+        return lambda: [function(*pair) for pair in pairs]
+
+    def released(clean, perturbed):
+        return vrand(clean, perturbed, variant="released")
+
+    invariance = effective_invariance
+
+    def thresholded(p, q):
+        return nhd(p > 0.5, q > 0.5)
+
+    return [
+        compare("NHD, Eq. 5 in NumPy", size, over(plain_nhd, masks), over(nhd, masks), 8),
+        compare("NHD, as released", size, over(released_nhd, probabilities), over(thresholded, probabilities), 8),
+        compare("EI, Eq. 4 in NumPy", size, over(plain_invariance, probabilities), over(invariance, probabilities), 3),
+        compare("EI, as released", size, over(released_invariance, probabilities), over(invariance, probabilities), 3),
+        compare("V-Rand, Eq. 6 in NumPy", size, over(plain_vrand, labels), over(vrand, labels), 5),
+        compare("V-Rand, as released", size, over(plain_vrand_released, labels), over(released, labels), 5),
+    ]
+
+
+if __name__ == "__main__":
+    record("consistency", rows())
