@@ -11,7 +11,7 @@ from tte.errors import InputError, UndefinedScore
 
 __all__ = ["leep"]
 
-_BLOCK = 2**16  # probabilities per block: float64 copies of it stay in the cache
+_BLOCK = 2**17  # probabilities per block (1 MB): what is made of it stays in the cache
 _ROW_SUM = 1e-4
 _TABLE = 2**20  # label ids below this are translated by a table, which is far faster than sorting them
 
@@ -62,8 +62,7 @@ def leep(probabilities, labels):
         joint += _joint_update(_rows(probabilities[block]), codes[block], n_classes)
     mass = joint.sum(axis=0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
-    translation = np.ascontiguousarray(conditional.T)  # (S, C)
-    total = sum(_log_likelihood(probabilities[block], codes[block], translation) for block in blocks)
+    total = sum(_log_likelihood(probabilities[block], codes[block], conditional) for block in blocks)
     return float(total / np.count_nonzero(codes >= 0))
 
 
@@ -115,8 +114,8 @@ def _joint_update(block, codes, n_classes):
     return (codes == np.arange(n_classes)[:, None]).astype(np.float64) @ block
 
 
-def _log_likelihood(block, codes, translation):
-    """Sum over the block's samples of the log of their expected empirical prediction."""
-    predictions = to_numpy(block).astype(np.float64, copy=False) @ translation  # (n, C)
-    kept = np.flatnonzero(codes >= 0)
-    return np.log(predictions[kept, codes[kept]]).sum()
+def _log_likelihood(block, codes, conditional):
+    """Sum over the block's samples of the log of their expected empirical prediction, of their own class only."""
+    block = to_numpy(block).astype(np.float64, copy=False)
+    predictions = np.einsum("ns,ns->n", block, conditional.take(codes, axis=0))  # −1 takes the last, dropped below
+    return np.log(predictions[codes >= 0]).sum()
