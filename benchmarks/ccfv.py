@@ -15,9 +15,12 @@ from tte.estimators.wasserstein import pairwise_wasserstein2
 
 __all__ = ["energy_rows", "rows", "wasserstein_rows"]
 
-N_CASES = 16
-SIZES = [(8, 100, 5), (16, 400, 5), (48, 400, 5), (64, 400, 5), (96, 200, 5), (128, 200, 5), (128, 400, 5),
-         (192, 100, 25), (256, 100, 50), (320, 100, 50)]  # D, n, target  # fmt: skip
+FLAT, DECAYING = 0.0, 1.0  # standard deviation k^-power of the k-th principal channel
+SIZES = [  # cases, D, n, power, target
+    (64, 8, 100, FLAT, 5), (64, 16, 400, FLAT, 5), (64, 48, 400, FLAT, 5), (64, 64, 400, FLAT, 5),
+    (64, 64, 400, DECAYING, 5), (32, 96, 200, FLAT, 5), (32, 128, 200, FLAT, 5), (32, 128, 400, FLAT, 5),
+    (16, 192, 100, FLAT, 25), (16, 192, 100, DECAYING, 25), (16, 256, 100, FLAT, 50), (16, 320, 100, FLAT, 50),
+]  # fmt: skip
 
 
 def wasserstein2_by_sqrtm(x, y):
@@ -55,21 +58,27 @@ def energy_by_points(x):
     return total
 
 
+def features_of_cases(n_cases, d, n, power):
+    """Gaussian features of every case with one spectrum and rotation, so that cases differ as samples do."""
+    rng = np.random.default_rng(d)
+    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    return [rng.normal(size=(n, d)) * np.arange(1, d + 1.0) ** -power @ rotation for _ in range(n_cases)]
+
+
 def wasserstein_rows():
-    """All pairs of 16 cases at the sizes of decoder layers, n < D among them."""
+    """All pairs of cases at the sizes of decoder layers, n < D among them."""
     out = []
-    for d, n, target in SIZES:
-        rng = np.random.default_rng(d)
-        features = [rng.normal(size=(n, d)) @ (np.eye(d) + rng.normal(size=(d, d)) / d) for _ in range(N_CASES)]
+    for n_cases, d, n, power, target in SIZES:
+        features = features_of_cases(n_cases, d, n, power)
         out.append(
             compare(
                 "all-pairs W2 against scipy.linalg.sqrtm per pair",
-                f"N={N_CASES}, D={d}, n={n}",
+                f"N={n_cases}, D={d}, n={n}, {'decaying' if power else 'flat'} spectrum",
                 lambda features=features: all_pairs_by_sqrtm(features),
                 lambda features=features: pairwise_wasserstein2(features),
                 target,
                 tolerance=1e-6 if n > d else 1e-5,  # the root of a singular matrix has half the digits
-                repeats=3,
+                repeats=2 if d > 128 else 3,
             )
         )
     return out
@@ -78,9 +87,10 @@ def wasserstein_rows():
 def energy_rows():
     """The energy of one case with 1200 samples."""
     out = []
+    baselines = (("the double loop", energy_by_pairs, 1), ("one row per point", energy_by_points, 5))
     for d in (48, 192):
         x = np.random.default_rng(d).normal(size=(1200, d))
-        for name, baseline, repeats in (("the double loop", energy_by_pairs, 1), ("one row per point", energy_by_points, 5)):
+        for name, baseline, repeats in baselines:
             out.append(
                 compare(
                     f"energy against {name}",

@@ -97,7 +97,24 @@ def test_pairs_equal_single_calls_whatever_the_sizes():
     table = pairwise_wasserstein2(features)
     assert (table == table.T).all() and (np.diag(table) == 0).all()
     for i, j in itertools.combinations(range(len(features)), 2):
-        assert table[i, j] == pytest.approx(wasserstein2(features[i], features[j]), rel=1e-12)
+        assert table[i, j] == pytest.approx(wasserstein2(features[i], features[j]), rel=1e-9)
+
+
+@pytest.mark.parametrize("power", [0, 1, 2, 4])
+@pytest.mark.parametrize(("d", "n"), [(16, 400), (40, 30), (64, 65)])
+def test_eigenvalues_are_used_only_where_they_are_as_good_as_singular_values(monkeypatch, power, d, n):
+    rng = np.random.default_rng(5)
+    spectrum = np.arange(1, d + 1.0) ** -power  # real features decay like this, and some channels are dead
+    spectrum[-2:] = 0
+    features = [rng.normal(size=(n, d)) * spectrum @ np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(5)]
+    quick = pairwise_wasserstein2(features)
+    monkeypatch.setattr("tte.estimators.wasserstein._PRECISION", 0)
+    np.testing.assert_allclose(quick, pairwise_wasserstein2(features), rtol=1e-9)
+
+
+def test_a_scale_of_the_features_is_a_scale_of_the_distance():
+    x, y = pair(30, 25, 60)
+    assert wasserstein2(7e-5 * x, 7e-5 * y) == pytest.approx(7e-5 * wasserstein2(x, y), rel=1e-9)
 
 
 @pytest.mark.parametrize("module", ["tte.estimators.wasserstein", "tte.estimators.gaussians"])
