@@ -45,7 +45,7 @@ def boundary_map(labels, width=1):
     size = 2 * int(width) + 1
     known = labels != IGNORE
     highest = ndimage.maximum_filter(labels, size)
-    lowest = ndimage.minimum_filter(np.where(known, labels, np.iinfo(np.int64).max), size)
+    lowest = ndimage.minimum_filter(np.where(known, labels, labels.max(initial=0) + 1), size)
     return (lowest < highest) & known
 
 
