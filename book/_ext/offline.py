@@ -1,6 +1,7 @@
-"""Sphinx extension: put MathJax into the built book, so that a page with equations asks no other host for it.
+"""Sphinx extension: a built book that asks no other host for anything.
 
-Takes one script and its fonts out of the installed `sphinx-mathjax-offline` package (1.6 of its 24 MB).
+Puts MathJax into the book, one script and its fonts out of the installed package `sphinx-mathjax-offline` (1.6 of its
+24 MB), and leaves out the scripts of the live-code launcher, which this book does not use.
 """
 
 import shutil
@@ -34,7 +35,16 @@ def _use(app, config):
     config.mathjax_path = f"../mathjax/{SCRIPT}"
 
 
+def _without_launcher(app, pagename, templatename, context, doctree):
+    # Registered twice by Jupyter Book, they also stop every page with "already declared".
+    def launcher(script):
+        return "thebe" in f"{script} {getattr(script, 'attributes', '')}".lower()
+
+    context["script_files"] = [script for script in context["script_files"] if not launcher(script)]
+
+
 def setup(app):
     app.connect("config-inited", _use)
     app.connect("build-finished", _copy)
+    app.connect("html-page-context", _without_launcher)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

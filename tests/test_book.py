@@ -1,0 +1,176 @@
+"""The built book in a browser, and the code that its texts show.
+
+The browser tests need `make book` and Chromium, and skip with a reason elsewhere; nothing outside 127.0.0.1 is asked.
+"""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "_build" / "html"
+CHROMIUM = shutil.which("chromium")
+OPTIONS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync "
+    "--disable-component-update"
+)
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+
+NEEDS = [
+    pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="the book is not built: run `make book`"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = functools.partial(_Silent, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open a page; afterwards fail if it asked another host, met an error, or something was missing."""
+    problems, contexts = [], []
+
+    def ours(url):
+        return url.startswith((address, "data:", "blob:"))
+
+    def open_page(name, scheme="light"):
+        context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: ours(request.url) or problems.append(f"asks {request.url}"))
+        page.on("requestfailed", lambda request: problems.append(f"cannot load {request.url}"))
+        page.on("response", lambda answer: answer.status < 400 or problems.append(f"{answer.status} for {answer.url}"))
+        page.on("pageerror", lambda error: problems.append(f"script error {error}"))
+        page.on("console", lambda message: message.type != "error" or problems.append(f"console: {message.text}"))
+        assert page.goto(f"{address}/{name}.html", wait_until="networkidle").status == 200
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def in_browser(function):
+    for mark in NEEDS:
+        function = mark(function)
+    return function
+
+
+@in_browser
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_loads_whole_and_asks_no_other_host(visit, name):
+    page = visit(name)
+    assert page.locator("article h1").count() == 1
+    assert page.locator("article h1").inner_text().strip("# ")
+    broken = "images => images.filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src)"
+    assert page.eval_on_selector_all("img", broken) == []
+    assert page.eval_on_selector_all("article img", "images => images.filter(i => !i.alt).map(i => i.src)") == []
+    dead = "links => links.map(a => a.getAttribute('href')).filter(h => h.startsWith('#') && h.length > 1 && "
+    dead += "!document.getElementById(decodeURIComponent(h.slice(1))))"
+    assert page.eval_on_selector_all("article a[href]", dead) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 + 1, "wider than a phone"
+
+
+@in_browser
+def test_equations_are_drawn_and_numbered(visit):
+    page = visit("book/methods")
+    page.wait_for_selector("mjx-container", timeout=20000)
+    assert page.locator("mjx-merror").count() == 0
+    source = (ROOT / "book" / "methods.md").read_text(encoding="utf-8")
+    labels = re.findall(r"^\$\$ \((eq-[a-z0-9]+)\)$", source, flags=re.MULTILINE)
+    assert page.locator("div.math mjx-container").count() == len(set(labels)) == 11
+    assert page.locator("span.eqno").count() == len(labels)
+
+
+@in_browser
+@pytest.mark.parametrize("name", ["book/data", *[name for name in PAGES if "/pages/" in name][::5]])
+def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
+    page = visit(name, scheme="dark")
+    assert page.get_attribute("html", "data-theme") == "dark"
+    contrast = """cells => cells.filter(c => c.innerText.trim()).map(cell => {
+        const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+        const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 :
+            ((v + 0.055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+        let ground = cell;
+        while (ground.parentElement) {
+            const c = numbers(getComputedStyle(ground).backgroundColor);
+            if (c.length < 4 || c[3] > 0.5) break;
+            ground = ground.parentElement;
+        }
+        const pair = [light(numbers(getComputedStyle(cell).color)),
+                      light(numbers(getComputedStyle(ground).backgroundColor))].sort((a, b) => b - a);
+        return (pair[0] + 0.05) / (pair[1] + 0.05);
+    })"""
+    ratios = page.eval_on_selector_all("article p, article td, article th", contrast)
+    assert len(ratios) > 0
+    assert min(ratios) >= 4.5  # the least that WCAG 2 (level AA) asks of text
+
+
+@in_browser
+def test_search_finds_a_method(visit):
+    page = visit("search")
+    page.goto(page.url + "?q=Wasserstein", wait_until="networkidle")
+    page.wait_for_selector("ul.search li a", timeout=10000)
+    assert "Methods" in page.locator("ul.search").inner_text()
+
+
+def _python_blocks(path):
+    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.name)
+def test_the_code_in_the_texts_runs(path, capsys):
+    names = {}
+    for block in _python_blocks(path):
+        exec(compile(block, path.name, "exec"), names)
+    printed = capsys.readouterr().out
+    assert bool(printed.strip()) == bool(_python_blocks(path))
+    assert "nan" not in printed
+
+
+def test_the_commands_in_the_texts_name_what_exists():
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md"))
+    files = set(re.findall(r"(?:notebooks|workflow|config|tte)/[\w/]+\.(?:py|yml)", text))
+    assert files and [name for name in sorted(files) if not (ROOT / name).is_file()] == []
+    targets = set(re.findall(r"make ([a-z]+)", (ROOT / "Makefile").read_text(encoding="utf-8") + text)) - {"sure"}
+    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= known & targets
+
+
+def test_no_machine_path_and_no_repository_address_in_the_book():
+    sources = [*(ROOT / "book").glob("*.md"), ROOT / "_config.yml", ROOT / "_toc.yml"]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert not re.search(r"/(?:home|root|tmp|Users)/", text)
+    assert "repository_url" not in text and os.sep * 2 + "github.com" not in text
