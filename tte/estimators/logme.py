@@ -75,7 +75,7 @@ def _spectrum(statistics):
     n, depth = total.count, len(total.mean)
     tiny = max(n, depth) * np.finfo(float).eps
     spread, vectors = np.linalg.eigh(total.scatter)
-    keep = (spread > tiny * spread[-1]) & (np.arange(depth) > depth - n)  # at most n − 1 directions
+    keep = spread > tiny * spread[-1]
     root, vectors = np.sqrt(spread[keep]), vectors[:, keep]
     factor = np.vstack([root[:, None] * vectors.T, np.sqrt(n) * total.mean])
     left, singular, _ = np.linalg.svd(factor, full_matrices=False)
