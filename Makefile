@@ -30,7 +30,7 @@ book: $(READY) ## Execute the notebooks that changed and build the book into _bu
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
 	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope
 	$(BIN)/pytest tests/golden --nbval-lax --nbval-current-env --nbval-sanitize-with tests/golden/sanitize.cfg \
-	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=
+	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book
 	$(BIN)/pytest tests/test_book.py
 
