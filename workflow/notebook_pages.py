@@ -15,6 +15,7 @@ __all__ = ["RunError", "convert", "default_parameters", "normalise", "one_line",
 PARAMETERS, INJECTED, CHECKED = "parameters", "injected-parameters", "nbval-check-output"
 SUBJECT = ("study", "target", "task")  # parameters whose values tell two pages of one source apart
 LANGUAGE_KEYS = ("name", "mimetype", "file_extension", "pygments_lexer")
+ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}(?=>)")
 
 
 class RunError(Exception):
@@ -154,10 +155,12 @@ def normalise(notebook, checked_only=False):
 
 
 def _steady(outputs):
-    """Join what one stream printed, as the kernel cuts it at random, and drop progress bars."""
+    """Join what one stream printed, as the kernel cuts it at random, and drop progress bars and addresses."""
     kept, streams = [], {}
     for output in outputs:
         if output.output_type != "stream":
+            if "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = ADDRESS.sub("", output.data["text/plain"])
             kept.append(output)
         elif output.name in streams:
             streams[output.name].text += output.text
