@@ -181,3 +181,16 @@ def test_cuda_input():
 def test_errors(distance, x, error, match):
     with pytest.raises(error, match=match):
         distance(x, np.random.default_rng(0).normal(size=(5, 3)))
+
+
+@pytest.mark.parametrize(
+    ("features", "match"),
+    [
+        ([], r"features: expected at least one array and one D, got 0 arrays, D \[\]"),
+        ([np.eye(3), np.eye(2)], r"got 2 arrays, D \[2, 3\]"),
+        ([np.eye(3), [[1.0, np.inf]]], r"features\[1\]: expected finite values"),
+    ],
+)
+def test_pairs_that_are_refused(features, match):
+    with pytest.raises(InputError, match=match):
+        pairwise_wasserstein2(features)

@@ -7,6 +7,7 @@ costs the singular values of an r × r matrix, r = min(n − 1, D), instead of a
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from tte.errors import InputError
 from tte.estimators.gaussians import STACK, fit_gaussian, fit_pair
 
 __all__ = ["pairwise_wasserstein2", "wasserstein2"]
@@ -69,7 +70,7 @@ def pairwise_wasserstein2(features):
     Raises
     ------
     InputError, UndefinedScore
-        As `wasserstein2`.
+        As `wasserstein2`; InputError also without any array.
 
     References
     ----------
@@ -85,7 +86,11 @@ def pairwise_wasserstein2(features):
            [1.7321, 0.    , 3.4641],
            [1.7321, 3.4641, 0.    ]])
     """
-    return pairwise_of_gaussians([fit_gaussian(x, f"features[{i}]") for i, x in enumerate(features)])
+    gaussians = [fit_gaussian(x, f"features[{i}]") for i, x in enumerate(features)]
+    dimensions = sorted({len(g.mean) for g in gaussians})
+    if len(dimensions) != 1:
+        raise InputError(f"features: expected at least one array and one D, got {len(gaussians)} arrays, D {dimensions}")
+    return pairwise_of_gaussians(gaussians)
 
 
 def pairwise_of_gaussians(gaussians):
@@ -142,7 +147,7 @@ def _norms_by_eigenvalues(products, ceiling):
     eigenvalues = np.linalg.eigvalsh(products @ transposed if wide else transposed @ products)
     roots = np.sqrt(np.maximum(eigenvalues, 0))
     norms = roots.sum(axis=-1)
-    error = _EIGEN_ERROR * eigenvalues[:, -1:]
+    error = _EIGEN_ERROR * np.square(roots[:, -1:])
     bound = (error / (roots + np.sqrt(error) + np.finfo(np.float64).tiny)).sum(axis=-1)
     return norms, 2 * bound > _PRECISION * (ceiling - 2 * norms)
 
