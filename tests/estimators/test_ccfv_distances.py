@@ -186,8 +186,8 @@ def test_errors(distance, x, error, match):
 @pytest.mark.parametrize(
     ("features", "match"),
     [
-        ([], r"features: expected at least one array and one D, got 0 arrays, D \[\]"),
-        ([np.eye(3), np.eye(2)], r"got 2 arrays, D \[2, 3\]"),
+        ([], r"features: expected arrays of one D, got 0 arrays with D in \[\]"),
+        ([np.eye(3), np.eye(2)], r"got 2 arrays with D in \[2, 3\]"),
         ([np.eye(3), [[1.0, np.inf]]], r"features\[1\]: expected finite values"),
     ],
 )

@@ -89,7 +89,7 @@ def pairwise_wasserstein2(features):
     gaussians = [fit_gaussian(x, f"features[{i}]") for i, x in enumerate(features)]
     dimensions = sorted({len(g.mean) for g in gaussians})
     if len(dimensions) != 1:
-        raise InputError(f"features: expected at least one array and one D, got {len(gaussians)} arrays, D {dimensions}")
+        raise InputError(f"features: expected arrays of one D, got {len(gaussians)} arrays with D in {dimensions}")
     return pairwise_of_gaussians(gaussians)
 
 
