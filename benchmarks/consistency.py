@@ -41,9 +41,16 @@ def plain_nhd(mask, perturbed):
     return 1 - np.sum(flips) / np.sum(union)
 
 
+def released_union(p, q, threshold):
+    """The released code's union of foregrounds: both masks in a stack of doubles, reduced by a logical or."""
+    masks = np.zeros((2, *p.shape))
+    masks[0], masks[1] = p > threshold, q > threshold
+    return np.logical_or.reduce(masks, axis=0)
+
+
 def released_nhd(p, q, threshold=0.5):
     """The released code's way: SciPy's Hamming distance between the pixels of the union."""
-    union = np.logical_or(p > threshold, q > threshold)
+    union = released_union(p, q, threshold)
     return 1 - hamming(p[union] > threshold, q[union] > threshold)
 
 
@@ -63,7 +70,7 @@ def released_invariance(p, q, threshold=0.5):
     perturbed[foreground] = q[foreground]
     perturbed[background] = 1 - q[background]
     invariance = np.sqrt(np.where(y, p, 1 - p) * perturbed)
-    invariance[~(y | perturbed_y)] = np.nan
+    invariance[~released_union(p, q, threshold)] = np.nan
     return np.nanmean(invariance, dtype=np.float64)
 
 

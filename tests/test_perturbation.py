@@ -184,6 +184,15 @@ def test_any_size_is_padded_and_cropped(dims):
     assert np.array_equal(clean, whole[inside])
 
 
+def test_passes_per_image_once_the_model_is_known():
+    model, x, passes = network(), image(), []
+    perturbed_probabilities(model, x, [FeatureDropout(0.2)])
+    handle = model.input_block.conv1.conv.register_forward_hook(lambda m, i, o: passes.append(1))
+    perturbed_probabilities(model, x, [FeatureDropout(0.2), FeatureDropout(0.4), GaussianNoise(0.1)])
+    handle.remove()
+    assert len(passes) == 2  # one shared by the clean and the dropped runs, one for the noise
+
+
 def test_model_is_left_as_it_was():
     model = network()
     model.downsamples.eval()

@@ -7,6 +7,7 @@ neither the other perturbations in a list, nor the device, nor the batch size ch
 import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ __all__ = [
     "bottleneck",
     "perturbed_probabilities",
 ]
+
+_bottlenecks = WeakKeyDictionary()  # finding one takes a forward pass, so it is done once per model and shape
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid"
     divisor : int
         The image is reflect-padded on all sides to multiples of this, and the outputs are cropped back.
     device : str or torch.device, optional
-        Where to run; by default where the model's parameters are.
+        Where to run; by default where the model's parameters are. A model that lives elsewhere is moved there and
+        back in every call, so move it once yourself for many images.
 
     Returns
     -------
@@ -147,7 +151,9 @@ def _with_layers(perturbations, model, shape):
         if not isinstance(perturbation, (InputPerturbation, FeatureDropout)):
             raise InputError(f"perturbations: expected perturbations of this module, got {perturbation!r}")
     if any(isinstance(p, FeatureDropout) and p.layer is None for p in perturbations):
-        name = bottleneck(model, shape)
+        known = _bottlenecks.setdefault(model, {})
+        key = (shape, tuple(id(module) for module in model.modules()))
+        name = known[key] = known.get(key) or bottleneck(model, shape)
         return tuple(replace(p, layer=name) if getattr(p, "layer", "") is None else p for p in perturbations)
     return perturbations
 

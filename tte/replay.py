@@ -89,6 +89,10 @@ class SharedPrefix:
         example = self._trace.example
         return self._trace.suffix(self._values, channel_factors(draw(example.shape[channel_axis(example)]), example))
 
+    def versions(self):
+        """Return how often each shared tensor was written to: a replay that writes into one cannot be repeated."""
+        return [value._version for value in self._values if isinstance(value, torch.Tensor)]
+
 
 def dropout_passes(model, x, layer):
     """Return the cheapest exact way to run `model` on `x` with and without dropout at `layer`.
@@ -155,9 +159,9 @@ def _checked_trace(model, x, layer):
                 warnings.simplefilter("ignore")
                 trace = _Trace(trace_with(model, x, layer, seen[0]), seen[0])
                 shared = SharedPrefix(trace, x)
-                versions = shared._trace.versions(shared._values)
+                versions = shared.versions()
                 same = torch.equal(shared.dropped(_every_other), dropped) and torch.equal(shared.clean(), clean)
-                untouched = shared._trace.versions(shared._values) == versions
+                untouched = shared.versions() == versions
         except Exception as error:  # a tracer fails in as many ways as there are models
             reasons.append(f"{trace_with.__name__[1:]}: {str(error).strip().splitlines()[0][:120]}")
             continue
@@ -177,51 +181,41 @@ def _every_other(n_channels):
 
 
 class _Trace:
-    """A graph with inputs (x, factors), split into the nodes that depend on the factors and the others."""
+    """A traced module with inputs (x, factors), cut in two: what does not depend on the factors, and the rest."""
 
     def __init__(self, module, example):
         self.example = example.new_empty(()).expand(example.shape)  # shape, type and device only
-        self._interpreter = fx.Interpreter(module, garbage_collect_values=False)
         nodes = list(module.graph.nodes)
-        self._x, self._factors = (node for node in nodes if node.op == "placeholder")
-        late = {self._factors}
+        x, factors = (node for node in nodes if node.op == "placeholder")
+        (output,) = (node for node in nodes if node.op == "output")
+        (output,) = output.all_input_nodes  # torch.export wraps it in a tuple
+        late = {factors}
         for node in nodes:
             if any(source in late for source in node.all_input_nodes):
                 late.add(node)
-        (output,) = (node for node in nodes if node.op == "output")
-        (self._output,) = output.all_input_nodes  # torch.export wraps it in a tuple
-        if self._output not in late:
+        if output not in late:
             raise InputError("the output does not depend on the layer")
         steps = [node for node in nodes if node.op not in ("placeholder", "output")]
-        self._early = [node for node in steps if node not in late]
-        self._late = [node for node in steps if node in late]
-        self._needed = {source for node in self._late for source in node.all_input_nodes}
-        self._last_use = {source: node for node in nodes for source in node.all_input_nodes}
-
-    def prefix(self, x):
-        """Run the nodes that do not depend on the factors; return the values that the others need."""
-        values = {self._x: x}
-        self._run(self._early, values, keep=self._needed)
-        return {node: value for node, value in values.items() if node in self._needed}
+        after = [node for node in steps if node in late]
+        used = {source for node in after for source in node.all_input_nodes}
+        shared = [node for node in (x, *steps) if node in used and node not in late]
+        self.prefix = _part(module, [x], [node for node in steps if node not in late], tuple(shared))
+        self._rest = _part(module, [*shared, factors], after, output)
 
     def suffix(self, values, factors):
-        """Run the remaining nodes on values of `prefix`, which stay as they are."""
-        values = {**values, self._factors: factors}
-        self._run(self._late, values, keep={self._output})
-        return values[self._output]
+        """Run the rest on what `prefix(x)` gave, which stays as it is."""
+        return self._rest(*values, factors)
 
-    def versions(self, values):
-        """Return how often each kept tensor has been written to: a suffix that writes into them cannot be replayed."""
-        return [value._version for value in values.values() if isinstance(value, torch.Tensor)]
 
-    def _run(self, nodes, values, keep):
-        self._interpreter.env = values
-        for node in nodes:
-            values[node] = self._interpreter.run_node(node)
-            for source in node.all_input_nodes:
-                if self._last_use[source] is node and source not in keep:
-                    values.pop(source, None)
-        self._interpreter.env = {}
+def _part(module, inputs, steps, output):
+    """Return a module that computes `steps` of a traced module from the values of the nodes `inputs`."""
+    graph, copies = fx.Graph(), {}
+    for node in inputs:
+        copies[node] = graph.placeholder(node.name)
+    for node in steps:
+        copies[node] = graph.node_copy(node, copies.__getitem__)
+    graph.output(tuple(copies[node] for node in output) if isinstance(output, tuple) else copies[output])
+    return fx.GraphModule(module, graph)
 
 
 class _Scaled(torch.nn.Module):
