@@ -1,6 +1,8 @@
 """The shared-prefix replay against full forward passes: bit for bit, on several networks, batched, 2D and 3D."""
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -156,6 +158,25 @@ def test_main_entry_equals_separate_full_runs(monkeypatch):
     for perturbation, output in zip(perturbations, replayed, strict=True):
         full_clean, (full,) = perturbed_probabilities(model, x, [perturbation])
         assert np.array_equal(full_clean, clean) and np.array_equal(full, output), perturbation
+
+
+def test_inside_a_callers_inference_mode():
+    model, x = network(), np.random.default_rng(0).normal(size=(1, 16, 16)).astype(np.float32)
+    expected = perturbed_probabilities(network(), x, [FeatureDropout(0.4)])
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clean, (dropped,) = perturbed_probabilities(model, x, [FeatureDropout(0.4)])
+    assert np.array_equal(clean, expected[0]) and np.array_equal(dropped, expected[1][0])
+
+
+def test_traces_do_not_keep_a_model_alive():
+    model = network()
+    reference = weakref.ref(model)
+    with torch.no_grad():
+        assert isinstance(dropout_passes(model, batch((1, 1, 16, 16)), "bottleneck"), SharedPrefix)
+    del model
+    gc.collect()
+    assert reference() is None
 
 
 def test_errors():

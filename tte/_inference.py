@@ -24,7 +24,8 @@ def prepared(model, device=None):
         model.eval()
         if device != home:
             model.to(device)
-        with torch.no_grad():
+        # a caller's inference mode would hide the writes that the replay has to notice
+        with torch.inference_mode(False), torch.no_grad():
             yield device
     finally:
         if device != home:
