@@ -30,12 +30,9 @@ def naive_paper(labels, perturbed, alpha=0.5):
 def naive_released(labels, perturbed):
     """The description of the released code: borders out, background pixels numbered one by one, adapted Rand."""
     compared = ((labels > 0) | (perturbed > 0)) & ~find_boundaries(labels, connectivity=1, mode="thick")
-    sides = []
-    for side in (labels, perturbed):
-        side = side[compared].astype(np.int64)
-        empty = np.flatnonzero(side == 0)
-        side[empty] = side.max() + 1 + np.arange(empty.size)
-        sides.append(side)
+    n = compared.sum()
+    alone = -1 - np.arange(n)  # an id of its own for every pixel that is background
+    sides = [np.where(side[compared] > 0, side[compared], alone) + n for side in (labels, perturbed)]
     return 1 - adapted_rand_error(*sides, ignore_labels=())[0]
 
 
