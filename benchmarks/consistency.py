@@ -47,7 +47,7 @@ def hamming_nhd(mask, perturbed):
     return 1 - hamming(mask[union], perturbed[union])
 
 
-def plain_ei(p, q, threshold=0.5):
+def naive_ei(p, q, threshold=0.5):
     """Eq. 4 as printed, in double precision, averaged over the union of foregrounds."""
     p, q = p.astype(np.float64), q.astype(np.float64)
     y, perturbed_y = p > threshold, q > threshold
@@ -89,10 +89,10 @@ def rows():
         return vrand(clean, perturbed, variant="released")
 
     return [
-        compare("NHD, Eq. 5 in NumPy", size, over(plain_nhd, masks), over(nhd, masks), 8),
+        compare("NHD, Eq. 5 NumPy", size, over(plain_nhd, masks), over(nhd, masks), 8),
         compare("NHD, SciPy", size, over(hamming_nhd, masks), over(nhd, masks), 8),
-        compare("EI, Eq. 4 in NumPy", size, over(plain_ei, probabilities), over(effective_invariance, probabilities), 3),
-        compare("V-Rand, Eq. 6 in NumPy", size, over(plain_vrand, labels), over(vrand, labels), 5),
+        compare("EI, Eq. 4 NumPy", size, over(naive_ei, probabilities), over(effective_invariance, probabilities), 3),
+        compare("V-Rand, Eq. 6 NumPy", size, over(plain_vrand, labels), over(vrand, labels), 5),
         compare("V-Rand released, scikit-image", size, over(skimage_vrand, labels), over(released, labels), 5),
     ]
 
