@@ -82,15 +82,24 @@ def _fill(network, weights):
 
 def save_model(folder, card, network):
     """Write the weights as fp16 safetensors and the card; the card is written last, so it never lacks its weights."""
-    half = {name: value.cpu().half().contiguous() for name, value in _state(network).items()}
-    atomic_write(Path(folder) / f"{card.model}.safetensors", save(half))
+    weights = {name: value.cpu().contiguous() for name, value in _halved(network).items()}
+    atomic_write(Path(folder) / f"{card.model}.safetensors", save(weights))
     text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, width=110, default_flow_style=None)
     atomic_write(Path(folder) / f"{card.model}.yml", text)
 
 
 def round_to_half(network):
     """Round the weights to what the bank stores, so that results before and after saving are the same."""
-    _fill(network, {name: value.half().to(value.dtype) for name, value in _state(network).items()})
+    _fill(network, _halved(network))
+
+
+def _halved(network):
+    """Weights in fp16; buffers stay as they are, for the running variance of a deep layer can exceed 65 504."""
+    learned = {name for name, _ in network.named_parameters()}
+    state = {name: value.half() if name in learned else value for name, value in _state(network).items()}
+    if bad := [name for name, value in state.items() if not torch.isfinite(value).all()]:
+        raise InputError(f"weights {bad[:3]} are not finite or too large for fp16; train with a smaller learning rate")
+    return state
 
 
 def read_card(folder, model):

@@ -55,7 +55,9 @@ def _parser():
     study.add_argument("--recompute", action="store_true", help="repeat inference and scores although recorded")
     study.set_defaults(run=_study)
 
-    data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(required=True, metavar="ACTION")
+    data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(
+        required=True, metavar="ACTION"
+    )
     listing = data.add_parser("list", help="name, task, licence, and whether the files are here")
     listing.add_argument("--root", metavar="DIR", help="data root (default: $TTE_DATA, then data/)")
     listing.set_defaults(run=_data_list)

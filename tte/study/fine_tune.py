@@ -198,7 +198,9 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     def compute():
         test = data or cases(study, task, "test")
         classes = _classes(study, task)
-        module, _ = bank.load_model((study.models / name).parent, name.rsplit("/", 1)[-1], device, out_channels=len(classes))
+        module, _ = bank.load_model(
+            (study.models / name).parent, name.rsplit("/", 1)[-1], device, out_channels=len(classes)
+        )
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
         found = _dice(module, test, classes, part.finetuning.crop, device)
         values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
@@ -240,7 +242,7 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
 
 def _scores(study, data, initial, seed, device):
     part = study.part("fine_tune")
-    source, network, _ = initial_models(study)[initial]
+    source = initial_models(study)[initial][0]
     channels = 1 if source == RANDOM else len(_classes(study, source))
     module, card = bank.load_model(study.models, initial, device, out_channels=channels)
     layers = part.sampling.layers
@@ -276,7 +278,9 @@ def _ccfv_rows(samples, last):
     yield _row("ccfv", "without_consistency", lambda: combine(terms("paper", "wasserstein"), consistency=False))
     yield _row("ccfv", "without_variety", lambda: combine(terms("paper", "wasserstein"), variety=False))
     for layer in samples.layers:
-        yield _row("ccfv", "single_scale", lambda layer=layer: combine(terms("paper", "wasserstein"), layers=layer), layer)
+        yield _row(
+            "ccfv", "single_scale", lambda layer=layer: combine(terms("paper", "wasserstein"), layers=layer), layer
+        )
     for distance in ("kl", "bhattacharyya"):
         yield _row("ccfv", distance, lambda distance=distance: combine(terms("paper", distance)))
 

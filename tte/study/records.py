@@ -88,8 +88,13 @@ class Records:
         entry = self.provenance().get(cell)
         if entry is None:
             return None
-        tables = {name: self.table(name).query("cell == @cell").reset_index(drop=True) for name in COLUMNS}
+        tables = {name: self.table(name) for name in COLUMNS}
+        tables = {name: table[table["cell"] == cell].reset_index(drop=True) for name, table in tables.items()}
         return Cell(tables, "record", entry)
+
+    def cells(self):
+        """Return every recorded `Cell`, without its rows."""
+        return [Cell({}, "record", entry) for entry in self.provenance().values()]
 
     def write(self, cell, tables, provenance):
         """Replace the rows of one cell; several processes may write to one study at the same time."""

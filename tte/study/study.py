@@ -3,7 +3,10 @@
 Reads `config/<study>.yml`; writes nothing but phantoms that are missing.
 """
 
-from dataclasses import dataclass
+import atexit
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tte.errors import ConfigError, DataNotFound
@@ -33,6 +36,14 @@ class Study:
     def checkpoints(self):
         """Where unfinished training keeps its state."""
         return cache_folder() / "checkpoints" / self.models.resolve().relative_to("/").as_posix().replace("/", "-")
+
+    def scratch(self):
+        """Return the same study with a copy of its records, so that a page can recompute and leave them as they are."""
+        folder = Path(tempfile.mkdtemp(prefix=f"tte-{self.name}-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if self.records.folder.is_dir():
+            shutil.copytree(self.records.folder, folder, dirs_exist_ok=True)
+        return replace(self, records=Records(folder))
 
     def dataset(self, name):
         """Open a dataset; a phantom of a phantom study that is missing is written first, to the cache by default."""

@@ -11,12 +11,16 @@ import pandas as pd
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, pooled_significance, rank_agreement
 from tte.errors import UndefinedScore
 from tte.study import fine_tune, zero_shot
+from tte.study.paths import project_root
 from tte.study.records import atomic_write
 
-__all__ = ["COEFFICIENTS", "Estimate", "agreement", "pooled", "ranking", "write_agreement"]
+__all__ = [
+    *("COEFFICIENTS", "KEY", "Estimate", "agreement", "estimates", "headline", "image_matrix", "metric", "pooled"),
+    *("coefficients", "published", "ranking", "significance", "sources", "targets", "where", "write_agreement"),
+]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
-_KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
+KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
 _MODELS = {"others": "without the target's own model", "all": "with the target's own model"}
 
 
@@ -32,9 +36,15 @@ class Estimate:
 
     def rows(self, table):
         """Return the rows of a score table that belong to this estimator."""
-        same = np.logical_and.reduce([table[k] == getattr(self, k) for k in ("estimator", "variant", "perturbation")])
-        same &= (table["layer"] == self.layer) & np.isclose(table["strength"], self.strength, equal_nan=True)
-        return table[same]
+        return where(table, **{key: getattr(self, key) for key in KEY})
+
+
+def where(table, /, **keys):
+    """Return the rows of a table in which every named column has the given value; NaN equals NaN."""
+    for key, value in keys.items():
+        same = np.isclose(table[key], value, equal_nan=True) if isinstance(value, float) else table[key] == value
+        table = table[same]
+    return table
 
 
 def kind_of(study, target):
@@ -63,16 +73,15 @@ def metric(kind):
 
 def estimates(scores):
     """Return the estimators of a score table in the order of the table."""
-    keys = scores[_KEY].drop_duplicates()
+    keys = scores[KEY].drop_duplicates()
     return [Estimate(*row) for row in keys.itertuples(index=False)]
 
 
 def image_matrix(per_image, models, images=None, **keys):
     """Return values (M, N) of one quantity; NaN where it is undefined. Repeats of one image are averaged."""
-    rows = per_image
-    for key, value in keys.items():
-        rows = rows[np.isclose(rows[key], value, equal_nan=True) if key == "strength" else rows[key] == value]
-    table = rows.pivot_table(index="model", columns="image", values="value", dropna=False, sort=True)
+    table = where(per_image, **keys).pivot_table(
+        index="model", columns="image", values="value", dropna=False, sort=True
+    )
     return table.reindex(index=models, columns=images).to_numpy(dtype=float), list(table.columns)
 
 
@@ -97,14 +106,15 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
     own = sources(study, kind)
     ranked = [model for model, source in own.items() if models == "all" or source != target]
     tables = _tables(study, target)
-    table = tables["scores"].query("seed == @seed and model in @ranked")
+    table = where(tables["scores"], seed=seed)
+    table = table[table["model"].isin(ranked)]
     _, quantity, statistic = metric(kind)
     performance, images = image_matrix(tables["per_image"], ranked, quantity=quantity)
     result = []
     for estimate in scores or estimates(table):
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
         per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
-        row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in _KEY}}
+        row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
         result.append({**row, "n_models": len(ranked), **_agree(values, per_image, performance, statistic, resamples)})
     return pd.DataFrame(result)
@@ -116,9 +126,7 @@ def _tables(study, target):
 
 
 def _per_image(table, estimate, ranked, images, seed):
-    return image_matrix(
-        table, ranked, images, quantity=estimate.estimator, strength=estimate.strength, seed=seed
-    )[0]
+    return image_matrix(table, ranked, images, quantity=estimate.estimator, strength=estimate.strength, seed=seed)[0]
 
 
 def _agree(values, per_image, performance, statistic, resamples):
@@ -136,9 +144,7 @@ def _agree(values, per_image, performance, statistic, resamples):
         row |= {name: getattr(point, name), f"{name}_p": getattr(point, f"{name}_p")}
     undefined = np.isnan(per_image).all(axis=-1) if per_image.ndim == 2 else np.zeros(len(values), bool)
     sampled = np.where(undefined[:, None], 0.0, per_image) if per_image.ndim == 2 else values
-    spread = bootstrap_agreement(
-        sampled, performance, "median", performance_statistic=statistic, n_resamples=resamples
-    )
+    spread = bootstrap_agreement(sampled, performance, "median", performance_statistic=statistic, n_resamples=resamples)
     for name, (low, high) in spread.coefficient_intervals.items():
         row |= {f"{name}_low": low, f"{name}_high": high}
     row |= {"pick_is_best": spread.pick_is_best_probability, "n_resolvable_pairs": spread.n_resolvable_pairs}
@@ -160,8 +166,8 @@ def ranking(study, target, *, seed=0):
     models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
     tables = _tables(study, target)
     lead = headline(study, kind)
-    scores = lead.rows(tables["scores"].query("seed == @seed")).set_index("model")
-    found = tables["performance"].query("metric == @name").groupby("model")["value"].mean()
+    scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
+    found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
     table = pd.DataFrame({"model": list(models), "source": [source for source, *_ in models.values()]})
     table["own"], table["ranked"] = table["source"] == target, table["source"] != fine_tune.RANDOM
     table["score"] = table["model"].map(scores["score"])
@@ -196,7 +202,7 @@ def pooled(table, coefficient="kendall"):
         Per estimator and choice of models: mean, sd, smallest, largest, mean regret, and on how many targets it is
         defined.
     """
-    groups = table.groupby(["models", *_KEY], dropna=False, sort=False)
+    groups = table.groupby(["models", *KEY], dropna=False, sort=False)
     return groups.agg(
         mean=(coefficient, "mean"),
         sd=(coefficient, "std"),
@@ -207,11 +213,33 @@ def pooled(table, coefficient="kendall"):
     ).reset_index()
 
 
+def coefficients(agreements, wanted):
+    """Mean of each coefficient over targets, for some estimators, without and with the target's own model.
+
+    Parameters
+    ----------
+    agreements : DataFrame; rows of `agreement` of several targets
+    wanted : dict of str → Estimate; a name for each
+    """
+    result = []
+    for name, estimate in wanted.items():
+        for models, words in _MODELS.items():
+            rows = where(estimate.rows(agreements), models=models)
+            means = {coefficient: rows[coefficient].mean() for coefficient in COEFFICIENTS}
+            result.append({"method": name, "models": words, "targets": rows["kendall"].count(), **means})
+    return pd.DataFrame(result)
+
+
+def published(file, **keys):
+    """Return rows of a table of published numbers (`results/published/`)."""
+    return where(pd.read_csv(project_root() / "results" / "published" / file), **keys)
+
+
 def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall"):
     """Return `PooledSignificance` of one estimator over the targets of the study."""
     pairs = []
-    scores, name = study.records.table("scores").query("seed == @seed"), metric(kind)[0]
-    performance = study.records.table("performance").query("metric == @name")
+    scores = where(study.records.table("scores"), seed=seed)
+    performance = where(study.records.table("performance"), metric=metric(kind)[0])
     for target in targets(study, kind):
         ranked = [m for m, source in sources(study, kind).items() if models == "all" or source != target]
         values = estimate.rows(scores[scores["target"] == target]).set_index("model")["score"].reindex(ranked)

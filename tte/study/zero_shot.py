@@ -141,9 +141,7 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
         }
         compute = partial(_evaluate_one, study, target, model, cases, seed, device)
         cell = f"{target}/{model}/seed{seed}"
-        cells[model] = load_or_compute(
-            study.records, cell, identity, compute, device=str(device), recompute=recompute
-        )
+        cells[model] = load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
     return cells
 
 

@@ -1,0 +1,181 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # {target}
+#
+# **Which model should be run on these images as it is, if none of them had a label?**
+#
+# Every model of the study is run on the test images of this target twice, once clean and once with dropout at its bottleneck.
+# How little its prediction changes, CTE-NHD ({eq}`eq-nhd`), is to predict how good the prediction is, its F1.
+# The labels of the target are used for the F1 alone.
+
+# %% tags=["parameters"]
+study = "phantom"  # a study of config/, or the path of a YAML file
+target = "phantom/nuclei-a"  # one of its targets
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+out = ""  # folder that holds models/ and results/; empty means the project
+device = "cpu"  # cpu, cuda or cuda:N
+seed = 0  # of the dropout masks
+recompute = False  # True repeats inference and scores from the images
+
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+
+from tte.study import page, panels, plots, summary, zero_shot
+from tte.study.study import open_study
+
+plots.use_style()
+work = open_study(study, data_root=data_root or None, out=out or None)
+work.part("zero_shot")
+work = work.scratch() if recompute else work
+cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=recompute)
+table = summary.ranking(work, target, seed=seed)
+agreement = summary.agreement(work, target, seed=seed, models="others")
+agreement_all = summary.agreement(work, target, seed=seed, models="all")
+lead = summary.headline(work, "zero_shot")
+lead_row = lead.rows(agreement).iloc[0]
+lead_row_all = lead.rows(agreement_all).iloc[0]
+
+# %% tags=["remove-input"]
+page.banner(work)
+
+# %% [markdown]
+# ## The target
+
+# %% tags=["remove-input"]
+n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
+page.target_table(work, target, n_images)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Cyan: reference contour or prediction. Orange: pixels that change when channels of the bottleneck are dropped."}, "image": {"alt": "Test images with contours of predictions of three models"}}
+shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
+by_model = table.set_index("model")
+names = {
+    model: f"{word}: {model.rsplit('_', 2)[0]}\nF1 {by_model.loc[model, 'performance']:.2f}"
+    for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
+}
+_ = plots.panel_grid(shown, names=names, perturbed=True)
+plt.show()
+
+# %% tags=["remove-input"]
+if shown.images is None:
+    display(Markdown(
+        f"The images of this target are not on this machine, so the figure shows predictions alone. "
+        f"To see them, get the data from {work.dataset_entry(target).landing or work.dataset_entry(target).source} "
+        f"and name the folder with `-p data_root DIR`."
+    ))
+
+# %% [markdown]
+# ## The models
+#
+# Each model is a small U-Net trained on the training images of one dataset, with dropout and with the intensity and geometric changes that the [methods](../../methods.md) describe.
+# The last column shows how well it does at home, with the stored half-precision weights.
+
+# %% tags=["remove-input"]
+page.models_table(work, "zero_shot")
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained."}, "image": {"alt": "Training loss of every model against iteration"}}
+cards = page.cards_of(work, "zero_shot")
+falling = sum(sum(c.losses[-40:-20]) > 1.05 * sum(c.losses[-20:]) for c in cards)
+_ = plots.training_curves(
+    {card.model.rsplit("_", 2)[0]: card.losses for card in cards},
+    title=f"{falling} of {len(cards)} models still improve by more than 5% at the end",
+)
+plt.show()
+
+# %% [markdown]
+# ## Score and performance
+#
+# Intervals are 95% and come from resampling the test images.
+# CTE-NHD is the median over the images on which it is defined; the column "undefined" counts the others, on which a model finds no foreground with and without dropout.
+
+# %% tags=["remove-input"]
+page.ranking_table(table, "zero_shot")
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. The diamond is the model trained on the target's own training images; it takes no part in the line and in the coefficient of the title."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
+_ = plots.score_against_performance(
+    table,
+    score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
+    performance="median F1 on the test images",
+    title=f"{int(lead_row['n_models'])} models of other sources: {page.sentence(lead_row)}",
+)
+plt.show()
+
+# %% tags=["remove-input"]
+others = table[table["ranked"] & ~table["own"]]
+pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
+lines = [
+    f"Trusting CTE-NHD picks **{pick['model']}** with a median F1 of {pick['performance']:.3f}; "
+    f"the best model of other sources is **{best['model']}** with {best['performance']:.3f}, "
+    f"so the pick loses {best['performance'] - pick['performance']:.3f}."
+]
+if not lead_row["undefined"]:
+    lines += [
+        f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
+        f"Of {int(lead_row['n_pairs'])} pairs of models, {int(lead_row['n_resolvable_pairs'])} differ in F1 by more than "
+        f"resampling the images explains"
+        + (f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}." if pd.notna(lead_row["resolvable_kendall"]) else "."),
+        f"With the target's own model the agreement is {page.sentence(lead_row_all)}.",
+    ]
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## Agreement of every estimator
+#
+# Each cell holds the coefficient, its 95% interval over images, and the exact two-sided permutation p over the orders of the models.
+# Regret is the F1 lost by trusting the estimator's pick.
+# Mean confidence and soft Dice confidence are the trivial baselines: they need one clean run only.
+#
+# Without the target's own model, which is what a user of a model bank meets:
+
+# %% tags=["remove-input"]
+page.agreement_table(agreement)
+
+# %% [markdown]
+# With it, as published:
+
+# %% tags=["remove-input"]
+page.agreement_table(agreement_all)
+
+# %% [markdown]
+# ## Strength of the perturbation
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength", "caption": "CTE-NHD against the dropout rate, one line per model, ordered by F1. An estimator that orders the models well keeps the lines in that order."}, "image": {"alt": "CTE-NHD against dropout rate, one line per model"}}
+sweep = summary.where(work.records.table("scores"), target=target, estimator="cte_nhd", seed=seed)
+weakest, strongest = sweep["strength"].min(), sweep["strength"].max()
+spread = sweep.groupby("strength")["score"].agg(lambda s: s.max() - s.min())
+_ = plots.strength_curves(
+    sweep, table=table, ylabel="CTE-NHD (median over images)",
+    title=f"The models lie {spread[weakest]:.3f} apart at dropout {weakest:g} and {spread[strongest]:.3f} at {strongest:g}",
+)
+plt.show()
+
+# %% [markdown]
+# ## Rerun and provenance
+
+# %% tags=["remove-input"]
+page.rerun("microscopy_target", study=study, target=target)
+
+# %% tags=["remove-input"]
+if recompute:
+    changes = [cell.largest_change for cell in cells.values() if cell.largest_change is not None]
+    change = f"the largest change of any number is {max(changes):.2g}" if changes else "there was no record to compare with"
+    display(Markdown(f"Recomputed from the images; {change}."))
+
+# %% tags=["remove-input"]
+page.provenance(cells.values())
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for row in table.itertuples():
+    print(f"{row.model:28s} CTE-NHD {row.score:.2f}  F1 {row.performance:.2f}  undefined {row.n_undefined}")

@@ -1,0 +1,213 @@
+"""What the pages of the book have in common: banner, tables, sentences with numbers, the rerun box, provenance.
+
+Takes tables and cells; returns Markdown text or styled tables and writes nothing.
+"""
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from tte.study import bank, fine_tune, summary, zero_shot
+
+__all__ = [
+    "agreement_table",
+    "banner",
+    "label",
+    "models_table",
+    "provenance",
+    "ranking_table",
+    "rerun",
+    "sentence",
+    "target_table",
+]
+
+_LABELS = {
+    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "mean_confidence": "mean confidence", "leep": "LEEP", "nleep": "NLEEP",
+    "soft_dice_confidence": "soft Dice confidence", "ccfv": "CC-FV", "logme": "LogME", "transrate": "TransRate",
+    "gbc": "GBC", "hscore": "H-score", "knn": "k-NN", "n_parameters": "number of parameters",
+    "source_performance": "performance on own data",
+}  # fmt: skip
+_VARIANTS = {
+    "without_consistency": "without C_cons", "without_variety": "without F_v", "single_scale": "single scale",
+    "kl": "KL divergence", "bhattacharyya": "Bhattacharyya",
+}  # fmt: skip
+
+
+def label(estimate):
+    """Return the name of an estimator as a reader knows it, with its variant, strength and layer."""
+    parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
+    parts += [f"dropout {estimate.strength:g}"] if estimate.perturbation else []
+    parts += [estimate.layer] if estimate.variant == "single_scale" else []
+    detail = ", ".join(part for part in parts if part)
+    return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
+
+
+def banner(study):
+    """Return the warning that a page shows synthetic data, or nothing."""
+    if not study.config.phantom:
+        return Markdown("")
+    return Markdown(
+        ":::{admonition} Synthetic data\n:class: warning\n"
+        "Everything on this page was computed on images that a program drew. "
+        "It shows how the pipeline works, not which model is good on real images.\n:::"
+    )
+
+
+def target_table(study, name, n_images):
+    """Return what is known of a dataset."""
+    entry = study.dataset_entry(name)
+    facts = {
+        "dataset": name, "modality": entry.modality, "images in this study": n_images, "labels": entry.kind,
+        "source": entry.source or entry.landing or "", "licence": entry.licence, "citation": entry.citation,
+        "note": entry.note or "",
+    }  # fmt: skip
+    rows = [(key, str(value)) for key, value in facts.items() if str(value)]
+    return _styled(pd.DataFrame(rows, columns=["", " "]))
+
+
+def models_table(study, kind):
+    """Return the models of a study with how they were trained and how well they do on their own data."""
+    cards = cards_of(study, kind)
+    metric = "f1_median" if kind == "zero_shot" else "dice_mean"
+    name = "median F1 on its own test images" if kind == "zero_shot" else "mean Dice on its own test cases"
+    rows = [
+        {
+            "model": card.model, "trained on": card.source, "cases": card.training.get("n_cases", 0),
+            "iterations": card.training.get("iterations", 0), "seed": card.training["seed"],
+            name: card.performance.get(metric, np.nan),
+        }
+        for card in cards
+    ]  # fmt: skip
+    return _styled(pd.DataFrame(rows), {name: "{:.2f}"})
+
+
+def cards_of(study, kind):
+    """Return the card of every model."""
+    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
+    return [bank.read_card(study.models, model) for model in models]
+
+
+def ranking_table(table, kind):
+    """Return the ranking with intervals, as a reader sees it."""
+    score, performance = ("CTE-NHD", "median F1") if kind == "zero_shot" else ("CC-FV", "mean Dice")
+    digits = 4 if kind == "zero_shot" else 2
+    rows = pd.DataFrame({
+        "rank by score": table["rank"].astype("string").fillna("–"),
+        "model": table["model"],
+        "trained on": table["source"].where(~table["own"], table["source"] + " (the target's own)"),
+        score: [_with_interval(r, "score", digits) for r in table.to_dict("records")],
+        "undefined": table["n_undefined"],
+        performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
+        "rank by performance": table["performance_rank"].astype("string").fillna("–"),
+    })  # fmt: skip
+    return _styled(rows)
+
+
+def _with_interval(row, name, digits):
+    low, high = row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan)
+    return f"{row[name]:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if np.isfinite(low) else "")
+
+
+def agreement_table(table, coefficients=summary.COEFFICIENTS):
+    """Return agreement with intervals and exact p-values, one row per estimator and choice of models."""
+    rows = []
+    for row in table.to_dict("records"):
+        estimate = summary.Estimate(*(row[k] for k in ("estimator", "variant", "perturbation", "strength", "layer")))
+        cells = {"estimator": label(estimate), "models": f"{row['n_models']}"}
+        for name in coefficients:
+            cells[_COLUMNS[name]] = _coefficient(row, name)
+        cells["regret"] = "–" if row["undefined"] else f"{row['regret']:.3f}"
+        rows.append(cells)
+    return _styled(pd.DataFrame(rows))
+
+
+_COLUMNS = {
+    "kendall": "Kendall τ-b",
+    "weighted_kendall": "weighted τ",
+    "spearman": "Spearman ρ",
+    "pearson": "Pearson r",
+}
+
+
+def _coefficient(row, name):
+    if row["undefined"]:
+        return "undefined"
+    interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
+    return f"{row[name]:.2f}{interval}, p = {row[f'{name}_p']:.2f}"
+
+
+def pooled_table(pooled, coefficient="Kendall τ-b"):
+    """Return `summary.pooled` as a reader sees it: estimators by choice of models, best mean first."""
+    rows = pooled.sort_values(["models", "mean"], ascending=[False, False], kind="stable")
+    choice = {"others": "models of other sources", "all": "with the target's own"}
+    frame = pd.DataFrame(
+        {
+            "models": rows["models"].map(choice),
+            "estimator": [label(summary.Estimate(*r)) for r in rows[list(summary.KEY)].itertuples(index=False)],
+            f"mean {coefficient}": rows["mean"],
+            "sd": rows["sd"],
+            "smallest": rows["low"],
+            "largest": rows["high"],
+            "mean regret": rows["regret"],
+            "targets": rows["n_targets"],
+        }
+    )
+    number = "{:.2f}"
+    formats = {f"mean {coefficient}": number, "sd": number, "smallest": number, "largest": number}
+    return _styled(frame, {**formats, "mean regret": "{:.3f}"})
+
+
+def published_table(ours, published):
+    """Return two tables of coefficients under each other, marked as computed here and as published."""
+    frame = pd.concat([ours.assign(origin="computed here"), published.assign(origin="published")], ignore_index=True)
+    columns = ["origin", *[column for column in frame.columns if column != "origin"]]
+    numbers = frame.select_dtypes("number").columns
+    return _styled(frame[columns], {column: "{:.2f}" for column in numbers})
+
+
+def sentence(row, name="kendall"):
+    """Return a coefficient with its uncertainty, for a title or a sentence."""
+    if row["undefined"]:
+        return f"no rank agreement is defined ({row['undefined']})"
+    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), p = {row[f'{name}_p']:.2f}"
+
+
+def rerun(notebook, **parameters):
+    """Return the box with the command that makes this page from the raw images."""
+    given = " ".join(f"-p {key} {value}" for key, value in parameters.items())
+    command = f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n  {given}"
+    command += " -p recompute True -p data_root DIR"
+    return Markdown(
+        ":::{admonition} Rerun this page\n:class: tip\n"
+        f"```bash\n{command}\n```\n"
+        "`DIR` is the folder that holds the datasets; without `recompute` the recorded numbers are shown.\n:::"
+    )
+
+
+def provenance(cells):
+    """Return where the numbers come from, folded."""
+    entries = [cell.provenance for cell in cells]
+    identities = [entry["identity"] for entry in entries]
+    facts = {
+        "commit": _distinct(entries, "commit"), "device": _distinct(entries, "device"),
+        "machine": _distinct(entries, "machine"), "seconds in all": f"{sum(entry['seconds'] for entry in entries):.0f}",
+        "hash of the settings": _distinct(identities, "config"),
+        "hash of the weights": _distinct(identities, "weights"),
+        "hash of the images": ", ".join(sorted({str(i.get("inputs"))[:12] for i in identities})),
+        "versions": "; ".join(sorted({_versions(entry) for entry in entries})),
+    }  # fmt: skip
+    rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    return Markdown(f":::{{admonition}} Provenance\n:class: dropdown\n\n| | |\n|---|---|\n{rows}\n:::")
+
+
+def _versions(entry):
+    return ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
+
+
+def _distinct(entries, key):
+    return ", ".join(sorted({str(entry.get(key)) for entry in entries}))
+
+
+def _styled(frame, formats=None):
+    styler = frame.style.hide(axis="index").format(formats or {}, na_rep="–").set_uuid("x")
+    return styler.set_table_attributes('class="tte-table"')
