@@ -421,7 +421,7 @@ plt.show()
 # On the right, decisions stay the same while the probabilities are sharpened or softened.
 # A single sigmoid output leaves two source classes, so LEEP has little to translate.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-leep", "caption": "LEEP against the share of samples that a source classifier gets right, and against the temperature of its probabilities. Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Left: LEEP rises from minus the entropy of the labels as the source classes carry more information. Right: with decisions unchanged LEEP has its maximum at a temperature below one and falls for higher temperatures."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-leep", "caption": "LEEP against the share of samples that a source classifier gets right, and against the temperature of its probabilities. Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Left: LEEP rises from minus the entropy of the labels as the source classes carry more information. Right: with decisions unchanged LEEP falls as the temperature rises."}}
 
 
 def source_probabilities(informed, n=n_samples, temperature=1.0):
