@@ -192,11 +192,11 @@ factors = 2.0 ** np.arange(-1, 5)
 variety = {v: np.log([terms(cases(scale=k), v).variety for k in factors]) for v in ("paper", "released")}
 scores = {v: np.array([ccfv(cases(scale=k), variant=v) for k in factors]) for v in ("paper", "released")}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
-for axis, curves, title, unit in zip(axes, (variety, scores), ("Opposite signs of variety", "Only one score ignores scale"), ("ln of the variety term", "CC-FV"), strict=True):
+for axis, curves, title, unit in zip(axes, (variety, scores), ("Opposite signs of variety", "Only one score ignores scale"), ("ln(variety), 0 at k = 1", "CC-FV, 0 at k = 1"), strict=True):
     for (name, values), colour, marker in zip(curves.items(), COLOURS, "os", strict=False):
         _ = axis.plot(factors, values - values[1], color=colour, marker=marker, ms=5, label=name)
     _ = axis.set_xscale("log", base=2)
-    _ = axis.set(title=title, xlabel="factor k on all features", ylabel=f"{unit}, minus its value at k = 1")
+    _ = axis.set(title=title, xlabel="factor k on all features", ylabel=unit)
     _ = axis.legend(frameon=False)
 _ = axes[1].plot(factors, -2 * np.log(factors), color="0.4", ls="--", lw=1)
 plt.show()
@@ -280,7 +280,7 @@ say(
 # ### 8. Samples in proportion to class size
 #
 # *Paper:* only foreground is sampled, in proportion to the voxels of each class.
-# *Code:* every class, background too, gives $\min(n, \text{sample\_num})$ voxels; the background does not enter consistency, but it enters variety.
+# *Code:* every class, background too, gives `sample_num` voxels or all it has; the background does not enter consistency, but it enters variety.
 
 # %% tags=["hide-input"]
 voxels = {"background": 500_000, "liver": 60_000, "tumour": 900}
@@ -302,7 +302,7 @@ table(shares, "shares", f"Samples of one synthetic case when {wanted} are asked 
 #
 # *Paper:* the layers are called decoder3, decoder2 and out, with 100, 200 and 400 samples.
 # *Code:* the hook stores what each module is *given*, so the vectors are those of the module before it.
-# The network below is the paper's UNETR at full width, built without memory for its weights.
+# The network below is a UNETR of feature size 48, built without memory for its weights.
 
 # %% tags=["hide-input"]
 with torch.device("meta"), warnings.catch_warnings():
@@ -543,8 +543,8 @@ inside, s, t = pairs.loc[1:, 1:].to_numpy(), pairs.sum(axis=0).loc[1:], pairs.su
 foreground_only = (inside**2).sum() / (0.5 * (s**2).sum() + 0.5 * (t**2).sum())
 singletons = [np.where(a > 0, a, 1000 + np.arange(a.size).reshape(a.shape))[union] for a in (objects, changed)]
 readings = {
-    "Eq. 6, background one segment (paper)": vrand(objects, changed),
-    "Eq. 6, foreground segments only": foreground_only,
+    "formula, background one segment (paper)": vrand(objects, changed),
+    "formula, foreground segments only": foreground_only,
     "scikit-image, background pixels single": 1 - adapted_rand_error(*singletons, ignore_labels=())[0],
     "the same without object borders (released)": vrand(objects, changed, variant="released"),
     "released, arguments swapped": vrand(changed, objects, variant="released"),
@@ -811,7 +811,9 @@ results.append(("NLEEP, lowest against highest of eight seeds", min(by_seed), ma
 traps = pd.DataFrame(results, columns=["what", "trap", "tte"])
 
 # %% tags=["nbval-check-output", "hide-input"]
-print(traps.to_string(index=False, float_format="{:.2f}".format, na_rep="NaN", justify="left"))
+print(f"{'':48s}{'trap':>8s}{'tte':>8s}")
+for row in traps.itertuples():
+    print(f"{row.what:48s}{row.trap:8.2f}{row.tte:8.2f}")
 
 # %% [markdown]
 # How to read it, and what is done here:
@@ -836,6 +838,6 @@ glue("code-notebook-tau", float(checks["mean τ of the released notebook"]))
 # %% [markdown]
 # ## In short
 #
-# - A CC-FV number says little without the word *paper* or *released*: the sign of variety and the dependence on scale differ, and so does the pick.
-# - Consistency scores depend on how empty images, patches and borders are treated; here each of these is an argument, and what was left out is counted.
+# - A CC-FV number says little without the word *paper* or *released*: the sign of variety and the dependence on scale differ, and with them the order of models.
+# - Consistency scores depend on how empty images, patches and borders are treated; here the treatment is stated, and what was left out is counted.
 # - For the baselines, an implementation that is right for classification can still fail on few samples, rare classes or integer features.
