@@ -20,7 +20,7 @@
 # The labels of the target are used for the F1 alone.
 
 # %% tags=["parameters"]
-study = "phantom"  # a study of config/, or the path of a YAML file
+study = ""  # a study of config/, or the path of a YAML file; empty means the one that lists the target
 target = "phantom/nuclei-a"  # one of its targets
 data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
 out = ""  # folder that holds models/ and results/; empty means the project
@@ -34,10 +34,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from tte.study import page, panels, plots, summary, zero_shot
-from tte.study.study import open_study
+from tte.study.study import open_study, study_of
 
 plots.use_style()
-work = open_study(study, data_root=data_root or None, out=out or None)
+work = open_study(study or study_of(target), data_root=data_root or None, out=out or None)
 work.part("zero_shot")
 work = work.scratch() if recompute else work
 cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=recompute)
@@ -165,7 +165,7 @@ plt.show()
 # ## Rerun and provenance
 
 # %% tags=["remove-input"]
-page.rerun("microscopy_target", study=study, target=target)
+page.rerun("microscopy_target", study=work.name, target=target)
 
 # %% tags=["remove-input"]
 if recompute:

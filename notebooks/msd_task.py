@@ -20,7 +20,7 @@
 # Then every model is fine-tuned on those cases, and its Dice on the test cases tells whether the number was right.
 
 # %% tags=["parameters"]
-study = "phantom"  # a study of config/, or the path of a YAML file
+study = ""  # a study of config/, or the path of a YAML file; empty means the one that lists the task
 task = "phantom/organ-kidney"  # one of its tasks
 data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
 out = ""  # folder that holds models/ and results/; empty means the project
@@ -34,10 +34,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from tte.study import fine_tune, page, panels, plots, summary
-from tte.study.study import open_study
+from tte.study.study import open_study, study_of
 
 plots.use_style()
-work = open_study(study, data_root=data_root or None, out=out or None)
+work = open_study(study or study_of(task), data_root=data_root or None, out=out or None)
 part = work.part("fine_tune")
 work = work.scratch() if recompute else work
 cells = fine_tune.evaluate(work, task, seed=seed, device=device, recompute=recompute)
@@ -168,7 +168,7 @@ page.agreement_table(agreement_all)
 # ## Rerun and provenance
 
 # %% tags=["remove-input"]
-page.rerun("msd_task", study=study, task=task)
+page.rerun("msd_task", study=work.name, task=task)
 
 # %% tags=["remove-input"]
 if recompute:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CHAPTERS", "GOLDEN", "Page", "golden_name", "live_studies", "pages", "studies"]
+__all__ = ["CHAPTERS", "GOLDEN", "Page", "golden_name", "live_studies", "pages", "parts", "studies"]
 
 CHAPTERS = ("estimators", "paper_and_code")  # notebooks that belong to no study
 GOLDEN = (
@@ -72,3 +72,20 @@ def pages(config_folder):
             if part:
                 found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
+
+
+def parts(study, keys, config_folder="config"):
+    """Return [(key, name)] of a study's sources, targets and tasks, as `tte study --only key=name` takes them.
+
+    Parameters
+    ----------
+    keys : sequence of {"source", "target", "task"}
+    """
+    content = studies(config_folder)[study]
+    zero_shot, tasks = content.get("zero_shot") or {}, list((content.get("fine_tune") or {}).get("tasks", ()))
+    names = {
+        "source": [*zero_shot.get("sources", ()), *tasks],
+        "target": list(zero_shot.get("targets", ())),
+        "task": tasks,
+    }
+    return [(key, name) for key in keys for name in names[key]]

@@ -11,6 +11,8 @@ from tte.estimators.energy import hyperspherical_energy
 from tte.estimators.gaussians import fit_gaussian, pairwise_bhattacharyya, pairwise_kl
 from tte.estimators.wasserstein import pairwise_of_gaussians
 
+__all__ = ["DISTANCES"]
+
 DISTANCES = {
     "wasserstein": pairwise_of_gaussians,
     "kl": pairwise_kl,

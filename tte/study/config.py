@@ -14,7 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tte.errors import ConfigError
 from tte.study.paths import project_root
 
-__all__ = ["FineTune", "Network", "Normalisation", "StudyConfig", "Training", "ZeroShot", "config_hash", "load_config"]
+__all__ = [
+    "FineTune",
+    "Network",
+    "Normalisation",
+    "StudyConfig",
+    "Training",
+    "ZeroShot",
+    "config_hash",
+    "load_config",
+    "study_names",
+]
 
 Interval = Annotated[tuple[float, float], Field(description="low and high end")]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -11,12 +11,11 @@ import torch
 from monai.inferers import sliding_window_inference
 from tqdm import tqdm
 
-from tte import estimators, metrics
-from tte.errors import DataNotFound, UndefinedScore
-from tte.samples import FeatureSamples
-from tte.sampling import sample_features
+from tte import metrics
+from tte.errors import DataNotFound
 from tte.study import bank, training
 from tte.study.config import config_hash
+from tte.study.labelled_scores import labelled_scores
 from tte.study.preparation import prepare, split_cases
 from tte.study.records import load_or_compute, rows
 from tte.study.study import model_id, require
@@ -230,90 +229,19 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
         "inputs": data.fingerprint if data else None,
         "weights": bank.weights_hash(study.models, initial),
     }
-    cell = f"{task}/{initial}/scores{seed}"
+    cell, source = f"{task}/{initial}/scores{seed}", initial_models(study)[initial][0]
 
     def compute():
-        found = _scores(study, data or cases(study, task, "finetune"), initial, seed, device)
+        channels = 1 if source == RANDOM else len(_classes(study, source))
+        module, card = bank.load_model(study.models, initial, device, out_channels=channels)
+        pairs = (data or cases(study, task, "finetune")).pairs
+        found = list(labelled_scores(module, pairs, part.sampling, seed=seed))
+        if source != RANDOM:
+            found.append({"estimator": "source_performance", "score": card.performance["dice_mean"], "n_undefined": 0})
         same = {"study": study.name, "target": task, "model": initial, "seed": seed, "n_images": part.split.finetune}
         return {"scores": rows("scores", cell, [{**same, **row} for row in found])}
 
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
-
-
-def _scores(study, data, initial, seed, device):
-    part = study.part("fine_tune")
-    source = initial_models(study)[initial][0]
-    channels = 1 if source == RANDOM else len(_classes(study, source))
-    module, card = bank.load_model(study.models, initial, device, out_channels=channels)
-    layers = part.sampling.layers
-    last = list(layers)[-1]
-    sampled = [
-        sample_features(
-            module,
-            image,
-            label,
-            layers=(*layers, "logits"),
-            n_samples={**layers, "logits": layers[last]},
-            roi_size=part.sampling.roi_size,
-            overlap=part.sampling.overlap,
-            rng=[seed, index],
-            background=(last, "logits"),
-        )
-        for index, (image, label) in enumerate(data.pairs)
-    ]
-    samples = FeatureSamples({layer: [case[layer] for case in sampled] for layer in layers})
-    yield from _ccfv_rows(samples, last)
-    yield from _baseline_rows(sampled, last, seed)
-    yield {"estimator": "n_parameters", "score": float(sum(p.numel() for p in module.parameters())), "n_undefined": 0}
-    if "dice_mean" in card.performance:
-        yield {"estimator": "source_performance", "score": float(card.performance["dice_mean"]), "n_undefined": 0}
-
-
-def _ccfv_rows(samples, last):
-    """CC-FV, the released arithmetic and the ablations of Table 2, from one pass per distance."""
-    terms = cache(lambda variant, distance: estimators.ccfv_layers(samples, variant=variant, distance=distance))
-    combine = estimators.ccfv_from_layers
-    yield _row("ccfv", "paper", lambda: combine(terms("paper", "wasserstein")))
-    yield _row("ccfv", "released", lambda: combine(terms("released", "wasserstein"), variant="released"))
-    yield _row("ccfv", "without_consistency", lambda: combine(terms("paper", "wasserstein"), consistency=False))
-    yield _row("ccfv", "without_variety", lambda: combine(terms("paper", "wasserstein"), variety=False))
-    for layer in samples.layers:
-        yield _row(
-            "ccfv", "single_scale", lambda layer=layer: combine(terms("paper", "wasserstein"), layers=layer), layer
-        )
-    for distance in ("kl", "bhattacharyya"):
-        yield _row("ccfv", distance, lambda distance=distance: combine(terms("paper", distance)))
-
-
-def _baseline_rows(sampled, last, seed):
-    features, labels = _pooled(sampled, last)
-    logits, logit_labels = _pooled(sampled, "logits")
-    full = training.class_logits(torch.from_numpy(logits))
-    probabilities = full.double().softmax(dim=1).numpy()
-    statistics = estimators.ClassStatistics().update(features, labels)
-    yield _row("logme", "", lambda: estimators.logme(statistics), last)
-    for weighting in ("proportional", "uniform"):
-        yield _row("transrate", weighting, lambda w=weighting: estimators.transrate(statistics, weighting=w), last)
-    for covariance in ("diagonal", "spherical"):
-        yield _row("gbc", covariance, lambda c=covariance: estimators.gbc(statistics, covariance=c), last)
-    yield _row("hscore", "regularized", lambda: estimators.hscore(statistics), last)
-    yield _row("leep", "", lambda: estimators.leep(probabilities, logit_labels), "logits")
-    yield _row("nleep", "", lambda: estimators.nleep(features, labels, rng=seed), last)
-    yield _row("knn", "", lambda: estimators.knn_transfer(features, labels), last)
-
-
-def _pooled(sampled, layer):
-    """Samples of all cases together: (n, D) and their class ids, background included."""
-    parts = [(x, np.full(len(x), class_id)) for case in sampled for class_id, x in sorted(case[layer].items())]
-    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
-
-
-def _row(estimator, variant, compute, layer=""):
-    try:
-        value, undefined = compute(), 0
-    except UndefinedScore:
-        value, undefined = float("nan"), 1
-    return {"estimator": estimator, "variant": variant, "layer": layer, "score": value, "n_undefined": undefined}
 
 
 def evaluate(study, task, *, seed=0, device="cpu", recompute=False):

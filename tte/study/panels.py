@@ -22,8 +22,8 @@ __all__ = ["Panels", "load_panels"]
 class Panels:
     """Predictions of a few models on a few images.
 
-    `masks[model]` is a list, one per image, of int8 arrays (K, H, W): for a zero-shot target the clean and the
-    perturbed mask, for a task the class indices in one slice. `images` and `references` are None where the data are not at hand.
+    `masks[model]` is a list, one per image, of int8 arrays (K, H, W): the clean and the perturbed mask of a zero-shot
+    target, or the class indices in one slice of a task. `images` and `references` are None where the data are missing.
     """
 
     ids: list[str]

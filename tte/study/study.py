@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tte.errors import ConfigError, DataNotFound
-from tte.study.config import StudyConfig, load_config
+from tte.study.config import StudyConfig, load_config, study_names
 from tte.study.data import catalogue_entry, open_dataset
 from tte.study.data.phantoms import write_phantom
 from tte.study.paths import cache_folder, project_root
 from tte.study.records import Records
 
-__all__ = ["Study", "open_study"]
+__all__ = ["Study", "model_id", "open_study", "require", "study_of"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,18 @@ def open_study(study, *, data_root=None, out=None):
     out = project_root() / (out or "")
     root = Path(data_root).expanduser() if data_root else None
     return Study(config, out / "models" / config.name, Records(out / "results" / config.name), root)
+
+
+def study_of(name):
+    """Return the study of `config/` that lists a target or a task, or raise `ConfigError`."""
+    for study in study_names():
+        config = load_config(study)
+        targets = config.zero_shot.targets if config.zero_shot else ()
+        if name in targets or (config.fine_tune and name in config.fine_tune.tasks):
+            return study
+    raise ConfigError(
+        f"no study of config/ lists {name!r} as a target or a task: name the study too, or check `tte data list`"
+    )
 
 
 def model_id(source, network, seed):

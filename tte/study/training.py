@@ -94,7 +94,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
     memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
     with deterministic(seed, device):
         steps = range(len(losses), training.iterations)
-        bar = tqdm(steps, initial=len(losses), total=training.iterations, desc=name, mininterval=2)
+        bar = tqdm(steps, initial=len(losses), total=training.iterations, desc=name, mininterval=2, disable=None)
         for iteration in bar:
             images, labels = _batch(padded, foreground, training, np.random.default_rng([seed, iteration]))
             torch.manual_seed(seed * 1_000_003 + iteration)  # dropout masks do not depend on where a run resumed
@@ -105,7 +105,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
-            bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}")
+            bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
             if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
                 _save(checkpoint, network, optimizer, schedule, losses)
     if checkpoint is not None:
