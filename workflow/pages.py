@@ -8,17 +8,19 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CHAPTERS", "GOLDEN", "Page", "golden_name", "live_studies", "pages", "parts", "studies"]
+__all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "pages", "parts", "studies"]
 
 CHAPTERS = ("estimators", "paper_and_code")  # notebooks that belong to no study
-GOLDEN = (
-    "book/pages/estimators.ipynb",
-    "book/pages/paper_and_code.ipynb",
-    "book/pages/nuclei/nuclei_dsb2018-256.ipynb",
-    "book/pages/nuclei/zero_shot_summary.ipynb",
-    "book/pages/volumes/msd_Task04_Hippocampus.ipynb",
-    "book/pages/volumes/fine_tune_summary.ipynb",
-)  # pages that read tracked records or nothing, so the regression test runs without data
+GOLDEN = {
+    "estimators": ("estimators", {}),
+    "paper_and_code": ("paper_and_code", {}),
+    "nuclei-dsb2018-256": ("microscopy_target", {"study": "nuclei", "target": "nuclei/dsb2018-256"}),
+    "nuclei-summary": ("zero_shot_summary", {"study": "nuclei"}),
+    "volumes-hippocampus": ("msd_task", {"study": "volumes", "task": "msd/Task04_Hippocampus"}),
+    "volumes-summary": ("fine_tune_summary", {"study": "volumes"}),
+    "phantom-nuclei-b-recomputed": ("microscopy_target", {"target": "phantom/nuclei-b", "recompute": True}),
+    "phantom-kidney-recomputed": ("msd_task", {"task": "phantom/organ-kidney", "recompute": True}),
+}  # name: (notebook, parameters). They read tracked records, or recompute from stored weights; none needs real data
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,6 @@ def studies(config_folder):
     """Return {name: content} of every `<name>.yml` in the folder, sorted by name."""
     files = sorted(Path(config_folder).glob("*.yml"))
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
-
-
-def golden_name(path):
-    """Return the file name under `tests/golden/` of the page at `path`."""
-    return path.removeprefix("book/pages/").replace("/", "-")
 
 
 def live_studies(config_folder):

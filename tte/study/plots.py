@@ -20,7 +20,7 @@ __all__ = [
     "transfer_map",
 ]
 
-_OWN = "trained on the target's own data"
+_OWN = "the target's own"
 
 
 def use_style():
@@ -39,7 +39,7 @@ def score_against_performance(table, *, score, performance, title):
     score, performance : str; axis labels with units
     title : str; the message
     """
-    figure, axes = plt.subplots(figsize=(7.2, 4.4))
+    figure, axes = plt.subplots(figsize=(8.6, 4.6))
     others = table[table["ranked"] & ~table["own"]]
     colours = _colours(table)
     if len(others) > 1 and others["score"].nunique() > 1:
@@ -75,7 +75,7 @@ def strength_curves(scores, *, table, ylabel, title):
     scores : DataFrame; columns model, strength, score
     table : DataFrame; `ranking`, for the colours and the order by performance
     """
-    figure, axes = plt.subplots(figsize=(7.2, 4))
+    figure, axes = plt.subplots(figsize=(8.6, 4.2))
     colours = _colours(table)
     for row in table.sort_values("performance", ascending=False).itertuples():
         line = scores[scores["model"] == row.model].sort_values("strength")
@@ -94,7 +94,7 @@ def training_curves(losses, *, title, window=20):
     ----------
     losses : dict of str → sequence of float; one value per iteration
     """
-    figure, axes = plt.subplots(figsize=(7.2, 3.2))
+    figure, axes = plt.subplots(figsize=(8.6, 3.4))
     for colour, (name, values) in zip(_palette(len(losses)), losses.items(), strict=True):
         smooth = np.convolve(values, np.ones(min(window, len(values))) / min(window, len(values)), mode="valid")
         axes.plot(np.arange(len(smooth)) + len(values) - len(smooth), smooth, color=colour, label=name)
@@ -130,14 +130,15 @@ _NAMES = {
 }
 
 
-def all_targets(tables, *, score, performance, title):
+def all_targets(tables, *, score, performance, title, axes=None):
     """Performance against score for every target at once: a colour and a fitted line per target.
 
     Parameters
     ----------
     tables : dict of str → DataFrame; `ranking` of each target
+    axes : matplotlib Axes or None; where to draw; None makes a figure
     """
-    figure, axes = plt.subplots(figsize=(7.6, 4.8))
+    axes = axes or plt.subplots(figsize=(8.6, 5))[1]
     for colour, (name, table) in zip(_palette(len(tables)), tables.items(), strict=True):
         ranked = table[table["ranked"]]
         others, own = ranked[~ranked["own"]], ranked[ranked["own"]]
@@ -152,7 +153,7 @@ def all_targets(tables, *, score, performance, title):
     handles.append(Line2D([], [], ls="", marker="D", color="0.6", markeredgecolor="black"))
     labels.append(_OWN)
     axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
-    return figure
+    return axes.figure
 
 
 def transfer_map(table, *, value, title, fmt=".2f"):

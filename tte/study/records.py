@@ -179,7 +179,8 @@ def _largest_change(before, after):
         value = "score" if name == "scores" else "value"
         keys = [c for c in COLUMNS[name] if c != value]
         old, new = (t.sort_values(keys, kind="stable").reset_index(drop=True) for t in (before[name], table))
-        if not old[keys].astype(str).equals(new[keys].astype(str)) or not old[value].isna().equals(new[value].isna()):
+        names = (t[keys].convert_dtypes().astype(str) for t in (old, new))  # a count is 2, though read as 2.0
+        if not next(names).equals(next(names)) or not old[value].isna().equals(new[value].isna()):
             return float("inf")
         if len(new):
             largest = max(largest, float((old[value] - new[value]).abs().fillna(0).max()))
