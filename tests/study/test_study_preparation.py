@@ -1,0 +1,199 @@
+"""From raw cases to what a network sees: the scaling rules, and parts that share no case."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tte.errors import ConfigError, InputError
+from tte.study import fine_tune
+from tte.study.config import FineTune, Normalisation, Split
+from tte.study.data import open_dataset, write_phantom
+from tte.study.preparation import prepare, scale, split_cases
+from tte.study.study import Study
+
+
+def images(*ranges):
+    rng = np.random.default_rng(0)
+    return [rng.uniform(low, high, (1, 40, 30)).astype(np.float32) for low, high in ranges]
+
+
+# ---- scale: float32 results, so 1e-5 relative
+
+
+def test_a_window_maps_its_ends_to_0_and_1_and_does_not_clip_unless_asked():
+    image = np.array([[[-260.0, -160.0, 40.0, 240.0, 340.0]]], np.float32)
+    (open_end,) = scale([image], Normalisation(window=(-160, 240)))
+    np.testing.assert_allclose(open_end.ravel(), [-0.25, 0, 0.5, 1, 1.25], rtol=1e-5)
+    (clipped,) = scale([image], Normalisation(window=(-160, 240), clip=True))
+    np.testing.assert_allclose(clipped.ravel(), [0, 0, 0.5, 1, 1], rtol=1e-5)
+    assert open_end.dtype == clipped.dtype == np.float32
+
+
+def test_image_scope_uses_each_images_own_percentiles():
+    given = images((0, 10), (100, 500))
+    for before, after in zip(given, scale(given, Normalisation(percentiles=(5, 98), scope="image")), strict=True):
+        np.testing.assert_allclose(np.percentile(after, [5, 98]), [0, 1], atol=1e-5)
+        low, high = np.percentile(before, [5, 98])
+        np.testing.assert_allclose(after, (before - low) / (high - low), rtol=1e-4, atol=1e-5)
+
+
+def test_dataset_scope_uses_the_percentiles_of_all_pixels_together():
+    given = images((0, 10), (100, 500))
+    low, high = np.percentile(np.concatenate([image.ravel() for image in given]), [5, 98])
+    for before, after in zip(given, scale(given, Normalisation(percentiles=(5, 98))), strict=True):
+        np.testing.assert_allclose(after, (before - low) / (high - low), rtol=1e-4, atol=1e-5)
+    alone = scale(given[:1], Normalisation(percentiles=(5, 98)))[0]
+    assert np.abs(alone - scale(given, Normalisation(percentiles=(5, 98)))[0]).max() > 0.1
+
+
+def test_dataset_scope_of_large_images_is_close_to_that_of_every_pixel():
+    """Only 20 000 evenly spaced pixels of an image enter: 0.02 is 4 standard errors of a percentile of as many."""
+    rng = np.random.default_rng(1)
+    given = [rng.normal(50, 10, (1, 400, 500)).astype(np.float32)]
+    (after,) = scale(given, Normalisation(percentiles=(5, 98)))
+    np.testing.assert_allclose(np.percentile(after, [5, 98]), [0, 1], atol=0.02)
+
+
+@pytest.mark.parametrize("rule", [{"percentiles": (5, 98)}, {"percentiles": (5, 98), "scope": "image"}])
+@pytest.mark.parametrize("clip", [False, True])
+def test_a_constant_image_has_no_scale_and_becomes_0(rule, clip):
+    (after,) = scale([np.full((1, 8, 8), 7.0, np.float32)], Normalisation(**rule, clip=clip))
+    assert after.dtype == np.float32 and not after.any()
+
+
+def test_only_a_constant_image_among_others_becomes_0_by_image_and_not_by_dataset():
+    given = [*images((0, 10)), np.full((1, 8, 8), 5.0, np.float32)]
+    assert not scale(given, Normalisation(percentiles=(5, 98), scope="image"))[1].any()
+    assert (np.abs(scale(given, Normalisation(percentiles=(5, 98)))[1] - 0.5) < 0.1).all()
+
+
+def test_scaling_leaves_the_raw_images_as_they_are():
+    given = images((0, 10))
+    before = given[0].copy()
+    scale(given, Normalisation(percentiles=(5, 98), clip=True))
+    np.testing.assert_array_equal(given[0], before)
+
+
+# ---- prepare
+
+
+def test_prepared_cases_are_scaled_and_keep_the_raw_images_and_the_fingerprint(tmp_path):
+    write_phantom("phantom/nuclei-a", tmp_path, n=4, shape=(48, 40))
+    dataset = open_dataset("phantom/nuclei-a", tmp_path)
+    cases = dataset.cases("train")
+    found = prepare(dataset, cases, Normalisation(percentiles=(5, 98)))
+    assert len(found) == len(cases) == 3 and [case.id for case in found.cases] == [case.id for case in cases]
+    assert found.fingerprint == dataset.fingerprint(cases) != dataset.fingerprint(cases[:2])
+    for (image, label), raw, case in zip(found.pairs, found.raw, cases, strict=True):
+        assert image.dtype == np.float32 and image.shape == (1, 48, 40) and label.shape == (48, 40)
+        np.testing.assert_array_equal(raw, dataset.read(case).image)
+        np.testing.assert_array_equal(label, dataset.read(case).label)
+    assert max(label.max() for label in found.labels) > 1  # instances
+    binary = prepare(dataset, cases, Normalisation(percentiles=(5, 98)), binary=True)
+    for one, many in zip(binary.labels, found.labels, strict=True):
+        assert one.dtype == np.int32
+        np.testing.assert_array_equal(one, many > 0)
+
+
+def test_no_case_is_an_error():
+    with pytest.raises(InputError, match="some/data: expected at least one case, got none"):
+        prepare(SimpleNamespace(name="some/data"), [], Normalisation(window=(0, 1)))
+
+
+# ---- split
+
+
+IDS = [f"patient_{i:03d}" for i in range(20)]
+SPLIT = Split(pretrain=9, finetune=3, test=5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(IDS), st.integers(0, 5))
+def test_parts_are_disjoint_have_their_sizes_and_ignore_the_order(order, seed):
+    split = Split(pretrain=9, finetune=3, test=5, seed=seed)
+    parts = split_cases(order, split)
+    assert {part: len(ids) for part, ids in parts.items()} == {"test": 5, "finetune": 3, "pretrain": 9}
+    assert len(set().union(*parts.values())) == 17 and set().union(*parts.values()) <= set(IDS)
+    assert parts == split_cases(IDS, split)
+
+
+def test_the_seed_decides_who_goes_where():
+    assert len({split_cases(IDS, Split(pretrain=9, finetune=3, test=5, seed=s))["test"] for s in range(8)}) > 4
+
+
+def test_more_pre_training_cases_do_not_move_the_test_cases():
+    """Test cases are drawn first, so a larger pre-training set compares on the same ones."""
+    more = Split(pretrain=12, finetune=3, test=5)
+    assert split_cases(IDS, SPLIT)["test"] == split_cases(IDS, more)["test"]
+
+
+def test_exactly_enough_and_one_too_few():
+    assert len(split_cases(IDS[:17], SPLIT)["pretrain"]) == 9
+    with pytest.raises(InputError, match=r"split needs .*= 17 cases, got 16"):
+        split_cases(IDS[:16], SPLIT)
+
+
+# ---- tasks that share patients
+
+
+class Organs:
+    """A study whose tasks know different, overlapping patients; reading an image is not needed to split."""
+
+    def __init__(self, patients, groups):
+        task = {"normalisation": {"window": [0, 1]}}
+        network = {"u": {"network": "UNet", "arguments": {}}}
+        training = {"iterations": 1, "batch_size": 1, "crop": [8, 8, 8], "learning_rate": 0.1}
+        self.part_ = FineTune(
+            tasks={name: {**task, "patients": groups[name]} for name in patients}, networks=network, seeds=[0],
+            finetune_seeds=[0], split={"pretrain": 3, "finetune": 2, "test": 3}, pretraining=training,
+            finetuning=training, sampling={"layers": {"out": 2}, "roi_size": [8, 8, 8]},
+        )  # fmt: skip
+        self.patients, self.name = patients, "organs"
+
+    def part(self, kind):
+        return self.part_
+
+    def dataset(self, name):
+        cases = tuple(SimpleNamespace(id=i, task=name) for i in self.patients[name])
+        sample = SimpleNamespace(image=np.zeros((1, 8, 8, 8)), label=np.zeros((8, 8, 8), int))
+        return SimpleNamespace(name=name, cases=lambda: cases, read=lambda case: sample, fingerprint=lambda cases: "f")
+
+
+def parts_of(study, task):
+    return {w: {case.id for case in fine_tune.cases(study, task, w).cases} for w in ("pretrain", "finetune", "test")}
+
+
+def test_organs_of_the_same_patients_share_one_split():
+    patients = {"a": [f"p{i}" for i in range(12)], "b": [f"p{i}" for i in range(3, 14)], "c": ["p5", *"uvwxyz", "p6"]}
+    study = Organs(patients, {"a": "ct", "b": "ct", "c": None})
+    a, b, c = (parts_of(study, task) for task in "abc")
+    assert a == b  # so no patient who trained one organ tests another
+    assert set().union(*a.values()) <= set(patients["a"]) & set(patients["b"])
+    assert sum(map(len, a.values())) == len(set().union(*a.values())) == 8
+    assert set().union(*c.values()) == set(patients["c"])
+
+
+def test_a_task_takes_the_files_of_its_own_organ():
+    study = Organs({"a": list("abcdefgh"), "b": list("abcdefgh")}, {"a": "ct", "b": "ct"})
+    assert {case.task for case in fine_tune.cases(study, "b", "test").cases} == {"b"}
+
+
+def test_too_few_patients_in_common():
+    study = Organs({"a": list("abcdefgh"), "b": list("bcdefghi")}, {"a": "ct", "b": "ct"})
+    with pytest.raises(InputError, match="= 8 cases, got 7"):
+        fine_tune.cases(study, "a", "test")
+
+
+def test_an_unknown_task_lists_the_known_ones():
+    study = Organs({"a": list("abcdefgh")}, {"a": None})
+    with pytest.raises(ConfigError, match=r"unknown task of study 'organs' 'spleen': expected one of a"):
+        fine_tune.cases(study, "spleen", "test")
+
+
+def test_the_tiny_studys_parts_are_disjoint_across_organs(tiny):
+    assert isinstance(tiny, Study)
+    first, second = (parts_of(tiny, task) for task in tiny.part("fine_tune").tasks)
+    assert first == second and len(set().union(*first.values())) == 6 == sum(map(len, first.values()))
