@@ -40,7 +40,7 @@ lint: $(READY) ## Check style and the commonest mistakes with ruff.
 study: $(READY) ## Train, infer and score one study, for example: make study STUDY=nuclei
 	@test -n "$(STUDY)" || { echo "Name a study: make study STUDY=$(basename $(notdir $(firstword $(wildcard config/*.yml))))"; exit 2; }
 	@test -f config/$(STUDY).yml || { echo "There is no config/$(STUDY).yml."; exit 2; }
-	@$(WORKFLOW) --forcerun study .cache/steps/.$(STUDY).done
+	@$(WORKFLOW) .cache/steps/.$(STUDY).done --forcerun study
 
 serve: ## Show the built book at http://127.0.0.1:8000 (another port: PORT=...).
 	@test -f _build/html/index.html || { echo "There is no book yet: run 'make book' first."; exit 2; }

@@ -108,6 +108,7 @@ plt.show()
 #
 # Intervals are 95% and come from resampling the test cases.
 # CC-FV is one number for all labelled cases together, so it has no interval of this kind.
+# At the border of a volume neighbouring voxels can get exactly the same interpolated feature; such repeats are dropped before CC-FV, because the energy of two equal points is infinite.
 
 # %% tags=["remove-input"]
 page.ranking_table(table, "fine_tune")

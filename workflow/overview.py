@@ -21,12 +21,19 @@ STUDIES = {
 def main():
     """Write the picture; a panel per study, a colour and a fitted line per target."""
     plots.use_style()
-    figure, grid = plt.subplots(1, len(STUDIES), figsize=(13, 5))
+    figure, grid = plt.subplots(1, len(STUDIES), figsize=(13, 5.6))
     for axes, ((name, kind), (title, score, performance)) in zip(grid, STUDIES.items(), strict=True):
         study = open_study(name)
         tables = {target: summary.ranking(study, target) for target in summary.targets(study, kind)}
         plots.all_targets(tables, score=score, performance=f"{performance} on the target", title=title, axes=axes)
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(
+            *axes.get_legend_handles_labels(),
+            fontsize=9,
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.13),
+            frameon=False,
+        )
     content = io.BytesIO()
     figure.savefig(content, dpi=110, metadata={"Software": None})
     atomic_write(project_root() / "book" / "_static" / "overview.png", content.getvalue())

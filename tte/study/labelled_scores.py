@@ -47,10 +47,25 @@ def labelled_scores(module, pairs, sampling, *, seed=0):
         )
         for index, (image, label) in enumerate(pairs)
     ]
-    samples = FeatureSamples({layer: [case[layer] for case in sampled] for layer in layers})
+    samples = FeatureSamples({layer: [_distinct(case[layer]) for case in sampled] for layer in layers})
     yield from _ccfv_rows(samples)
     yield from _baseline_rows(sampled, last, seed)
     yield _row("n_parameters", "", lambda: float(sum(p.numel() for p in module.parameters())))
+
+
+def _distinct(classes):
+    """Drop repeated foreground rows of one case, keeping the first.
+
+    At the border of a volume a coarse map is interpolated between a cell and itself, so neighbouring voxels get one
+    feature; the energy of two equal points is infinite, and CC-FV would have no value for any model.
+    """
+    keys = [class_id for class_id in sorted(classes) if class_id > 0]
+    rows = np.concatenate([classes[key] for key in keys])
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(rows, axis=0, return_index=True)[1]] = True
+    ends = np.cumsum([len(classes[key]) for key in keys])[:-1]
+    kept = {key: classes[key][mask] for key, mask in zip(keys, np.split(first, ends), strict=True)}
+    return {**{key: value for key, value in classes.items() if key <= 0}, **kept}
 
 
 def _ccfv_rows(samples):
