@@ -1,0 +1,295 @@
+"""The fine-tuning part on the tiny study: recorded once, the same again, and no test case in a score."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tte import estimators, metrics
+from tte.errors import ConfigError, DataNotFound, UndefinedScore
+from tte.samples import FeatureSamples
+from tte.sampling import sample_features
+from tte.study import bank, fine_tune, summary, training
+from tte.study.config import StudyConfig
+from tte.study.records import COLUMNS
+
+KIDNEY, VERTEBRA = "phantom/organ-kidney", "phantom/organ-vertebra"
+MODELS = ["organ-kidney_unet_s0", "organ-vertebra_unet_s0", "random_unet_s0"]
+RANDOM = MODELS[-1]
+
+
+def rows_of(study, table, target=KIDNEY):
+    found = study.records.table(table)
+    return found[found["target"] == target].reset_index(drop=True)
+
+
+def forbid(monkeypatch, module, name):
+    def called(*_, **__):
+        raise AssertionError(f"{name} was called")
+
+    monkeypatch.setattr(module, name, called)
+
+
+def flat(cells):
+    return [cell for scores, tuned in cells.values() for cell in (scores, *tuned)]
+
+
+def with_config(study, **changes):
+    raw = study.config.model_dump(mode="json")
+    raw["fine_tune"] |= changes
+    return replace(study, config=StudyConfig.model_validate(raw))
+
+
+@pytest.fixture
+def relabel(tiny, tiny_data, tmp_path):
+    """Return a copy of the data root in which the labels of one part of the kidney task are turned upside down."""
+
+    def relabelled(which):
+        root = tmp_path / f"relabelled-{which}"
+        shutil.copytree(tiny_data, root)
+        for case in fine_tune.cases(tiny, KIDNEY, which).cases:
+            path = root / case.label.relative_to(tiny_data)
+            image = nib.load(path)
+            nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[::-1].copy(), image.affine), path)
+        return replace(tiny.scratch(), data_root=root)
+
+    return relabelled
+
+
+def test_the_initial_models_are_one_per_task_and_the_random_one(tiny):
+    assert list(fine_tune.initial_models(tiny)) == MODELS
+    assert fine_tune.tuned_id(KIDNEY, MODELS[1], 3) == "fine-tuned/organ-kidney/organ-vertebra_unet_s0_f3"
+
+
+def test_records_have_the_declared_columns_and_every_combination_once(tiny):
+    for name in COLUMNS:
+        assert list(tiny.records.table(name).columns) == COLUMNS[name]
+    scores = rows_of(tiny, "scores")
+    assert set(scores["model"]) == set(MODELS) and not scores.duplicated(["model", *summary.KEY, "seed"]).any()
+    variants = scores[scores["estimator"] == "ccfv"].groupby("model")["variant"].apply(list)
+    expected = ["bhattacharyya", "kl", "paper", "released", "single_scale", "single_scale", "without_consistency",
+                "without_variety"]  # fmt: skip
+    assert variants.to_dict() == dict.fromkeys(MODELS, expected)
+    labelled = {"ccfv", "logme", "transrate", "gbc", "hscore", "leep", "nleep", "knn"}
+    assert labelled <= set(scores["estimator"]) and (scores["n_images"] == 2).all()
+    assert RANDOM not in set(scores.loc[scores["estimator"] == "source_performance", "model"])
+    dice = rows_of(tiny, "performance")
+    assert set(dice["metric"]) == {"dice_mean"} and list(dice["model"]) == MODELS
+    assert len(rows_of(tiny, "per_image")) == len(MODELS) * 2
+
+
+def test_ccfv_is_that_of_features_sampled_on_the_fine_tuning_cases(tiny):
+    """Put together here once more from the public functions; the records keep ten digits."""
+    layers = tiny.part("fine_tune").sampling.layers
+    pairs = fine_tune.cases(tiny, KIDNEY, "finetune").pairs
+    module, _ = bank.load_model(tiny.models, MODELS[1], out_channels=1)
+    options = {"layers": (*layers, "logits"), "n_samples": {**layers, "logits": 40}, "background": ("out", "logits")}
+    sampled = [sample_features(module, *pair, roi_size=(16, 16, 16), overlap=0.5, rng=[0, i], **options)
+               for i, pair in enumerate(pairs)]  # fmt: skip
+    value = estimators.ccfv(FeatureSamples({layer: [case[layer] for case in sampled] for layer in layers}))
+    recorded = summary.where(rows_of(tiny, "scores"), model=MODELS[1], estimator="ccfv", variant="paper")
+    np.testing.assert_allclose(recorded["score"], [value], rtol=1e-9)
+
+
+def test_dice_is_that_of_the_fine_tuned_models_on_the_test_cases(tiny):
+    cases = fine_tune.cases(tiny, KIDNEY, "test")
+    folder = tiny.models / "fine-tuned" / "organ-kidney"
+    for model in MODELS:
+        module, card = bank.load_model(folder, f"{model}_f0", out_channels=1)
+        values = [metrics.mean_dice(fine_tune.predict(module, image, (16, 16, 16)), label, [1])
+                  for image, label in cases.pairs]  # fmt: skip
+        recorded = summary.where(rows_of(tiny, "performance"), model=model)["value"]
+        np.testing.assert_allclose(recorded, [np.mean(values)], rtol=1e-9)
+        np.testing.assert_allclose(summary.where(rows_of(tiny, "per_image"), model=model)["value"], values, rtol=1e-9)
+        assert card.performance["dice_mean"] == pytest.approx(np.mean(values), abs=5e-5)
+        assert card.initial == model and card.source == KIDNEY and card.training["n_cases"] == 2
+
+
+# ---- recorded and computed
+
+
+def test_a_second_evaluation_reads_the_records(scratch, monkeypatch):
+    forbid(monkeypatch, fine_tune, "predict")
+    forbid(monkeypatch, fine_tune, "labelled_scores")
+    cells = fine_tune.evaluate(scratch, KIDNEY)
+    assert list(cells) == MODELS and [cell.source for cell in flat(cells)] == ["record"] * 6
+
+
+def test_recomputing_changes_no_digit_and_never_trains(scratch, monkeypatch):
+    forbid(monkeypatch, training, "train")
+    before = {name: scratch.records.table(name) for name in COLUMNS}
+    cells = flat(fine_tune.evaluate(scratch, KIDNEY, recompute=True))
+    assert [cell.source for cell in cells] == ["computed"] * 6
+    assert [cell.largest_change for cell in cells] == [0.0] * 6
+    for name in COLUMNS:
+        pd.testing.assert_frame_equal(scratch.records.table(name), before[name], check_exact=True)
+
+
+def test_tasks_in_any_order_give_the_same_rows(tiny, empty):
+    for task in (VERTEBRA, KIDNEY):
+        fine_tune.evaluate(empty, task)
+    for name in COLUMNS:
+        for task in (KIDNEY, VERTEBRA):
+            here, there = rows_of(empty, name, task), rows_of(tiny, name, task)
+            pd.testing.assert_frame_equal(here, there, check_exact=True, check_dtype=False)
+
+
+def test_another_seed_samples_other_voxels_and_leaves_the_dice(scratch):
+    cells = fine_tune.evaluate(scratch, KIDNEY, seed=1)
+    assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
+    scores = summary.where(rows_of(scratch, "scores"), estimator="ccfv", variant="paper", model=MODELS[0])
+    assert scores["score"].nunique() == 2 and list(scores["seed"]) == [0, 1]
+
+
+def test_settings_reach_the_cells_that_use_them_and_no_others(scratch):
+    sampling = {"layers": {"decoder2": 20, "out": 30}, "roi_size": [16, 16, 16]}
+    cells = fine_tune.evaluate(with_config(scratch, sampling=sampling), KIDNEY)
+    assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
+
+
+# ---- what may enter a score
+
+
+def test_labels_of_the_test_cases_enter_the_dice_and_no_score(tiny, relabel):
+    study = relabel("test")
+    cells = fine_tune.evaluate(study, KIDNEY, recompute=True)
+    assert {scores.largest_change for scores, _ in cells.values()} == {0.0}
+    assert min(dice.largest_change for _, (dice,) in cells.values()) > 1e-4
+    pd.testing.assert_frame_equal(rows_of(study, "scores"), rows_of(tiny, "scores"), check_exact=True)
+
+
+def test_labels_of_the_fine_tuning_cases_enter_the_scores_and_not_the_dice_of_stored_models(tiny, relabel):
+    study = relabel("finetune")
+    cells = fine_tune.evaluate(study, KIDNEY)
+    assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
+    before, after = (summary.where(rows_of(s, "scores"), estimator="ccfv", variant="paper") for s in (tiny, study))
+    assert (before["score"].to_numpy() != after["score"].to_numpy()).all()
+
+
+def test_performance_enters_no_score(scratch, monkeypatch):
+    before = rows_of(scratch, "scores")
+    monkeypatch.setattr(metrics, "mean_dice", lambda *_: 0.321)
+    fine_tune.evaluate(scratch, KIDNEY, recompute=True)
+    pd.testing.assert_frame_equal(rows_of(scratch, "scores"), before, check_exact=True)
+    assert set(rows_of(scratch, "performance")["value"]) == {0.321}
+
+
+def test_an_undefined_estimator_is_a_counted_gap_and_the_others_have_their_score(scratch, monkeypatch):
+    def undefined(*_, **__):
+        raise UndefinedScore("a single class")
+
+    before = rows_of(scratch, "scores")
+    monkeypatch.setattr(estimators, "logme", undefined)
+    fine_tune.evaluate(scratch, KIDNEY, recompute=True)
+    after = rows_of(scratch, "scores")
+    gap = after["estimator"] == "logme"
+    assert gap.sum() == 3 and after.loc[gap, "score"].isna().all() and (after.loc[gap, "n_undefined"] == 1).all()
+    pd.testing.assert_frame_equal(after[~gap], before[~gap], check_exact=True)
+
+
+def test_the_random_network_has_scores_and_dice_and_is_not_ranked(tiny):
+    table = summary.ranking(tiny, KIDNEY).set_index("model")
+    assert list(table.index[~table["ranked"]]) == [RANDOM]
+    assert table.loc[RANDOM, ["score", "performance"]].notna().all()
+    assert table.loc[RANDOM, ["rank", "performance_rank"]].isna().all()
+    assert sorted(table.loc[table["ranked"], "rank"]) == [1, 2]
+    assert RANDOM not in summary.sources(tiny, "fine_tune")
+    assert set(summary.agreement(tiny, KIDNEY, models="all")["n_models"]) == {2}
+
+
+# ---- without the data
+
+
+def test_without_the_data_the_records_stand(scratch, without_data):
+    cells = fine_tune.evaluate(without_data(scratch), KIDNEY)
+    assert {cell.source for cell in flat(cells)} == {"record"}
+
+
+def test_without_the_data_and_the_records_it_says_what_is_missing_and_how_to_get_it(empty, without_data):
+    with pytest.raises(DataNotFound, match=r"^phantom/organ-kidney: .*nowhere.* does not exist.*tte data phantom"):
+        fine_tune.evaluate(without_data(empty), KIDNEY)
+
+
+def test_without_the_data_nothing_can_be_recomputed(scratch, without_data):
+    with pytest.raises(DataNotFound, match=r"^phantom/organ-kidney: .*nowhere"):
+        fine_tune.evaluate(without_data(scratch), KIDNEY, recompute=True)
+
+
+def test_without_the_data_and_with_other_settings_both_are_said(scratch, without_data):
+    sampling = {"layers": {"decoder2": 20, "out": 30}, "roi_size": [16, 16, 16]}
+    with pytest.raises(DataNotFound, match=r"other settings or weights\. phantom/organ-kidney: .*nowhere"):
+        fine_tune.evaluate(with_config(without_data(scratch), sampling=sampling), KIDNEY)
+
+
+def test_an_unknown_task_lists_the_known_ones(tiny):
+    message = "unknown task of study 'tiny' 'phantom/organ-vessel': expected one of phantom/organ-kidney, "
+    with pytest.raises(ConfigError, match=message):
+        fine_tune.evaluate(tiny, "phantom/organ-vessel")
+
+
+# ---- training
+
+
+def test_stored_models_are_not_trained_again_with_or_without_the_data(tiny, without_data, monkeypatch):
+    forbid(monkeypatch, training, "train")
+    before = {path: path.read_bytes() for path in tiny.models.rglob("*.*")}
+    for study in (tiny, without_data(tiny)):
+        fine_tune.train_all(study)
+        fine_tune.fine_tune_all(study, KIDNEY)
+    assert {path: path.read_bytes() for path in tiny.models.rglob("*.*")} == before
+
+
+def test_training_again_gives_the_same_files(tiny, tmp_path):
+    fresh = replace(tiny, models=tmp_path / "models")
+    fine_tune.train_all(fresh, sources=[VERTEBRA])
+    fine_tune.fine_tune(fresh, KIDNEY, MODELS[1], 0)
+    made = [path.relative_to(fresh.models) for path in sorted(fresh.models.rglob("*.*"))]
+    assert {path.stem for path in made} == {MODELS[1], RANDOM, f"{MODELS[1]}_f0"}
+    for path in made:
+        assert (fresh.models / path).read_bytes() == (tiny.models / path).read_bytes()
+
+
+def test_fine_tuning_starts_from_the_initial_model_with_a_new_head(tiny, monkeypatch):
+    started = {}
+
+    def start(network, *_, **__):
+        started.update({name: value.clone() for name, value in network.named_parameters()})
+        raise InterruptedError
+
+    monkeypatch.setattr(training, "train", start)
+    heads = []
+    for model in MODELS[:2]:
+        with pytest.raises(InterruptedError):
+            fine_tune.fine_tune(tiny, KIDNEY, model, 0, retrain=True)
+        stored = bank.load_weights(tiny.models, model)
+        same = {name: np.array_equal(value.detach(), stored[name]) for name, value in started.items()}
+        body = [name for name in same if not name.startswith("model.2.")]
+        assert all(same[name] for name in body) and not all(same.values())
+        heads.append(np.concatenate([v.detach().ravel() for n, v in started.items() if n.startswith("model.2.")]))
+    np.testing.assert_array_equal(*heads)  # no model has an advantage there, not even the target's own
+
+
+def test_a_new_initial_model_is_fine_tuned_anew(tiny, tmp_path):
+    copy = replace(tiny, models=tmp_path / "models")
+    shutil.copytree(tiny.models, copy.models)
+    before = bank.weights_hash(copy.models / "fine-tuned" / "organ-kidney", f"{MODELS[1]}_f0")
+    for suffix in ("yml", "safetensors"):  # another model under the old name
+        shutil.copy(copy.models / f"{RANDOM}.{suffix}", copy.models / f"{MODELS[1]}.{suffix}")
+    fine_tune.fine_tune(copy, KIDNEY, MODELS[1], 0)
+    assert bank.weights_hash(copy.models / "fine-tuned" / "organ-kidney", f"{MODELS[1]}_f0") != before
+
+
+def test_an_unknown_initial_model(tiny):
+    with pytest.raises(ConfigError, match="unknown model of study 'tiny' 'unet': expected one of organ-kidney_unet_s0"):
+        fine_tune.fine_tune(tiny, KIDNEY, "unet", 0)
+
+
+def test_provenance_is_kept_for_every_cell(tiny):
+    entries = json.loads((tiny.records.folder / "provenance.json").read_text())
+    cells = {f"{task}/{m}/{what}" for task in (KIDNEY, VERTEBRA) for m in MODELS for what in ("scores0", "dice0")}
+    assert cells <= set(entries)
+    assert all(set(entry["identity"]) == {"config", "inputs", "weights"} for entry in entries.values())
