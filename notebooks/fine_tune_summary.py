@@ -26,7 +26,7 @@ seed = 0  # of the sampled voxels
 # %% tags=["remove-cell"]
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from tte.study import page, plots, summary
 from tte.study.study import open_study
@@ -44,7 +44,8 @@ lead_rows = lead.rows(summary.where(agreement, models="others"))
 over_targets = summary.significance(work, lead, "fine_tune", seed=seed)
 
 # %% tags=["remove-input"]
-page.banner(work)
+if work.config.phantom:
+    display(page.banner())
 
 # %% tags=["remove-input"]
 models = int(lead_rows["n_models"].max())
@@ -57,7 +58,7 @@ Markdown(
     f"With {models} models τ has few possible values, so these intervals and p-values say more than the mean."
 )
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Mean Dice after fine-tuning against CC-FV before it, a colour and a least-squares line per task. Diamonds are models pre-trained on the same task; they take no part in the lines."}, "image": {"alt": "Mean Dice after fine-tuning against CC-FV for all tasks"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Mean Dice after fine-tuning against CC-FV before it, a colour and a least-squares line per task. Diamonds are models pre-trained on the same task; they take no part in the lines. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Mean Dice after fine-tuning against CC-FV for all tasks"}}
 _ = plots.all_targets(
     tables,
     score="CC-FV (mean over layers of a natural logarithm)",
@@ -69,7 +70,7 @@ plt.show()
 # %% [markdown]
 # ## Who transfers where
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
 everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
 everything = everything.sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
 best = everything[~everything["own"]]["mean Dice"]
@@ -78,7 +79,7 @@ _ = plots.transfer_map(
 )
 plt.show()
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ccfv", "caption": "CC-FV of every model on every task; white boxes as above. Values may be compared within a column only."}, "image": {"alt": "Heat map of CC-FV, models by tasks"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ccfv", "caption": "CC-FV of every model on every task; white boxes as above. Values may be compared within a column only. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of CC-FV, models by tasks"}}
 _ = plots.transfer_map(
     everything, value="CC-FV",
     title=f"CC-FV runs from {everything['CC-FV'].min():.1f} to {everything['CC-FV'].max():.1f}",

@@ -49,7 +49,8 @@ lead_row = lead.rows(agreement).iloc[0]
 lead_row_all = lead.rows(agreement_all).iloc[0]
 
 # %% tags=["remove-input"]
-page.banner(work)
+if work.config.phantom:
+    display(page.banner())
 
 # %% [markdown]
 # ## The target
@@ -58,11 +59,11 @@ page.banner(work)
 n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
 page.target_table(work, target, n_images)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Yellow contours are the reference, blue ones a prediction; pixels that flip when channels of the bottleneck are dropped are filled in orange."}, "image": {"alt": "Test images with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Yellow contours are the reference, blue ones a prediction; pixels that flip when channels of the bottleneck are dropped are filled in orange. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
-    model: f"{word}: {model.rsplit('_', 2)[0]}\nF1 {by_model.loc[model, 'performance']:.2f}"
+    model: f"{word}: {page.short(model)}\nF1 {by_model.loc[model, 'performance']:.2f}"
     for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
 }
 _ = plots.panel_grid(shown, names=names, perturbed=True)
@@ -85,11 +86,11 @@ if shown.images is None:
 # %% tags=["remove-input"]
 page.models_table(work, "zero_shot")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained."}, "image": {"alt": "Training loss of every model against iteration"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
 cards = page.cards_of(work, "zero_shot")
 falling = sum(sum(c.losses[-40:-20]) > 1.05 * sum(c.losses[-20:]) for c in cards)
 _ = plots.training_curves(
-    {card.model.rsplit("_", 2)[0]: card.losses for card in cards},
+    {page.short(card.model): card.losses for card in cards},
     title=f"{falling} of {len(cards)} models still improve by more than 5% at the end",
 )
 plt.show()
@@ -103,7 +104,7 @@ plt.show()
 # %% tags=["remove-input"]
 page.ranking_table(table, "zero_shot")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. The diamond is the model trained on the target's own training images; it takes no part in the line and in the coefficient of the title."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. The diamond is the model trained on the target's own training images; it takes no part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
 _ = plots.score_against_performance(
     table,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
@@ -116,8 +117,8 @@ plt.show()
 others = table[table["ranked"] & ~table["own"]]
 pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
 lines = [
-    f"Trusting CTE-NHD picks **{pick['model']}** with a median F1 of {pick['performance']:.3f}; "
-    f"the best model of other sources is **{best['model']}** with {best['performance']:.3f}, "
+    f"Trusting CTE-NHD picks **{page.short(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
+    f"the best model of other sources is **{page.short(best['model'])}** with {best['performance']:.3f}, "
     f"so the pick loses {best['performance'] - pick['performance']:.3f}."
 ]
 if not lead_row["undefined"]:
@@ -151,7 +152,7 @@ page.agreement_table(agreement_all)
 # %% [markdown]
 # ## Strength of the perturbation
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength", "caption": "CTE-NHD against the dropout rate, one line per model, ordered by F1. An estimator that orders the models well keeps the lines in that order."}, "image": {"alt": "CTE-NHD against dropout rate, one line per model"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength", "caption": "CTE-NHD against the dropout rate, one line per model, ordered by F1. An estimator that orders the models well keeps the lines in that order. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against dropout rate, one line per model"}}
 sweep = summary.where(work.records.table("scores"), target=target, estimator="cte_nhd", seed=seed)
 weakest, strongest = sweep["strength"].min(), sweep["strength"].max()
 spread = sweep.groupby("strength")["score"].agg(lambda s: s.max() - s.min())

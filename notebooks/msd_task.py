@@ -49,7 +49,8 @@ lead = summary.headline(work, "fine_tune")
 lead_row, lead_row_all = (lead.rows(frame).iloc[0] for frame in (agreement, agreement_all))
 
 # %% tags=["remove-input"]
-page.banner(work)
+if work.config.phantom:
+    display(page.banner())
 
 # %% [markdown]
 # ## The target
@@ -67,11 +68,11 @@ Markdown(
     f"every model, and {split.test} cases measure Dice; the three parts are disjoint.{together}"
 )
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test case by mean Dice (rows), in the slice with most of the organ, with the best, the middle and the worst model after fine-tuning. Yellow contours are the reference, blue ones a prediction."}, "image": {"alt": "Slices of test volumes with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test case by mean Dice (rows), in the slice with most of the organ, with the best, the middle and the worst model after fine-tuning. Yellow contours are the reference, blue ones a prediction. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Slices of test volumes with contours of predictions of three models"}}
 shown = panels.load_panels(work, task, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
-    model: f"{word}: {model.rsplit('_', 2)[0]}\nDice {by_model.loc[model, 'performance']:.2f}"
+    model: f"{word}: {page.short(model)}\nDice {by_model.loc[model, 'performance']:.2f}"
     for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
 }
 _ = plots.panel_grid(shown, names=names, perturbed=False)
@@ -94,7 +95,7 @@ if shown.images is None:
 # %% tags=["remove-input"]
 page.models_table(work, "fine_tune")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
 cards = [card for card in page.cards_of(work, "fine_tune") if card.losses]
 falling = sum(sum(c.losses[-40:-20]) > 1.05 * sum(c.losses[-20:]) for c in cards)
 _ = plots.training_curves(
@@ -113,7 +114,7 @@ plt.show()
 # %% tags=["remove-input"]
 page.ranking_table(table, "fine_tune")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Dice after fine-tuning against CC-FV before it, one point per model with 95% intervals over test cases. The diamond is the model pre-trained on the target's own task, the hollow circle the untrained network; neither takes part in the line and in the coefficient of the title."}, "image": {"alt": "Scatter plot of Dice after fine-tuning against CC-FV, one point per model"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Dice after fine-tuning against CC-FV before it, one point per model with 95% intervals over test cases. The diamond is the model pre-trained on the target's own task, the hollow circle the untrained network; neither takes part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Scatter plot of Dice after fine-tuning against CC-FV, one point per model"}}
 _ = plots.score_against_performance(
     table,
     score="CC-FV (mean over layers of a natural logarithm)",
@@ -127,8 +128,8 @@ others = table[table["ranked"] & ~table["own"]]
 pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
 random = table[~table["ranked"]]
 lines = [
-    f"Trusting CC-FV picks **{pick['model']}**, which reaches a mean Dice of {pick['performance']:.3f}; "
-    f"the best model of other tasks is **{best['model']}** with {best['performance']:.3f}, "
+    f"Trusting CC-FV picks **{page.short(pick['model'])}**, which reaches a mean Dice of {pick['performance']:.3f}; "
+    f"the best model of other tasks is **{page.short(best['model'])}** with {best['performance']:.3f}, "
     f"so the pick loses {best['performance'] - pick['performance']:.3f}."
 ]
 if not lead_row["undefined"]:

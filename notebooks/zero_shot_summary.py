@@ -26,7 +26,7 @@ seed = 0  # of the dropout masks
 # %% tags=["remove-cell"]
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from tte.study import page, plots, summary
 from tte.study.study import open_study
@@ -44,7 +44,8 @@ lead_rows = lead.rows(summary.where(agreement, models="others"))
 over_targets = summary.significance(work, lead, "zero_shot", seed=seed)
 
 # %% tags=["remove-input"]
-page.banner(work)
+if work.config.phantom:
+    display(page.banner())
 
 # %% tags=["remove-input"]
 Markdown(
@@ -55,7 +56,7 @@ Markdown(
     f"{lead_rows['random_regret'].mean():.3f}."
 )
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
 _ = plots.all_targets(
     tables,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
@@ -67,7 +68,7 @@ plt.show()
 # %% [markdown]
 # ## Who transfers where
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images."}, "image": {"alt": "Heat map of median F1, models by targets"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
 everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
 everything = everything.sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
 best = everything[~everything["own"]]["median F1"]
@@ -76,7 +77,7 @@ _ = plots.transfer_map(
 )
 plt.show()
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-nhd", "caption": "CTE-NHD of every model on every target, at the same strength of dropout; white boxes as above."}, "image": {"alt": "Heat map of CTE-NHD, models by targets"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-nhd", "caption": "CTE-NHD of every model on every target, at the same strength of dropout; white boxes as above. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of CTE-NHD, models by targets"}}
 _ = plots.transfer_map(
     everything, value="CTE-NHD", fmt=".3f",
     title=f"CTE-NHD runs from {everything['CTE-NHD'].min():.3f} to {everything['CTE-NHD'].max():.3f}",

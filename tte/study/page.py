@@ -42,10 +42,13 @@ def label(estimate):
     return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
 
 
-def banner(study):
-    """Return the warning that a page shows synthetic data, or nothing."""
-    if not study.config.phantom:
-        return Markdown("")
+def short(model):
+    """Return a model's name without its network and seed, for a study that has one of each."""
+    return model.rsplit("_", 2)[0]
+
+
+def banner():
+    """Return the warning that a page shows synthetic data."""
     return Markdown(
         ":::{admonition} Synthetic data\n:class: warning\n"
         "Everything on this page was computed on images that a program drew. "
@@ -69,7 +72,7 @@ def models_table(study, kind):
     """Return the models of a study with how they were trained and how well they do on their own data."""
     cards = cards_of(study, kind)
     metric = "f1_median" if kind == "zero_shot" else "dice_mean"
-    name = "median F1 on its own test images" if kind == "zero_shot" else "mean Dice on its own test cases"
+    name = "median F1 at home" if kind == "zero_shot" else "mean Dice at home"
     rows = [
         {
             "model": card.model, "trained on": card.source, "cases": card.training.get("n_cases", 0),
@@ -92,13 +95,12 @@ def ranking_table(table, kind):
     score, performance = ("CTE-NHD", "median F1") if kind == "zero_shot" else ("CC-FV", "mean Dice")
     digits = 4 if kind == "zero_shot" else 2
     rows = pd.DataFrame({
-        "rank by score": table["rank"].astype("string").fillna("–"),
-        "model": table["model"],
-        "trained on": table["source"].where(~table["own"], table["source"] + " (the target's own)"),
+        "rank": table["rank"].astype("string").fillna("–"),
+        "model": table["model"].map(short) + np.where(table["own"], " (the target's own)", ""),
         score: [_with_interval(r, "score", digits) for r in table.to_dict("records")],
         "undefined": table["n_undefined"],
         performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
-        "rank by performance": table["performance_rank"].astype("string").fillna("–"),
+        f"rank by {performance}": table["performance_rank"].astype("string").fillna("–"),
     })  # fmt: skip
     return _styled(rows)
 
@@ -137,24 +139,29 @@ def _coefficient(row, name):
 
 
 def pooled_table(pooled, coefficient="Kendall τ-b"):
-    """Return `summary.pooled` as a reader sees it: estimators by choice of models, best mean first."""
-    rows = pooled.sort_values(["models", "mean"], ascending=[False, False], kind="stable")
-    choice = {"others": "models of other sources", "all": "with the target's own"}
+    """Return `summary.pooled` as a reader sees it: a row per estimator, best mean over others first."""
+    keys = list(summary.KEY)
+    others, everything = (pooled[pooled["models"] == choice].set_index(keys) for choice in ("others", "all"))
+    others = others.sort_values("mean", ascending=False, kind="stable")
+    everything = everything.reindex(others.index)
     frame = pd.DataFrame(
         {
-            "models": rows["models"].map(choice),
-            "estimator": [label(summary.Estimate(*r)) for r in rows[list(summary.KEY)].itertuples(index=False)],
-            f"mean {coefficient}": rows["mean"],
-            "sd": rows["sd"],
-            "smallest": rows["low"],
-            "largest": rows["high"],
-            "mean regret": rows["regret"],
-            "targets": rows["n_targets"],
+            "estimator": [label(summary.Estimate(*key)) for key in others.index],
+            f"{coefficient}, other sources": _spread(others),
+            "smallest to largest": [
+                f"{r.low:.2f} to {r.high:.2f}" if r.n_targets else "–" for r in others.itertuples()
+            ],
+            "regret": others["regret"].to_numpy(),
+            f"{coefficient}, with the own": _spread(everything),
+            "regret ": everything["regret"].to_numpy(),
+            "targets": others["n_targets"].to_numpy(),
         }
     )
-    number = "{:.2f}"
-    formats = {f"mean {coefficient}": number, "sd": number, "smallest": number, "largest": number}
-    return _styled(frame, {**formats, "mean regret": "{:.3f}"})
+    return _styled(frame, {"regret": "{:.3f}", "regret ": "{:.3f}"})
+
+
+def _spread(rows):
+    return [f"{row.mean:.2f} ± {row.sd:.2f}" if row.n_targets else "–" for row in rows.itertuples()]
 
 
 def published_table(ours, published):

@@ -39,7 +39,7 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     Images are the hardest, the middle and the easiest by mean performance; models the best, the middle and the worst.
     """
     kind = summary.kind_of(study, target)
-    ids, models = _choose(study, target, kind, n_images)
+    ids, models = _choose(study, target, kind, n_images, seed)
     names = models if kind == "zero_shot" else [fine_tune.tuned_id(target, m, _tuning_seed(study)) for m in models]
     identity = {
         "ids": ids,
@@ -67,8 +67,8 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     return Panels(ids, models, masks, images, [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)])
 
 
-def _choose(study, target, kind, n_images):
-    table = summary.ranking(study, target).sort_values("performance", ascending=False, kind="stable")
+def _choose(study, target, kind, n_images, seed):
+    table = summary.ranking(study, target, seed=seed).sort_values("performance", ascending=False, kind="stable")
     ranked = table.loc[table["ranked"], "model"].tolist()
     models = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
     per_image = study.records.table("per_image")
@@ -125,7 +125,7 @@ def _read(path, identity):
     if json.loads(content[8 : 8 + size])["__metadata__"]["identity"] != json.dumps(identity, sort_keys=True):
         return None
     masks = {}
-    for name, tensor in sorted(deserialize(content), key=lambda item: item[0]):
+    for name, tensor in sorted(deserialize(content), key=lambda item: int(item[0].rsplit("/", 1)[1])):
         model = name.rsplit("/", 1)[0]
         array = np.frombuffer(tensor["data"], dtype=np.int8).reshape(tensor["shape"])
         masks.setdefault(model, []).append(array)

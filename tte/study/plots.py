@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
-from skimage.segmentation import find_boundaries
 
 __all__ = [
     "agreement_bars",
@@ -178,26 +177,47 @@ def transfer_map(table, *, value, title, fmt=".2f"):
 def panel_grid(panels, *, names, perturbed):
     """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
 
-    Solid contours are predictions; where `perturbed`, pixels that flip under the perturbation are filled.
+    Contours are predictions; where `perturbed`, pixels that flip under the perturbation are filled. A picture is cut to
+    what there is to see in it.
     """
-    with_image = panels.images is not None
+    with_image, palette = panels.images is not None, sns.color_palette("colorblind")
     columns = len(panels.models) + with_image
-    shape = (panels.masks[panels.models[0]][0]).shape[1:]
-    height = 2.9 * len(panels.ids) * shape[0] / shape[1]
-    figure, grid = plt.subplots(len(panels.ids), columns, figsize=(2.9 * columns, max(height, 2.2)), squeeze=False)
-    for i, row in enumerate(grid):
+    windows = [_window(panels, i) for i in range(len(panels.ids))]
+    ratios = [(w[0].stop - w[0].start) / (w[1].stop - w[1].start) for w in windows]
+    width = 11 / columns
+    size = (11, sum(min(ratio, 1.2) for ratio in ratios) * width + 0.5)
+    layout = {"height_ratios": [min(ratio, 1.2) for ratio in ratios]}
+    figure, grid = plt.subplots(len(panels.ids), columns, figsize=size, squeeze=False, gridspec_kw=layout)
+    for i, (row, window) in enumerate(zip(grid, windows, strict=True)):
+        image = panels.images[i][window] if with_image else None
         if with_image:
-            _picture(row[0], panels.images[i])
-            _contour(row[0], panels.references[i], sns.color_palette()[8])
+            _picture(row[0], image)
+            _contour(row[0], panels.references[i][window], palette[8])
             row[0].set_title("reference" if i == 0 else "", loc="center")
         for axes, model in zip(row[int(with_image) :], panels.models, strict=True):
-            masks = panels.masks[model][i]
-            _picture(axes, panels.images[i] if with_image else np.zeros(masks.shape[1:]))
+            masks = panels.masks[model][i][(slice(None), *window)]
+            _picture(axes, image if with_image else np.zeros(masks.shape[1:]))
             if perturbed:
-                _fill(axes, masks[0] != masks[1], sns.color_palette()[1])
-            _contour(axes, masks[0], sns.color_palette()[9])
+                _fill(axes, masks[0] != masks[1], palette[1])
+            _contour(axes, masks[0], palette[9])
             axes.set_title(names[model] if i == 0 else "", loc="center")
     return figure
+
+
+def _window(panels, i, margin=4):
+    """The part of image i with content: brighter than its background, or, without the image, near a prediction."""
+    if panels.images is not None:
+        image = panels.images[i]
+        content = image > image.min() + 0.02 * np.ptp(image)
+    else:
+        content = np.logical_or.reduce([np.any(panels.masks[model][i] > 0, axis=0) for model in panels.models])
+    if not content.any():
+        return tuple(slice(0, size) for size in content.shape)
+    ends = [np.flatnonzero(content.any(axis=1 - axis))[[0, -1]] for axis in range(2)]
+    return tuple(
+        slice(max(0, low - margin), min(size, high + margin + 1))
+        for (low, high), size in zip(ends, content.shape, strict=True)
+    )
 
 
 def _picture(axes, image):
@@ -208,7 +228,8 @@ def _picture(axes, image):
 
 
 def _contour(axes, labels, colour):
-    _fill(axes, find_boundaries(labels, mode="inner"), colour)
+    for class_id in np.unique(labels[labels > 0]):
+        axes.contour(labels == class_id, levels=[0.5], colors=[colour], linewidths=1.1)
 
 
 def _fill(axes, mask, colour):
