@@ -133,6 +133,8 @@ def _train(study, model, task, which, settings, schedule, initial, device, retra
     try:
         data = cases(study, task, which)
     except DataNotFound:
+        if not path.is_file():
+            raise
         card = bank.read_card(study.models, model)  # without the data, a stored model stands
         if card.identity["config"] != config:
             raise

@@ -53,6 +53,8 @@ def train_source(study, source, network, seed, *, device="cpu", retrain=False):
     try:
         cases = _cases(study, source, "train")
     except DataNotFound:
+        if not (study.models / f"{model}.yml").is_file():
+            raise
         card = bank.read_card(study.models, model)  # without the data, a stored model stands
         if card.identity["config"] != config:
             raise
