@@ -1,0 +1,125 @@
+"""A page of the tiny study: every name has a label, every figure draws, and two runs are the same bytes."""
+
+import os
+import re
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from tte.study import fine_tune, page, plots, summary, zero_shot
+from tte.study.panels import load_panels
+from tte.study.paths import project_root
+
+KINDS = {"zero_shot": "phantom/nuclei-a", "fine_tune": "phantom/organ-kidney"}
+both = pytest.mark.parametrize(("kind", "target"), KINDS.items(), ids=list(KINDS))
+
+
+@pytest.fixture(autouse=True)
+def _figures():
+    yield
+    plt.close("all")
+
+
+def drawn(figure, folder):
+    """Lay the figure out and return how many of its pixels are not white."""
+    figure.savefig(folder / "figure.png", dpi=40)
+    return int((plt.imread(folder / "figure.png")[..., :3] < 0.99).any(axis=-1).sum())
+
+
+@both
+def test_every_estimator_of_a_study_has_a_label_of_its_own(tiny, kind, target):
+    scores = tiny.records.table("scores")
+    estimates = summary.estimates(scores[scores["target"] == target])
+    labels = [page.label(estimate) for estimate in estimates]
+    assert len(set(labels)) == len(labels) > 5
+    assert page.label(summary.headline(tiny, kind)) in labels
+
+
+@both
+def test_tables_hold_a_row_per_model_or_estimator_and_the_same_html_twice(tiny, kind, target):
+    ranking, agreement = summary.ranking(tiny, target), summary.agreement(tiny, target, models="all")
+    makers = {
+        len(ranking): lambda: page.ranking_table(ranking, kind),
+        len(agreement): lambda: page.agreement_table(agreement),
+        len(page.cards_of(tiny, kind)): lambda: page.models_table(tiny, kind),
+    }
+    for n, make in makers.items():
+        html = make().to_html()
+        assert html == make().to_html() and html.count("<tr") == n + 1  # and the header
+        assert "nan" not in html.lower().replace("nanometre", "")
+
+
+def test_an_undefined_agreement_is_said_in_words(tiny):
+    row = summary.agreement(tiny, KINDS["zero_shot"], models="others").iloc[0]  # one model of another source
+    assert page.sentence(row).startswith("no rank agreement is defined (") and "2 models" in page.sentence(row)
+    assert "undefined" in page.agreement_table(summary.agreement(tiny, KINDS["zero_shot"])).to_html()
+
+
+def test_the_banner_warns_that_the_images_are_drawn():
+    assert "Synthetic data" in page.banner().data and "class: warning" in page.banner().data
+
+
+def test_the_rerun_box_holds_a_command_that_names_every_parameter(tiny):
+    text = page.rerun("microscopy_target", study="nuclei", target="nuclei/x").data
+    command = " ".join(re.search(r"```bash\n(.*?)```", text, re.S).group(1).replace("\\\n", " ").split())
+    assert command.startswith("python workflow/run_notebook.py notebooks/microscopy_target.py out.ipynb ")
+    assert all(f"-p {given}" in command for given in ("study nuclei", "target nuclei/x", "recompute True", "data_root"))
+    assert (project_root() / "notebooks" / "microscopy_target.py").is_file()
+
+
+@both
+def test_provenance_names_settings_weights_and_versions(tiny, kind, target):
+    cells = zero_shot.evaluate(tiny, target) if kind == "zero_shot" else fine_tune.evaluate(tiny, target)
+    cells = cells.values() if kind == "zero_shot" else [c for s, d in cells.values() for c in (s, *d)]
+    text = page.provenance(cells).data
+    for cell in cells:
+        assert cell.provenance["identity"]["config"] in text and cell.provenance["identity"]["weights"] in text
+    assert "| device | cpu |" in text and "torch" in text and "dropdown" in text
+
+
+@both
+def test_figures_of_a_target_draw(tiny, tmp_path, kind, target):
+    table = summary.ranking(tiny, target)
+    figure = plots.score_against_performance(table, score="score", performance="performance", title="t")
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert len(labels) == len(table) and sum(" own" in label for label in labels) == 1  # one other: no line
+    assert sum("untrained" in label for label in labels) == (kind == "fine_tune")
+    assert drawn(figure, tmp_path) > 500
+    shown = load_panels(tiny.scratch(), target)
+    figure = plots.panel_grid(shown, names={model: model for model in shown.models}, perturbed=kind == "zero_shot")
+    assert len(figure.axes) == len(shown.ids) * (len(shown.models) + 1) and drawn(figure, tmp_path) > 500
+
+
+def test_figures_over_strengths_losses_and_targets_draw(tiny, tmp_path):
+    scores = summary.where(tiny.records.table("scores"), target=KINDS["zero_shot"], estimator="cte_nhd")
+    table = summary.ranking(tiny, KINDS["zero_shot"])
+    assert drawn(plots.strength_curves(scores, table=table, ylabel="y", title="t"), tmp_path) > 500
+    losses = {card.model: card.losses for card in page.cards_of(tiny, "zero_shot")}
+    assert drawn(plots.training_curves(losses, title="t"), tmp_path) > 500
+    assert all(np.isfinite(values).all() for values in losses.values())
+
+
+# ---- the notebook
+
+
+@pytest.mark.slow
+def test_a_page_recomputed_twice_is_the_same_bytes_and_leaves_the_records(tiny, tiny_file, tiny_data, tmp_path):
+    """About 10 s a run, most of it the start of the kernel."""
+    out = tiny.models.parents[1]
+    before = {path: path.read_bytes() for path in tiny.records.folder.rglob("*") if path.is_file()}
+    given = {"study": tiny_file, "target": KINDS["zero_shot"], "data_root": tiny_data, "out": out, "recompute": True}
+    parameters = [word for name, value in given.items() for word in ("-p", name, str(value))]
+    pages = [tmp_path / "1" / "page.ipynb", tmp_path / "2" / "page.ipynb"]
+    for path in pages:
+        command = [sys.executable, "workflow/run_notebook.py", "notebooks/microscopy_target.py", str(path)]
+        done = subprocess.run(
+            [*command, "--no-progress", *parameters], cwd=project_root(), env=os.environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    first, second = (re.sub(r"seconds in all \| \d+", "", path.read_text()) for path in pages)
+    assert first == second and "the largest change of any number is 0" in first
+    assert "Synthetic data" not in first  # the study does not call itself a phantom
+    assert {path: path.read_bytes() for path in tiny.records.folder.rglob("*") if path.is_file()} == before
