@@ -99,6 +99,7 @@ plt.show()
 # ## Score and performance
 #
 # Intervals are 95% and come from resampling the test images.
+# Models with the same letter in the column "group" are too close to call by their scores: the interval of their difference to the first of the group contains 0.
 # CTE-NHD is the median over the images on which it is defined; the column "undefined" counts the others, on which a model finds no foreground with and without dropout.
 
 # %% tags=["remove-input"]
@@ -136,7 +137,8 @@ Markdown("\n".join(lines))
 #
 # Each cell holds the coefficient, its 95% interval over images, and the exact two-sided permutation p over the orders of the models.
 # Regret is the F1 lost by trusting the estimator's pick.
-# Mean confidence and soft Dice confidence are the trivial baselines: they need one clean run only.
+# Mean confidence and soft Dice confidence are trivial baselines that need one clean run only; the number of parameters and the performance on a model's own data need no image of the target at all.
+# An estimator that gives all models the same value is undefined.
 #
 # Without the target's own model, which is what a user of a model bank meets:
 

@@ -102,6 +102,8 @@ def ranking_table(table, kind):
         performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
         f"rank by {performance}": table["performance_rank"].astype("string").fillna("–"),
     })  # fmt: skip
+    if "group" in table:
+        rows.insert(3, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
     return _styled(rows)
 
 

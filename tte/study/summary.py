@@ -114,6 +114,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
     for estimate in scores or estimates(table):
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
         per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
+        per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
         row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
         result.append({**row, "n_models": len(ranked), **_agree(values, per_image, performance, statistic, resamples)})
@@ -159,7 +160,8 @@ def ranking(study, target, *, seed=0):
     -------
     DataFrame
         model, source, own (trained on the target's data), ranked (False for random networks), score, performance,
-        their 95% intervals over images, rank and performance_rank among the ranked, n_undefined.
+        their 95% intervals over images, rank and performance_rank among the ranked, n_undefined; for a zero-shot target
+        also group: models of one group are too close to call by their scores (0 = not defined).
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind)
@@ -178,9 +180,21 @@ def ranking(study, target, *, seed=0):
     if kind == "zero_shot":
         per_image = _per_image(tables["per_image"], lead, list(models), images, seed)
         table[["score_low", "score_high"]] = _interval(per_image, statistic)
+        table["group"] = _groups(per_image, statistic)
     for column, values in (("rank", "score"), ("performance_rank", "performance")):
         table[column] = table.loc[table["ranked"], values].rank(ascending=False, method="min").astype("Int64")
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _groups(per_image, statistic):
+    """Number of the group of models too close to call, 1 = with the highest score; see `bootstrap_ranking`."""
+    found = np.zeros(len(per_image), dtype=int)
+    usable = per_image[:, ~np.isnan(per_image).all(axis=0)]
+    if usable.shape[1] < 2 or np.isnan(usable).all(axis=1).any():
+        return found
+    for number, members in enumerate(bootstrap_ranking(usable, statistic).groups, start=1):
+        found[list(members)] = number
+    return found
 
 
 def _interval(values, statistic):

@@ -181,8 +181,13 @@ def _evaluate_one(study, target, model, cases, seed, device):
         {**same, **dict(zip(_KEYS, key, strict=True)), "seed": seed, **_summary(group["value"].to_numpy())}
         for key, group in per_image[per_image["quantity"] != "f1"].groupby(list(_KEYS), dropna=False)
     ]
-    frame = rows("scores", cell, [{"estimator": s.pop("quantity"), **s} for s in scores])
-    return {"scores": frame, "performance": rows("performance", cell, performance), "per_image": per_image}
+    scores = [{"estimator": s.pop("quantity"), **s} for s in scores]
+    scores += [{**same, "seed": seed, **row} for row in _of_the_model(study, model)]
+    return {
+        "scores": rows("scores", cell, scores),
+        "performance": rows("performance", cell, performance),
+        "per_image": per_image,
+    }
 
 
 _KEYS = ("quantity", "variant", "perturbation", "strength")
@@ -198,6 +203,14 @@ def _image_values(clean, perturbed, strengths, label):
         keys = {"perturbation": "dropout", "strength": strength}
         yield {"quantity": "cte_nhd", **keys}, _defined(estimators.nhd, mask, other > 0.5)
         yield {"quantity": "cte_ei", **keys}, _defined(estimators.effective_invariance, clean, other)
+
+
+def _of_the_model(study, model):
+    """The trivial baselines that look at no image of the target."""
+    module, card = bank.load_model(study.models, model)
+    n_parameters = float(sum(p.numel() for p in module.parameters()))
+    yield {"estimator": "n_parameters", "score": n_parameters, "n_undefined": 0}
+    yield {"estimator": "source_performance", "score": card.performance["f1_median"], "n_undefined": 0}
 
 
 def _defined(estimator, *arrays):
