@@ -144,6 +144,10 @@ def test_a_prediction_does_not_depend_on_the_images_beside_it(tiny):
     all_of_them = {row[0]: row for row in zero_shot.predict(tiny, MODELS[0], cases, [0, 2, 1], strengths=(0.5,))}
     np.testing.assert_array_equal(all_of_them[name][1], clean)
     np.testing.assert_array_equal(all_of_them[name][2][0], other)
+    alone = replace(cases, cases=cases.cases[2:], images=cases.images[2:])
+    (name_alone, _, (other_alone,)) = next(zero_shot.predict(tiny, MODELS[0], alone, [0], strengths=(0.5,)))
+    assert name_alone == name
+    np.testing.assert_array_equal(other_alone, other)  # the masks go with the image, not with its place
 
 
 def test_another_seed_draws_other_masks_and_is_a_record_of_its_own(scratch):
