@@ -14,6 +14,7 @@ __all__ = [
     "banner",
     "label",
     "models_table",
+    "plain_table",
     "provenance",
     "ranking_table",
     "rerun",
@@ -33,8 +34,16 @@ _VARIANTS = {
 }  # fmt: skip
 
 
+def plain_table(frame, name, number):
+    """Return a table of numbers with its index as the first column, headed by `name`."""
+    frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
+    return _styled(frame, {column: number for column in frame.columns[1:]})
+
+
 def label(estimate):
     """Return the name of an estimator as a reader knows it, with its variant, strength and layer."""
+    if isinstance(estimate, str):
+        return _LABELS[estimate]
     parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
     parts += [f"dropout {estimate.strength:g}"] if estimate.perturbation else []
     parts += [estimate.layer] if estimate.variant == "single_scale" else []
@@ -170,8 +179,10 @@ def published_table(ours, published):
     """Return two tables of coefficients under each other, marked as computed here and as published."""
     frame = pd.concat([ours.assign(origin="computed here"), published.assign(origin="published")], ignore_index=True)
     columns = ["origin", *[column for column in frame.columns if column != "origin"]]
-    numbers = frame.select_dtypes("number").columns
-    return _styled(frame[columns], {column: "{:.2f}" for column in numbers})
+    counts = [column for column in ("targets",) if column in frame]
+    numbers = frame.select_dtypes("number").columns.difference(counts)
+    formats = {**{column: "{:.2f}" for column in numbers}, **{column: "{:.0f}" for column in counts}}
+    return _styled(frame[columns].rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
 
 
 def sentence(row, name="kendall"):

@@ -21,6 +21,12 @@ __all__ = [
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
 KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
+_AGREEMENT = [
+    *("study", "target", "models", *KEY, "n_models", "undefined", "regret", "random_regret"),
+    *(f"{name}{what}" for name in COEFFICIENTS for what in ("", "_p")),
+    *(f"{name}{what}" for name in COEFFICIENTS for what in ("_low", "_high")),
+    *("pick_is_best", "n_resolvable_pairs", "n_pairs", "resolvable_kendall"),
+]
 _MODELS = {"others": "without the target's own model", "all": "with the target's own model"}
 
 
@@ -118,7 +124,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
         row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
         result.append({**row, "n_models": len(ranked), **_agree(values, per_image, performance, statistic, resamples)})
-    return pd.DataFrame(result)
+    return pd.DataFrame(result, columns=_AGREEMENT)  # every column, also where no estimator has a coefficient
 
 
 def _tables(study, target):
