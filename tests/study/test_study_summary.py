@@ -166,7 +166,7 @@ def test_ranking_has_a_row_per_model_best_score_first(study):
     table = summary.ranking(study, "nuclei/b")
     assert list(table.columns) == [
         *("model", "source", "own", "ranked", "score", "n_undefined", "performance", "performance_low"),
-        *("performance_high", "score_low", "score_high", "rank", "performance_rank"),
+        *("performance_high", "score_low", "score_high", "group", "rank", "performance_rank"),
     ]
     scores, performance = (np.median(values, axis=1) for values in VALUES["nuclei/b"])
     order = np.argsort(-scores)
@@ -184,6 +184,38 @@ def test_ranking_intervals_hold_the_value_and_come_from_images(study):
         assert (table[f"{name}_low"] < table[name]).all() and (table[name] < table[f"{name}_high"]).all()
         low, high = (VALUES["nuclei/a"][name == "performance"].min(), VALUES["nuclei/a"][name == "performance"].max())
         assert table[f"{name}_low"].min() >= low - 1e-9 and table[f"{name}_high"].max() <= high + 1e-9
+
+
+def test_models_too_close_to_call_share_a_group(study):
+    """Three levels of score, far apart beside the spread over images, with two models on each."""
+    rng = np.random.default_rng(9)
+    for i, model in enumerate(MODELS):
+        scores = (0.9, 0.5, 0.1)[i // 2] + 0.02 * rng.random(len(IMAGES))
+        record(study.records, "nuclei/a", model, scores, VALUES["nuclei/a"][1][i])
+    groups = summary.ranking(study, "nuclei/a").set_index("model")["group"]
+    assert [groups[model] for model in MODELS] == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_model_without_any_score_has_no_interval_and_leaves_no_groups(study):
+    record(study.records, "nuclei/a", MODELS[2], np.full(len(IMAGES), np.nan), VALUES["nuclei/a"][1][2])
+    table = summary.ranking(study, "nuclei/a").set_index("model")
+    assert set(table["group"]) == {0}
+    assert list(table.index[table["score_low"].isna()]) == [MODELS[2]] and table["performance_low"].notna().all()
+
+
+def test_an_estimator_without_a_value_per_image_has_an_agreement(study):
+    """As many parameters as the rank of the model: one value per model, whatever the images."""
+    for i, model in enumerate(MODELS):
+        cell = f"nuclei/a/{model}/seed0"
+        found = study.records.find(cell)
+        row = {"study": "tiny", "target": "nuclei/a", "model": model, "seed": 0, "estimator": "n_parameters"}
+        more = rows("scores", cell, [{**row, "score": float(i), "n_undefined": 0}])
+        scores = pd.concat([found.tables["scores"], more], ignore_index=True)
+        study.records.write(cell, {"scores": scores}, found.provenance)
+    row = summary.agreement(study, "nuclei/a", scores=[Estimate("n_parameters")]).iloc[0]
+    performance = np.median(VALUES["nuclei/a"][1], axis=1)[1:]
+    assert row["spearman"] == pytest.approx(stats.spearmanr(range(5), performance).statistic) and row["undefined"] == ""
+    assert row["spearman_low"] <= row["spearman"] <= row["spearman_high"]
 
 
 def test_equal_scores_share_a_rank(study):

@@ -17,6 +17,7 @@ from tte.study.records import COLUMNS, Records
 
 A, B = "phantom/nuclei-a", "phantom/nuclei-b"
 MODELS = ["nuclei-a_unet_s0", "nuclei-b_unet_s0"]
+OF_THE_MODEL = ("n_parameters", "source_performance")  # baselines that look at no image of the target
 TABLES = ("scores.csv", "performance.csv", "per_image.csv.gz")
 
 
@@ -67,11 +68,12 @@ def test_records_have_the_declared_columns_and_every_combination_once(tiny):
     scores, per_image = rows_of(tiny, "scores"), rows_of(tiny, "per_image")
     assert set(scores["model"]) == set(MODELS) and not scores.duplicated(["model", *summary.KEY, "seed"]).any()
     expected = {(name, "dropout", strength) for name in ("cte_nhd", "cte_ei") for strength in (0.2, 0.5)}
-    expected |= {("mean_confidence", "", None), ("soft_dice_confidence", "", None)}
+    expected |= {(name, "", None) for name in ("mean_confidence", "soft_dice_confidence", *OF_THE_MODEL)}
     for _, group in scores.groupby("model"):
         keys = group[["estimator", "perturbation", "strength"]].astype(object)
         assert {tuple(row) for row in keys.where(keys.notna(), None).to_numpy()} == expected
-    assert (scores["n_images"] == 3).all() and set(per_image["image"]) == {"0002", "0005", "0008"}
+    of_images = ~scores["estimator"].isin(OF_THE_MODEL)
+    assert (scores.loc[of_images, "n_images"] == 3).all() and set(per_image["image"]) == {"0002", "0005", "0008"}
     assert len(per_image) == len(MODELS) * 3 * 7  # images × (f1, two confidences, two estimators at two strengths)
     assert set(rows_of(tiny, "performance")["metric"]) == {"f1_median", "f1_mean"}
 
@@ -102,6 +104,16 @@ def test_the_card_holds_the_in_domain_f1_of_the_stored_weights(tiny):
         assert card.performance["f1_median"] == pytest.approx(own["f1_median"], abs=5e-5)  # four decimals
         assert card.performance["f1_mean"] == pytest.approx(own["f1_mean"], abs=5e-5)
         assert card.performance["n_images"] == 3 and card.source == source
+
+
+def test_baselines_of_the_model_are_the_same_on_every_target(tiny):
+    for model in MODELS:
+        module, card = bank.load_model(tiny.models, model)
+        expected = {"n_parameters": sum(p.numel() for p in module.parameters()),
+                    "source_performance": card.performance["f1_median"]}  # fmt: skip
+        for target in (A, B):
+            found = summary.where(rows_of(tiny, "scores", target), model=model).set_index("estimator")["score"]
+            assert found[list(OF_THE_MODEL)].to_dict() == pytest.approx(expected)
 
 
 def test_the_perturbation_changes_something(tiny):
@@ -178,7 +190,7 @@ def test_other_weights_are_computed_again(scratch, tmp_path):
     shutil.copy(models / f"{MODELS[1]}.safetensors", models / f"{MODELS[0]}.safetensors")
     cells = zero_shot.evaluate(replace(scratch, models=models), A)
     assert {model: cell.source for model, cell in cells.items()} == {MODELS[0]: "computed", MODELS[1]: "record"}
-    tables = [cells[model].tables["scores"]["score"] for model in MODELS]
+    tables = [cells[model].tables["per_image"]["value"] for model in MODELS]
     np.testing.assert_array_equal(*tables)  # the same weights under two names
 
 
