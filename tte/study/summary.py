@@ -204,9 +204,11 @@ def _groups(per_image, statistic):
 
 
 def _interval(values, statistic):
-    if values.shape[1] < 2:
-        return np.full((len(values), 2), np.nan)  # one image has no spread
-    return np.array(bootstrap_ranking(values, statistic).interval)
+    found = np.full((len(values), 2), np.nan)
+    defined = ~np.isnan(values).all(axis=1)
+    if values.shape[1] > 1 and defined.any():  # one image has no spread
+        found[defined] = bootstrap_ranking(values[defined], statistic).interval
+    return found
 
 
 def pooled(table, coefficient="kendall"):
