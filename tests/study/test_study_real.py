@@ -34,7 +34,7 @@ def test_a_recorded_cell_computed_from_the_images_is_the_same(tmp_path, monkeypa
     for name, value in (("scores", "score"), ("performance", "value")):
         here, there = (c.tables[name].reset_index(drop=True) for c in (cell, recorded))
         names = [column for column in here if column in (*summary.KEY, "target", "model", "metric", "n_undefined")]
-        assert len(here) == len(there), "the record was made by code that wrote other rows: run the study with --recompute"
+        assert len(here) == len(there), "the record has other rows than the code writes now: use --recompute"
         assert here[names].astype(str).equals(there[names].astype(str))
         np.testing.assert_allclose(here[value], there[value], atol=1e-3)
     assert recorded.provenance["identity"] == cell.provenance["identity"]  # same settings, images and weights
