@@ -9,6 +9,10 @@ import torch
 from tte.errors import InputError
 
 IGNORE = -1  # label id of samples that take no part
+_BITS_OF_ONE = {
+    np.dtype(kind): np.array(1, dtype=kind).view(bits)[()]
+    for kind, bits in ((np.float32, np.uint32), (np.float64, np.uint64))
+}
 
 
 def to_numpy(array, name="array"):
@@ -74,7 +78,7 @@ def same_shape(a, b, name_a, name_b):
 def mask_array(array, name):
     """Return `array` as a boolean mask; numbers are taken when they are 0 and 1 only."""
     out = to_numpy(array, name)
-    if out.dtype == bool:
+    if out.dtype.kind == "b":
         return out
     as_bool = out.astype(bool)
     if not np.array_equal(as_bool, out):
@@ -88,10 +92,13 @@ def mask_array(array, name):
 def probability_array(array, name):
     """Return `array` as floats in [0, 1] in its own precision (half precision becomes float32)."""
     out = to_numpy(array, name)
-    if out.dtype not in (np.float32, np.float64):
+    if out.dtype not in _BITS_OF_ONE:
         out = out.astype(np.float32 if out.dtype in (np.float16, bool) else np.float64)
-    # a NaN makes both comparisons false
-    if out.size and not (out.min() >= 0.0 and out.max() <= 1.0):
+    # read as integers, negative values and NaN lie above 1 too: one pass clears an image, only a suspect is looked at
+    one = _BITS_OF_ONE[out.dtype]
+    if not out.size or out.view(one.dtype).max() <= one:
+        return out
+    if not (out.min() >= 0.0 and out.max() <= 1.0):  # −0.0 passes; a NaN makes both comparisons false
         raise InputError(
             f"{name}: expected probabilities in [0, 1], got values from {out.min():g} to {out.max():g}; "
             "apply the sigmoid or softmax first"

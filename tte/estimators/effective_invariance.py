@@ -49,10 +49,11 @@ def effective_invariance(probability, perturbed_probability, threshold=0.5):
     same_shape(p, q, "probability", "perturbed_probability")
     threshold = unit_threshold(threshold)
     foreground, perturbed_foreground = p > threshold, q > threshold
-    agree = np.flatnonzero(foreground & perturbed_foreground)
-    union = np.count_nonzero(foreground) + np.count_nonzero(perturbed_foreground) - agree.size
+    union = np.count_nonzero(foreground | perturbed_foreground)
     if union == 0:
         raise UndefinedScore(f"effective_invariance: no probability exceeds {threshold:g} in either run")
     # only the pixels that contribute are gathered, and multiplied in double precision
-    products = p.ravel().take(agree) * q.ravel().take(agree).astype(np.float64)
+    agree = np.flatnonzero(foreground & perturbed_foreground)
+    p, q = (side.ravel().take(agree, mode="wrap") for side in (p, q))  # "wrap" spares the check of the indices
+    products = np.multiply(p, q, dtype=np.float64)
     return float(np.sqrt(products, out=products).sum() / union)
