@@ -130,6 +130,8 @@ def _check_device(device):
         kind = torch.device(device).type
     except RuntimeError:
         raise ConfigError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from None
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}: expected cpu, cuda or cuda:N")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device {device!r}: no CUDA device is available here; use --device cpu")
 

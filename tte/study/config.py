@@ -87,6 +87,12 @@ class Training(_Section):
     foreground: Fraction = 0.5  # share of crops centred on a foreground pixel
     augmentation: Augmentation = Augmentation()
 
+    @model_validator(mode="after")
+    def _square(self):
+        if self.augmentation.rotate90 and len(set(self.crop[:2])) > 1:
+            raise ValueError(f"rotate90 turns the first two axes into each other: the crop {self.crop} must be square")
+        return self
+
 
 class Dropout(_Section):
     """Spatial dropout at the bottleneck, one strength per entry."""

@@ -12,12 +12,12 @@ from monai.inferers import sliding_window_inference
 from tqdm import tqdm
 
 from tte import metrics
-from tte.errors import DataNotFound
+from tte.errors import DataNotFound, UndefinedScore
 from tte.study import bank, training
 from tte.study.config import config_hash
 from tte.study.labelled_scores import labelled_scores
 from tte.study.preparation import prepare, split_cases
-from tte.study.records import load_or_compute, rows
+from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
 
 __all__ = [
@@ -163,7 +163,7 @@ def _train(study, model, task, which, settings, schedule, initial, device, retra
         citation=entry.citation,
         training={**schedule.model_dump(mode="json"), "seed": seed, "n_cases": len(data)},
         identity=identity,
-        performance={"split": "test", "n_images": len(values), "dice_mean": round(float(np.mean(values)), 4)},
+        performance={"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)},
         losses=[round(loss, 4) for loss in losses],
     )
     bank.save_model(path.parent, card, module)
@@ -179,10 +179,13 @@ def predict(module, image, roi_size, device="cpu"):
 
 
 def _dice(module, data, classes, roi_size, device):
-    """Yield (case id, mean Dice over the classes)."""
+    """Yield (case id, mean Dice over the classes); NaN where neither prediction nor label has a foreground."""
     for case, image, label in zip(data.cases, data.images, data.labels, strict=True):
         found = predict(module, image, roi_size, device)
-        yield case.id, metrics.mean_dice(found, label, range(1, len(classes) + 1))
+        try:
+            yield case.id, metrics.mean_dice(found, label, range(1, len(classes) + 1))
+        except UndefinedScore:
+            yield case.id, float("nan")
 
 
 def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None):
@@ -190,7 +193,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     part, name = study.part("fine_tune"), tuned_id(task, initial, seed)
     data = (lookup or partial(available, study, task))("test")
     identity = {
-        "config": config_hash(part.finetuning.crop, part.tasks[task], part.split),
+        "config": config_hash(part.finetuning.crop, part.tasks[task], part.split, ROWS),
         "inputs": data.fingerprint if data else None,
         "weights": bank.weights_hash(study.models, name),
     }
@@ -205,7 +208,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
         found = _dice(module, test, classes, part.finetuning.crop, device)
         values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
-        mean = float(np.mean([row["value"] for row in values]))
+        mean = float(np.nanmean([row["value"] for row in values]))
         return {
             "performance": rows("performance", cell, [{**same, "metric": "dice_mean", "value": mean}]),
             "per_image": rows("per_image", cell, values),
@@ -227,7 +230,7 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
     part = study.part("fine_tune")
     data = (lookup or partial(available, study, task))("finetune")
     identity = {
-        "config": config_hash(part.sampling, part.tasks[task], part.split, seed),
+        "config": config_hash(part.sampling, part.tasks[task], part.split, seed, ROWS),
         "inputs": data.fingerprint if data else None,
         "weights": bank.weights_hash(study.models, initial),
     }

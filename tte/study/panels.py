@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from tte.errors import DataNotFound
 from tte.study import bank, fine_tune, summary, zero_shot
+from tte.study.config import config_hash
 from tte.study.records import atomic_write
 
 __all__ = ["Panels", "load_panels"]
@@ -41,7 +42,14 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     kind = summary.kind_of(study, target)
     ids, models = _choose(study, target, kind, n_images, seed)
     names = models if kind == "zero_shot" else [fine_tune.tuned_id(target, m, _tuning_seed(study)) for m in models]
+    part = study.part(kind)
+    settings = (
+        (part.normalisation, part.dropout.headline)
+        if kind == "zero_shot"
+        else (part.tasks[target], part.finetuning.crop)
+    )
     identity = {
+        "config": config_hash(*settings),
         "ids": ids,
         "models": models,
         "seed": seed,

@@ -20,7 +20,7 @@ from filelock import FileLock
 from tte.errors import DataNotFound
 from tte.study.paths import cache_folder, project_root
 
-__all__ = ["COLUMNS", "Cell", "Records", "atomic_write", "load_or_compute"]
+__all__ = ["COLUMNS", "ROWS", "Cell", "Records", "atomic_write", "load_or_compute"]
 
 COLUMNS = {
     "scores": [
@@ -35,6 +35,7 @@ COLUMNS = {
 }
 _FILES = {"scores": "scores.csv", "performance": "performance.csv", "per_image": "per_image.csv.gz"}
 _TEXT = ("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image")
+ROWS = 2  # part of every cell's identity: raise it when the code changes what a cell holds
 _FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last bits of another machine
 
 
@@ -129,7 +130,7 @@ def _write(frame, name):
 def _read(data, name):
     data = gzip.decompress(data) if _FILES[name].endswith(".gz") else data
     kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}
-    frame = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=True)
+    frame = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False, na_values=[""])  # "NA" can be an image
     text = [column for column in kinds if column in frame]
     frame[text] = frame[text].fillna("")
     return frame

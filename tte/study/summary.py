@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, pooled_significance, rank_agreement
-from tte.errors import UndefinedScore
+from tte.errors import DataNotFound, UndefinedScore
 from tte.study import fine_tune, zero_shot
 from tte.study.paths import project_root
 from tte.study.records import atomic_write
@@ -111,7 +111,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
     kind = kind_of(study, target)
     own = sources(study, kind)
     ranked = [model for model, source in own.items() if models == "all" or source != target]
-    tables = _tables(study, target)
+    tables = _tables(study, target, seed)
     table = where(tables["scores"], seed=seed)
     table = table[table["model"].isin(ranked)]
     _, quantity, statistic = metric(kind)
@@ -123,13 +123,21 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
         per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
         row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
-        result.append({**row, "n_models": len(ranked), **_agree(values, per_image, performance, statistic, resamples)})
+        if models == "all" and estimate.estimator == "source_performance":
+            found = {"undefined": "of the target's own model it is the performance itself"}
+        else:
+            found = _agree(values, per_image, performance, statistic, resamples)
+        result.append({**row, "n_models": len(ranked), **found})
     return pd.DataFrame(result, columns=_AGREEMENT)  # every column, also where no estimator has a coefficient
 
 
-def _tables(study, target):
+def _tables(study, target, seed):
     tables = {name: study.records.table(name) for name in ("scores", "performance", "per_image")}
-    return {name: table[table["target"] == target] for name, table in tables.items()}
+    tables = {name: table[table["target"] == target] for name, table in tables.items()}
+    if seed not in set(tables["scores"]["seed"]) or tables["performance"].empty:
+        where_to = f"run `make study STUDY={study.name}`, or name the seed that was run"
+        raise DataNotFound(f"no record of {target} with seed {seed} in {study.records.folder}: {where_to}")
+    return tables
 
 
 def _per_image(table, estimate, ranked, images, seed):
@@ -172,7 +180,7 @@ def ranking(study, target, *, seed=0):
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind)
     models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
-    tables = _tables(study, target)
+    tables = _tables(study, target, seed)
     lead = headline(study, kind)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()

@@ -39,7 +39,8 @@ def segmentation_loss(logits, labels):
     labels : tensor, shape (B, H, W[, Z]), int; 0 is background, 1..C the classes, −1 is ignored by the BCE term
     """
     full = class_logits(logits)
-    entropy = F.cross_entropy(full, labels, ignore_index=-1)  # equals BCE with logits for C = 1
+    counted = (labels >= 0).any()  # a mean over no pixel is NaN
+    entropy = F.cross_entropy(full, labels, ignore_index=-1) if counted else 0.0  # BCE with logits for C = 1
     onehot = F.one_hot(labels.clamp(min=0), full.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
     dice = DiceLoss(batch=True)(full.softmax(dim=1)[:, 1:], onehot)
     return entropy + dice

@@ -15,7 +15,7 @@ from tte.perturbation import FeatureDropout, perturbed_probabilities
 from tte.study import bank, training
 from tte.study.config import config_hash
 from tte.study.preparation import prepare
-from tte.study.records import load_or_compute, rows
+from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
 
 __all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train_source"]
@@ -100,8 +100,8 @@ def _in_domain(module, cases, device):
     values = []
     for image, label in cases.pairs:
         clean, _ = perturbed_probabilities(module, image, [], activation="sigmoid", device=device)
-        values.append(metrics.f1(clean[0] > 0.5, label > 0))
-    summary = {"f1_median": float(np.median(values)), "f1_mean": float(np.mean(values))}
+        values.append(_defined(metrics.f1, clean[0] > 0.5, label > 0))
+    summary = {"f1_median": float(np.nanmedian(values)), "f1_mean": float(np.nanmean(values))}
     return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
 
 
@@ -137,7 +137,7 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
     for model, (_, network, _) in tqdm(models.items(), desc=f"evaluate {target}", disable=None):
         spec = part.networks[network]
         identity = {
-            "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed),
+            "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed, ROWS),
             "inputs": cases.fingerprint if cases else None,
             "weights": bank.weights_hash(study.models, model),
         }
