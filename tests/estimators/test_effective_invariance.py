@@ -64,6 +64,18 @@ def test_torch_equals_numpy():
     assert effective_invariance(torch.from_numpy(p), torch.from_numpy(q)) == effective_invariance(p, q)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_ends_of_the_unit_interval(dtype):
+    one, zero = np.ones(3, dtype), np.zeros(3, dtype)
+    assert effective_invariance(one, np.array([1.0, -0.0, 0.0], dtype)) == pytest.approx(1 / 3, rel=1e-12)
+    above, below = np.nextafter(one, dtype(2)), -np.nextafter(zero, dtype(1))
+    for bad in (above, below, one * np.nan, -one * np.nan, np.full(3, np.inf, dtype)):
+        with pytest.raises(InputError, match="perturbed_probability: expected probabilities"):
+            effective_invariance(one, bad)
+    swapped = np.array([0.9, 0.8, 0.1]).astype(np.dtype(dtype).newbyteorder())
+    assert effective_invariance(swapped, swapped) == pytest.approx(0.85, rel=1e-7)
+
+
 def test_errors():
     p, q = probabilities()
     with pytest.raises(InputError, match="disagree on shape"):

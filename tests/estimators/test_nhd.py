@@ -48,6 +48,11 @@ def test_limits_and_symmetry():
     assert nhd(mask[::-1], perturbed[::-1]) == nhd(mask, perturbed)
 
 
+def test_a_single_pixel_without_dimensions():
+    assert nhd(True, True) == 1.0
+    assert nhd(np.bool_(True), 0) == 0.0
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float16, np.float32])
 def test_kinds_of_masks(kind):
     mask, perturbed = masks(0.4)

@@ -47,4 +47,4 @@ def nhd(mask, perturbed_mask):
     union = np.count_nonzero(mask | perturbed_mask)
     if union == 0:
         raise UndefinedScore(f"nhd: both masks of shape {mask.shape} are empty, so no pixel can be compared")
-    return np.count_nonzero(mask & perturbed_mask) / union
+    return float(np.count_nonzero(mask & perturbed_mask) / union)

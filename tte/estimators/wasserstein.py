@@ -8,13 +8,14 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from tte.errors import InputError
-from tte.estimators.gaussians import STACK, fit_gaussian, fit_pair
+from tte.estimators.gaussians import fit_gaussian, fit_pair
 
 __all__ = ["pairwise_wasserstein2", "wasserstein2"]
 
 _CANCELS = 1e-4  # below this share of the traces the difference in Eq. 1 has lost too many digits
 _PRECISION = 1e-9  # of W2², asked of the quick way to the trace
 _EIGEN_ERROR = 32 * np.finfo(np.float64).eps  # of the largest; up to 25 eps were met with D from 16 to 320
+STACK = 2**17  # elements of the factors of one stack of pairs, 1 MB: what the next step reads is still in the cache
 _ROUNDING = 1e-13  # distances below this share of the features' own size are rounding of equal Gaussians
 
 
@@ -113,28 +114,34 @@ def pairwise_of_gaussians(gaussians):
 def _overlaps(factors, ceiling):
     """Tr((Σi Σj)^½) for i < j, (K, K); `ceiling` is what twice of it is subtracted from.
 
-    Factors with equally many rows go through LAPACK as one stack.
+    Pairs of factors with equally many rows go through LAPACK as one stack.
     """
     rows = np.array([len(f) for f in factors])
-    out = np.zeros_like(ceiling)
-    by_eigenvalues = True
-    for r in np.unique(rows):
-        members = np.flatnonzero(rows == r)
-        stack = np.stack([factors[j] for j in members])  # (K_r, r, D)
-        for i, factor in enumerate(factors):  # (r_i, D)
-            first = np.searchsorted(members, i, side="right")
-            step = max(1, STACK // (len(factor) * r))
-            for start in range(first, len(members), step):
-                js, part = members[start : start + step], stack[start : start + step]
-                products = (part.reshape(-1, part.shape[-1]) @ factor.T).reshape(len(js), r, len(factor))
-                norms, unsure = np.zeros(len(js)), np.ones(len(js), dtype=bool)
-                if by_eigenvalues:
-                    norms, unsure = _norms_by_eigenvalues(products, ceiling[i, js])
-                    by_eigenvalues = not unsure.any()  # spectra of one layer are alike: no second try
-                if unsure.any():
-                    norms[unsure] = np.linalg.svdvals(products[unsure]).sum(axis=-1)
-                out[i, js] = norms
+    stacks = {r: np.stack([f for f in factors if len(f) == r]) for r in set(rows)}  # (K_r, r, D)
+    place = np.array([np.count_nonzero(rows[:i] == r) for i, r in enumerate(rows)])
+    out, quick = np.zeros_like(ceiling), None
+    first, second = np.triu_indices(len(rows), 1)
+    for p, q in sorted(set(zip(rows[first], rows[second], strict=True))):
+        chosen = (rows[first] == p) & (rows[second] == q)
+        pairs = first[chosen], second[chosen]
+        step = max(1, STACK // ((p + q) * factors[0].shape[1]))
+        for start in range(0, len(pairs[0]), step):
+            i, j = (side[start : start + step] for side in pairs)
+            products = stacks[p][place[i]] @ stacks[q][place[j]].transpose(0, 2, 1)  # (pairs, p, q)
+            if quick is None:  # spectra of one layer are alike: the first pair speaks for all
+                quick = not _norms_by_eigenvalues(products[:1], ceiling[i[:1], j[:1]])[1].any()
+            out[i, j] = _nuclear_norms(products, ceiling[i, j], quick)
     return out
+
+
+def _nuclear_norms(products, ceiling, quick):
+    """Sums of singular values of a stack (pairs, p, q), by eigenvalues if `quick` and where these are good enough."""
+    if not quick:
+        return np.linalg.svdvals(products).sum(axis=-1)
+    norms, unsure = _norms_by_eigenvalues(products, ceiling)
+    if unsure.any():
+        norms[unsure] = np.linalg.svdvals(products[unsure]).sum(axis=-1)
+    return norms
 
 
 def _norms_by_eigenvalues(products, ceiling):
