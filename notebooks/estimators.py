@@ -474,7 +474,7 @@ plt.show()
 #
 # **Question.** Do the nearest other samples have the same label?
 #
-# **Needs.** Features and labels.
+# **Needs.** Features and labels {cite:p}`Sorkhei2025`.
 #
 # Every sample is held out in turn and its $k$ nearest neighbours vote; the accuracy is averaged over classes, so that a large background does not decide.
 # It assumes nothing about the shape of the classes, which is why it sees the ring above.
@@ -726,6 +726,11 @@ if recorded:
     table(shown, "benchmarks", caption, formatter={"aimed for": "{:.2g}"})
 else:
     display(Markdown("No benchmark has been recorded yet: run the scripts in `benchmarks/`."))
+
+# %% [markdown]
+# Where a ratio falls short, little is left to save.
+# NHD is two logical passes and two counts over masks of a few kilobytes, EI spends its time on finding the pixels that contribute and on their square roots in double precision.
+# All-pairs W2 gains from sharing one factor per case among its pairs, so with few cases, or few channels, the factors and the calls cost as much as the pairs; a decaying spectrum needs singular values, which are slower than the eigenvalues that suffice for a flat one.
 
 # %% tags=["remove-cell"]
 glue("estimators-number", len(ESTIMATORS))
