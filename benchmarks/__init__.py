@@ -22,12 +22,13 @@ RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison; seconds are the best of the repeats, `agreement` is the largest relative difference."""
+    """One comparison; times are the best of the repeats, `agreement` is the largest relative difference."""
 
     benchmark: str
     size: str
-    baseline_s: float
-    ours_s: float
+    unit: str  # of `baseline` and `ours`: "s", or "MB" of peak memory
+    baseline: float
+    ours: float
     ratio: float
     target: float
     agreement: float
@@ -88,7 +89,7 @@ def compare(benchmark, size, baseline, ours, target, tolerance=1e-6, repeats=5, 
                 start = clock()
                 call()
                 best[i] = min(best[i], clock() - start)
-    return Row(benchmark, size, *best, best[0] / best[1], target, agreement)
+    return Row(benchmark, size, "s", *best, best[0] / best[1], target, agreement)
 
 
 def record(name, rows):

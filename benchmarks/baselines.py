@@ -67,8 +67,8 @@ def memory_rows():
         (expected, baseline), (got, ours) = (_peak(call, features, labels) for call in (one_by_one, one_pass))
         agreement = float(np.max(np.abs(got / expected - 1)))
         assert agreement <= 1e-6, f"n={n}, D={depth}: scores differ by {agreement:.1e}"
-        name = "LogME + TransRate + GBC + H-score, peak memory (MB in place of seconds)"
-        out.append(Row(name, f"n={n}, D={depth}, C={len(SHARES)}", baseline, ours, baseline / ours, 5, agreement))
+        name = "LogME + TransRate + GBC + H-score, peak memory"
+        out.append(Row(name, f"n={n}, D={depth}, C={len(SHARES)}", "MB", baseline, ours, baseline / ours, 5, agreement))
     return out
 
 

@@ -17,6 +17,9 @@ __all__ = ["energy_rows", "rows", "wasserstein_rows"]
 
 FLAT, DECAYING = 0.0, 1.0  # standard deviation k^-power of the k-th principal channel
 SIZES = [  # cases, D, n, power, target
+    (8, 16, 400, FLAT, 5), (8, 48, 400, FLAT, 5), (8, 64, 400, FLAT, 5), (8, 128, 200, FLAT, 5),
+    (16, 16, 400, FLAT, 5), (16, 48, 400, FLAT, 5), (16, 48, 400, DECAYING, 5), (16, 64, 400, FLAT, 5),
+    (16, 64, 400, DECAYING, 5), (16, 128, 200, FLAT, 5), (16, 128, 400, DECAYING, 5),
     (64, 8, 100, FLAT, 5), (64, 16, 400, FLAT, 5), (64, 48, 400, FLAT, 5), (64, 64, 400, FLAT, 5),
     (64, 64, 400, DECAYING, 5), (32, 96, 200, FLAT, 5), (32, 128, 200, FLAT, 5), (32, 128, 400, FLAT, 5),
     (16, 192, 100, FLAT, 25), (16, 192, 100, DECAYING, 25), (16, 256, 100, FLAT, 50), (16, 320, 100, FLAT, 50),
@@ -78,7 +81,7 @@ def wasserstein_rows():
                 lambda features=features: pairwise_wasserstein2(features),
                 target,
                 tolerance=1e-6 if n > d else 1e-5,  # the root of a singular matrix has half the digits
-                repeats=2 if d > 128 else 3,
+                repeats=2 if d > 128 else 3 if n_cases > 16 else 5,
             )
         )
     return out
