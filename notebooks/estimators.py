@@ -729,7 +729,7 @@ else:
 
 # %% [markdown]
 # Where a ratio falls short, little is left to save.
-# NHD is two logical passes and two counts over masks of a few kilobytes, EI spends its time on finding the pixels that contribute and on their square roots in double precision.
+# NHD is two logical passes and two counts over masks of one byte per pixel, EI spends its time on finding the pixels that contribute and on their square roots in double precision.
 # All-pairs W2 gains from sharing one factor per case among its pairs, so with few cases, or few channels, the factors and the calls cost as much as the pairs; a decaying spectrum needs singular values, which are slower than the eigenvalues that suffice for a flat one.
 
 # %% tags=["remove-cell"]
