@@ -34,12 +34,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from tte.study import fine_tune, page, panels, plots, summary
-from tte.study.study import open_study, study_of
+from tte.study.study import open_page
 
 plots.use_style()
-work = open_study(study or study_of(task), data_root=data_root or None, out=out or None)
+options = {"data_root": data_root, "out": out, "device": device, "seed": seed, "recompute": recompute}
+work = open_page(study, subject=task, **options)
 part = work.part("fine_tune")
-work = work.scratch() if recompute else work
 cells = fine_tune.evaluate(work, task, seed=seed, device=device, recompute=recompute)
 flat = [cell for scores, tuned in cells.values() for cell in (scores, *tuned)]
 table = summary.ranking(work, task, seed=seed)
@@ -97,10 +97,9 @@ page.models_table(work, "fine_tune")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
 cards = [card for card in page.cards_of(work, "fine_tune") if card.losses]
-falling = sum(sum(c.losses[-40:-20]) > 1.05 * sum(c.losses[-20:]) for c in cards)
 _ = plots.training_curves(
     {card.source: card.losses for card in cards},
-    title=f"{falling} of {len(cards)} models still improve by more than 5% at the end",
+    title=page.trained_out(cards),
 )
 plt.show()
 
@@ -108,7 +107,8 @@ plt.show()
 # ## Score and performance
 #
 # Intervals are 95% and come from resampling the test cases.
-# CC-FV is one number for all labelled cases together, so it has no interval of this kind.
+# CC-FV is one number for all labelled cases together, so only the performance is resampled: the labelled cases, the sampled voxels, the seed of training and the choice of models are held fixed.
+# An interval without width therefore says that the test cases do not change the order, not that the coefficient is certain.
 # At the border of a volume neighbouring voxels can get exactly the same interpolated feature; such repeats are dropped before CC-FV, because the energy of two equal points is infinite.
 
 # %% tags=["remove-input"]
@@ -142,6 +142,8 @@ if not lead_row["undefined"]:
 if len(random):
     better = int((others["performance"] > random["performance"].max()).sum())
     above = int((random["score"].max() > others["score"]).sum())
+    if random["performance"].max() < 0.05:
+        lines.append("From the untrained network the fine-tuning failed altogether: it ends in a prediction that is almost empty.")
     lines.append(
         f"{better} of {len(others)} models of other tasks fine-tune better than the untrained network; "
         f"CC-FV puts the untrained network above {above} of them."
@@ -170,7 +172,7 @@ page.agreement_table(agreement_all)
 # ## Rerun and provenance
 
 # %% tags=["remove-input"]
-page.rerun("msd_task", study=work.name, task=task)
+page.rerun("msd_task", study=work.name, task=task, seed=seed, out=out)
 
 # %% tags=["remove-input"]
 changes = [cell.largest_change for cell in flat if cell.largest_change is not None]

@@ -178,7 +178,7 @@ def test_plain_papermill_takes_the_converted_notebook(source, tmp_path):
     converted, executed = tmp_path / "plain.ipynb", tmp_path / "executed.ipynb"
     assert _run(source, "--convert-only", output=converted) == 0
     assert all(not cell.get("outputs") for cell in _cells(converted))
-    assert "A page about a" in "".join(_cells(converted)[0]["source"])
+    assert "A page about A target" in "".join(_cells(converted)[0]["source"])
     command = [sys.executable, "-m", "papermill", converted, executed, "-p", "target", "c", "--cwd", ROOT]
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     assert _printed(_cells(executed)[3])["stdout"].startswith("nuclei c 0")

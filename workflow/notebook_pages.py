@@ -142,6 +142,7 @@ def normalise(notebook, checked_only=False):
     page.metadata = nbformat.from_dict({"kernelspec": kernel})
     if language:
         page.metadata.language_info = {key: language[key] for key in LANGUAGE_KEYS if key in language}
+    injected = any(INJECTED in cell.metadata.get("tags", []) for cell in page.cells)
     for number, cell in enumerate(page.cells):
         cell.id = f"cell-{number:03d}"
         for key in ("papermill", "execution", "lines_to_next_cell"):
@@ -149,6 +150,8 @@ def normalise(notebook, checked_only=False):
         tags = cell.metadata.setdefault("tags", [])
         if {PARAMETERS, INJECTED} & set(tags) and "hide-input" not in tags:
             tags.append("hide-input")
+        if injected and PARAMETERS in tags and "remove-cell" not in tags:
+            tags.append("remove-cell")  # a page shows the values it was made with, once
         if cell.cell_type == "code":
             cell.outputs = [] if checked_only and CHECKED not in tags else _steady(cell.outputs)
     return page

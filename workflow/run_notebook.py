@@ -19,6 +19,7 @@ from notebook_pages import RunError, convert, default_parameters, normalise, one
 __all__ = ["execute", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
+UNNAMED = {"target": "A target", "task": "A task", "study": "in one configuration"}  # before papermill names it
 FAMILY = ("ConfigError", "DataNotFound", "InputError", "TTEError", "UndefinedScore")  # tte's own errors
 
 
@@ -146,7 +147,8 @@ def main(arguments=None):
     try:
         notebook = convert(given.source)
         if given.convert_only:
-            notebook = subject_page(notebook, default_parameters(notebook), {}, given.source.stem)
+            default_parameters(notebook)  # a converted notebook must be one that can be run
+            notebook = subject_page(notebook, UNNAMED, {}, given.source.stem)
         else:
             notebook = execute(notebook, parameters, given.source.stem, progress=not given.no_progress)
         _write(normalise(notebook, checked_only=given.golden), given.output)

@@ -103,9 +103,9 @@ def test_an_unknown_study_lists_the_known_ones(capsys):
 
 
 def test_a_cuda_device_where_there_is_none(capsys, place, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     code, _, err = run(capsys, *place[0], "--device", "cuda:1")
-    assert code == 1 and err == "tte: device 'cuda:1': no CUDA device is available here; use --device cpu\n"
+    assert code == 1 and err == "tte: device 'cuda:1': 0 CUDA devices are here; use cpu\n"
 
 
 def test_a_misspelled_key_in_a_file(capsys, tiny_file, tmp_path):
@@ -161,14 +161,17 @@ def test_a_fault_of_our_own_is_not_hidden(place, monkeypatch):
 
 def test_a_finished_study_is_left_as_it_is_and_its_agreement_written(capsys, place, monkeypatch):
     arguments, study = place
+    trained = {path: path.read_bytes() for path in arguments[-1].rglob("*") if path.is_file()}
+    assert run(capsys, *arguments, "--step", "agree")[0] == 0
     before = {path: path.read_bytes() for path in arguments[-1].rglob("*") if path.is_file()}
+    added = {path.relative_to(study.records.folder).parts[0] for path in set(before) - set(trained)}
+    assert added == {"agreement.csv", "panels"}
     monkeypatch.setattr(training, "train", None)
     monkeypatch.setattr(zero_shot, "predict", None)
     code, out, _ = run(capsys, *arguments)
     assert code == 0 and out == ""
     after = {path: path.read_bytes() for path in arguments[-1].rglob("*") if path.is_file()}
-    assert set(after) - set(before) == {study.records.folder / "agreement.csv"}
-    assert all(after[path] == content for path, content in before.items())
+    assert after == before
 
 
 def test_only_one_target_is_evaluated(capsys, place):

@@ -116,7 +116,7 @@ def test_tables_have_the_declared_columns_and_survive_a_round_trip(store):
 
 
 def test_nothing_is_recorded_before_the_first_write(store):
-    assert store.find("c") is None and store.cells() == [] and store.provenance() == {}
+    assert store.find("c") is None and store.provenance() == {}
     assert all(store.table(name).empty and list(store.table(name)) == COLUMNS[name] for name in COLUMNS)
 
 

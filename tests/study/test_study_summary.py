@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tte.study import summary
+from tte.study import pooling, summary
 from tte.study.config import StudyConfig
 from tte.study.records import Records, rows
 from tte.study.study import Study
@@ -166,7 +166,8 @@ def test_ranking_has_a_row_per_model_best_score_first(study):
     table = summary.ranking(study, "nuclei/b")
     assert list(table.columns) == [
         *("model", "source", "own", "ranked", "score", "n_undefined", "performance", "performance_low"),
-        *("performance_high", "score_low", "score_high", "group", "rank", "performance_rank"),
+        *("performance_high", "score_low", "score_high", "group", "score_mean", "performance_mean"),
+        *("rank", "performance_rank"),
     ]
     scores, performance = (np.median(values, axis=1) for values in VALUES["nuclei/b"])
     order = np.argsort(-scores)
@@ -229,19 +230,19 @@ def test_equal_scores_share_a_rank(study):
 
 def test_pooled_is_the_mean_over_targets(study):
     table = pd.concat([summary.agreement(study, target, models=m) for target in TARGETS for m in ("others", "all")])
-    found = summary.where(summary.pooled(table), models="others", estimator="cte_nhd").iloc[0]
+    found = summary.where(pooling.pooled(table), models="others", estimator="cte_nhd").iloc[0]
     values = [reference(target, "others") for target in TARGETS]
     taus = [value["kendall"] for value in values]
     assert found["mean"] == pytest.approx(np.mean(taus)) and found["sd"] == pytest.approx(np.std(taus, ddof=1))
     assert (found["low"], found["high"], found["n_targets"]) == pytest.approx((min(taus), max(taus), 2))
     assert found["regret"] == pytest.approx(np.mean([value["regret"] for value in values]), abs=1e-8)
-    means = summary.coefficients(table, {"NHD": LEAD})
+    means = pooling.coefficients(table, {"NHD": LEAD})
     assert list(means["models"]) == ["without the target's own model", "with the target's own model"]
     assert means["spearman"].iloc[1] == pytest.approx(np.mean([reference(t, "all")["spearman"] for t in TARGETS]))
 
 
 def test_significance_pools_the_targets(study):
-    found = summary.significance(study, LEAD, "zero_shot")
+    found = pooling.significance(study, LEAD, "zero_shot")
     taus = [reference(target, "others")["kendall"] for target in TARGETS]
     assert found.mean == pytest.approx(np.mean(taus), abs=1e-9)
 

@@ -69,13 +69,15 @@ def _parser():
 
 
 def _study(options):
-    from tte.study import fine_tune, summary, zero_shot  # heavy imports only when they are needed
-    from tte.study.study import open_study, require
+    from tte.study import fine_tune, panels, summary, zero_shot  # heavy imports only when they are needed
+    from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
-    _check_device(options.device)
+    check_run(options.device, options.seed)
     only = _only(options.only, ("source", "target", "task"))
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]
+    if not options.step and set(only) == {"source"}:
+        steps = ["train"]
     known = _known(study)
     for key, values in only.items():
         for value in values:
@@ -94,6 +96,8 @@ def _study(options):
                 module.evaluate(study, name, **run)
     if "agree" in steps:
         summary.write_agreement(study, seed=options.seed)
+        for target in summary.recorded_targets(study):
+            panels.load_panels(study, target, seed=options.seed, device=device, recompute=options.recompute)
 
 
 def _known(study):
@@ -121,19 +125,6 @@ def _only(pairs, keys):
             raise ConfigError(f"--only {pair!r}: expected KEY=VALUE with KEY one of {', '.join(keys)}")
         chosen.setdefault(key, []).append(value)
     return chosen
-
-
-def _check_device(device):
-    import torch
-
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise ConfigError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from None
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"device {device!r}: expected cpu, cuda or cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r}: no CUDA device is available here; use --device cpu")
 
 
 def _data_list(options):

@@ -240,7 +240,7 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
         channels = 1 if source == RANDOM else len(_classes(study, source))
         module, card = bank.load_model(study.models, initial, device, out_channels=channels)
         pairs = (data or cases(study, task, "finetune")).pairs
-        found = list(labelled_scores(module, pairs, part.sampling, seed=seed))
+        found = list(labelled_scores(module, pairs, part.sampling, head=card.network.head, seed=seed))
         if source != RANDOM:
             found.append({"estimator": "source_performance", "score": card.performance["dice_mean"], "n_undefined": 0})
         same = {"study": study.name, "target": task, "model": initial, "seed": seed, "n_images": part.split.finetune}

@@ -17,7 +17,7 @@ from tte.study.training import class_logits
 __all__ = ["labelled_scores"]
 
 
-def labelled_scores(module, pairs, sampling, *, seed=0):
+def labelled_scores(module, pairs, sampling, *, head, seed=0):
     """Sample features once and yield a row per estimator and variant.
 
     Parameters
@@ -25,6 +25,7 @@ def labelled_scores(module, pairs, sampling, *, seed=0):
     module : nn.Module
     pairs : sequence of (image, label); the labelled cases
     sampling : tte.study.config.Sampling; the last of its layers serves the estimators that look at one layer
+    head : str; the last layer, whose parameters do not count, for it depends on the number of source classes
     seed : int; of the voxels, with the position of the case
 
     Yields
@@ -50,7 +51,8 @@ def labelled_scores(module, pairs, sampling, *, seed=0):
     samples = FeatureSamples({layer: [_distinct(case[layer]) for case in sampled] for layer in layers})
     yield from _ccfv_rows(samples)
     yield from _baseline_rows(sampled, last, seed)
-    yield _row("n_parameters", "", lambda: float(sum(p.numel() for p in module.parameters())))
+    body = [value for name, value in module.named_parameters() if not name.startswith(f"{head}.")]
+    yield _row("n_parameters", "", lambda: float(sum(value.numel() for value in body)))
 
 
 def _distinct(classes):

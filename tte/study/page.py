@@ -12,14 +12,19 @@ from tte.study import bank, fine_tune, summary, zero_shot
 __all__ = [
     "agreement_table",
     "banner",
+    "cards_of",
+    "coefficient_table",
     "label",
     "models_table",
     "plain_table",
+    "pooled_table",
     "provenance",
     "ranking_table",
     "rerun",
     "sentence",
+    "short",
     "target_table",
+    "trained_out",
 ]
 
 _LABELS = {
@@ -99,6 +104,16 @@ def cards_of(study, kind):
     return [bank.read_card(study.models, model) for model in models]
 
 
+def trained_out(cards):
+    """Return a sentence on how many models had stopped improving when training ended."""
+    falling = 0
+    for card in cards:
+        quarter = max(1, len(card.losses) // 4)
+        before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
+        falling += before > 1.05 * end
+    return f"In {falling} of {len(cards)} models the last quarter of training lowers the loss by more than 5%"
+
+
 def ranking_table(table, kind):
     """Return the ranking with intervals, as a reader sees it."""
     score, performance = ("CTE-NHD", "median F1") if kind == "zero_shot" else ("CC-FV", "mean Dice")
@@ -112,7 +127,9 @@ def ranking_table(table, kind):
         f"rank by {performance}": table["performance_rank"].astype("string").fillna("–"),
     })  # fmt: skip
     if "group" in table:
-        rows.insert(3, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
+        rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
+        rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
+        rows.insert(7, "mean F1", table["performance_mean"].map("{:.3f}".format))
     return _styled(rows)
 
 
@@ -150,7 +167,7 @@ def _coefficient(row, name):
 
 
 def pooled_table(pooled, coefficient="Kendall τ-b"):
-    """Return `summary.pooled` as a reader sees it: a row per estimator, best mean over others first."""
+    """Return `pooling.pooled` as a reader sees it: a row per estimator, best mean over others first."""
     keys = list(summary.KEY)
     others, everything = (pooled[pooled["models"] == choice].set_index(keys) for choice in ("others", "all"))
     others = others.sort_values("mean", ascending=False, kind="stable")
@@ -172,17 +189,15 @@ def pooled_table(pooled, coefficient="Kendall τ-b"):
 
 
 def _spread(rows):
-    return [f"{row.mean:.2f} ± {row.sd:.2f}" if row.n_targets else "–" for row in rows.itertuples()]
+    return [f"{round(row.mean, 2) + 0.0:.2f} ± {row.sd:.2f}" if row.n_targets else "–" for row in rows.itertuples()]
 
 
-def published_table(ours, published):
-    """Return two tables of coefficients under each other, marked as computed here and as published."""
-    frame = pd.concat([ours.assign(origin="computed here"), published.assign(origin="published")], ignore_index=True)
-    columns = ["origin", *[column for column in frame.columns if column != "origin"]]
+def coefficient_table(frame):
+    """Return a table of coefficients, ours or published, headed as a reader knows them."""
     counts = [column for column in ("targets",) if column in frame]
     numbers = frame.select_dtypes("number").columns.difference(counts)
     formats = {**{column: "{:.2f}" for column in numbers}, **{column: "{:.0f}" for column in counts}}
-    return _styled(frame[columns].rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
+    return _styled(frame.rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
 
 
 def sentence(row, name="kendall"):
@@ -194,7 +209,7 @@ def sentence(row, name="kendall"):
 
 def rerun(notebook, **parameters):
     """Return the box with the command that makes this page from the raw images."""
-    given = " ".join(f"-p {key} {value}" for key, value in parameters.items())
+    given = " ".join(f"-p {key} {value}" for key, value in parameters.items() if value)
     command = f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n  {given}"
     command += " -p recompute True -p data_root DIR"
     return Markdown(

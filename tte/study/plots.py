@@ -94,7 +94,7 @@ def training_curves(losses, *, title, window=20):
     losses : dict of str → sequence of float; one value per iteration
     """
     figure, axes = plt.subplots(figsize=(8.6, 3.4))
-    for colour, (name, values) in zip(_palette(len(losses)), losses.items(), strict=True):
+    for colour, (name, values) in zip(_palette(len(losses)), sorted(losses.items()), strict=True):
         smooth = np.convolve(values, np.ones(min(window, len(values))) / min(window, len(values)), mode="valid")
         axes.plot(np.arange(len(smooth)) + len(values) - len(smooth), smooth, color=colour, label=name)
     axes.set(xlabel="iteration", ylabel=f"BCE + Dice, mean of {window}", title=title)

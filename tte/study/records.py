@@ -93,22 +93,23 @@ class Records:
         tables = {name: table[table["cell"] == cell].reset_index(drop=True) for name, table in tables.items()}
         return Cell(tables, "record", entry)
 
-    def cells(self):
-        """Return every recorded `Cell`, without its rows."""
-        return [Cell({}, "record", entry) for entry in self.provenance().values()]
-
     def write(self, cell, tables, provenance):
         """Replace the rows of one cell; several processes may write to one study at the same time."""
         lock = cache_folder() / "locks" / f"{'-'.join(self.folder.resolve().parts[1:])}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
+            entries = self.provenance()
+            if entries.pop(cell, None) is not None:  # a stop in between must not leave new rows under an old identity
+                self._write_provenance(entries)
             for name, rows in tables.items():
                 old = self.table(name)
                 kept = old[old["cell"] != cell]
                 merged = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
                 atomic_write(self.folder / _FILES[name], _write(merged, name))
-            entries = {**self.provenance(), cell: provenance}
-            atomic_write(self.folder / "provenance.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
+            self._write_provenance({**entries, cell: provenance})
+
+    def _write_provenance(self, entries):
+        atomic_write(self.folder / "provenance.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
 
 
 def rows(name, cell, records):

@@ -9,6 +9,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from tte.errors import ConfigError, DataNotFound
 from tte.study.config import StudyConfig, load_config, study_names
 from tte.study.data import catalogue_entry, open_dataset
@@ -16,7 +18,7 @@ from tte.study.data.phantoms import write_phantom
 from tte.study.paths import cache_folder, project_root
 from tte.study.records import Records
 
-__all__ = ["Study", "model_id", "open_study", "require", "study_of"]
+__all__ = ["Study", "check_run", "model_id", "open_page", "open_study", "require", "study_of"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,34 @@ def open_study(study, *, data_root=None, out=None):
     return Study(config, out / "models" / config.name, Records(out / "results" / config.name), root)
 
 
+def check_run(device, seed):
+    """Raise `ConfigError` unless a computation can run on this device with this seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed: expected an integer of at least 0, got {seed!r}")
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        kind = None
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"unknown device {device!r}: expected cpu, cuda or cuda:N")
+    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device!r}: {torch.cuda.device_count()} CUDA devices are here; use cpu")
+
+
+def open_page(study, *, subject=None, data_root="", out="", device="cpu", seed=0, recompute=False):
+    """Open a study for a page: parameters checked, records copied, so that no page changes a tracked file.
+
+    Parameters
+    ----------
+    study : str; empty means the study of `config/` that lists `subject`
+    data_root, out : str; empty means the default of `open_study`
+    """
+    check_run(device, seed)
+    if not isinstance(recompute, bool):
+        raise ConfigError(f"recompute: expected True or False, got {recompute!r}")
+    return open_study(study or study_of(subject), data_root=data_root or None, out=out or None).scratch()
+
+
 def study_of(name):
     """Return the study of `config/` that lists a target or a task, or raise `ConfigError`."""
     for study in study_names():
@@ -108,4 +138,5 @@ def model_id(source, network, seed):
 def require(value, choices, what):
     """Raise `ConfigError` unless `value` is one of `choices`."""
     if value not in choices:
-        raise ConfigError(f"unknown {what} {value!r}: expected one of {', '.join(map(str, choices))}")
+        there = f"expected one of {', '.join(map(str, choices))}" if choices else "it has none of this kind"
+        raise ConfigError(f"unknown {what} {value!r}: {there}")

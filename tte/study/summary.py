@@ -1,4 +1,4 @@
-"""Where scores and performance meet: agreement per target, pooled over targets, with intervals.
+"""Where scores and performance meet: the ranking and the agreement on each target, with intervals.
 
 Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
 """
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tte.agreement import bootstrap_agreement, bootstrap_ranking, pooled_significance, rank_agreement
+from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
 from tte.study import fine_tune, zero_shot
-from tte.study.paths import project_root
 from tte.study.records import atomic_write
 
 __all__ = [
-    *("COEFFICIENTS", "KEY", "Estimate", "agreement", "estimates", "headline", "image_matrix", "metric", "pooled"),
-    *("coefficients", "published", "ranking", "significance", "sources", "targets", "where", "write_agreement"),
+    *("COEFFICIENTS", "KEY", "MODELS", "Estimate", "agreement", "estimates", "headline", "image_matrix", "kind_of"),
+    *("metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
@@ -27,7 +26,12 @@ _AGREEMENT = [
     *(f"{name}{what}" for name in COEFFICIENTS for what in ("_low", "_high")),
     *("pick_is_best", "n_resolvable_pairs", "n_pairs", "resolvable_kendall"),
 ]
-_MODELS = {"others": "without the target's own model", "all": "with the target's own model"}
+_ORDER = [
+    *("cte_nhd", "cte_ei", "ccfv", "leep", "nleep", "logme", "hscore", "transrate", "gbc", "knn"),
+    *("mean_confidence", "soft_dice_confidence", "source_performance", "n_parameters"),
+]
+_ABLATIONS = ("without_consistency", "without_variety", "single_scale", "kl", "bhattacharyya")
+MODELS = {"others": "without the target's own model", "all": "with the target's own model"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,9 @@ def metric(kind):
 
 
 def estimates(scores):
-    """Return the estimators of a score table in the order of the table."""
-    keys = scores[KEY].drop_duplicates()
-    return [Estimate(*row) for row in keys.itertuples(index=False)]
+    """Return the estimators of a score table: the papers' own first, ablations last."""
+    keys = [Estimate(*row) for row in scores[KEY].drop_duplicates().itertuples(index=False)]
+    return sorted(keys, key=lambda e: (e.variant in _ABLATIONS, _ORDER.index(e.estimator), e.variant != "paper"))
 
 
 def image_matrix(per_image, models, images=None, **keys):
@@ -175,7 +179,8 @@ def ranking(study, target, *, seed=0):
     DataFrame
         model, source, own (trained on the target's data), ranked (False for random networks), score, performance,
         their 95% intervals over images, rank and performance_rank among the ranked, n_undefined; for a zero-shot target
-        also group: models of one group are too close to call by their scores (0 = not defined).
+        also group (models of one group are too close to call by their scores, 0 = not defined) and the means over
+        images beside the medians.
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind)
@@ -195,9 +200,15 @@ def ranking(study, target, *, seed=0):
         per_image = _per_image(tables["per_image"], lead, list(models), images, seed)
         table[["score_low", "score_high"]] = _interval(per_image, statistic)
         table["group"] = _groups(per_image, statistic)
+        table["score_mean"] = [_mean(row) for row in per_image]
+        table["performance_mean"] = [_mean(row) for row in performance]
     for column, values in (("rank", "score"), ("performance_rank", "performance")):
         table[column] = table.loc[table["ranked"], values].rank(ascending=False, method="min").astype("Int64")
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _mean(values):
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
 def _groups(per_image, statistic):
@@ -219,77 +230,22 @@ def _interval(values, statistic):
     return found
 
 
-def pooled(table, coefficient="kendall"):
-    """Mean and standard deviation of a coefficient over targets, per estimator.
-
-    Parameters
-    ----------
-    table : DataFrame; rows of `agreement` of several targets
-
-    Returns
-    -------
-    DataFrame
-        Per estimator and choice of models: mean, sd, smallest, largest, mean regret, and on how many targets it is
-        defined.
-    """
-    groups = table.groupby(["models", *KEY], dropna=False, sort=False)
-    return groups.agg(
-        mean=(coefficient, "mean"),
-        sd=(coefficient, "std"),
-        low=(coefficient, "min"),
-        high=(coefficient, "max"),
-        regret=("regret", "mean"),
-        n_targets=(coefficient, "count"),
-    ).reset_index()
-
-
-def coefficients(agreements, wanted):
-    """Mean of each coefficient over targets, for some estimators, without and with the target's own model.
-
-    Parameters
-    ----------
-    agreements : DataFrame; rows of `agreement` of several targets
-    wanted : dict of str → Estimate; a name for each
-    """
-    result = []
-    for name, estimate in wanted.items():
-        for models, words in _MODELS.items():
-            rows = where(estimate.rows(agreements), models=models)
-            means = {coefficient: rows[coefficient].mean() for coefficient in COEFFICIENTS}
-            result.append({"method": name, "models": words, "targets": rows["kendall"].count(), **means})
-    return pd.DataFrame(result)
-
-
-def published(file, **keys):
-    """Return rows of a table of published numbers (`results/published/`)."""
-    return where(pd.read_csv(project_root() / "results" / "published" / file), **keys)
-
-
-def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall"):
-    """Return `PooledSignificance` of one estimator over the targets of the study."""
-    pairs = []
-    scores = where(study.records.table("scores"), seed=seed)
-    performance = where(study.records.table("performance"), metric=metric(kind)[0])
-    for target in targets(study, kind):
-        ranked = [m for m, source in sources(study, kind).items() if models == "all" or source != target]
-        values = estimate.rows(scores[scores["target"] == target]).set_index("model")["score"].reindex(ranked)
-        measured = performance[performance["target"] == target].groupby("model")["value"].mean().reindex(ranked)
-        if values.notna().all() and values.nunique() > 1:
-            pairs.append((values.to_numpy(), measured.to_numpy()))
-    return pooled_significance(pairs, coefficient)
-
-
 def targets(study, kind):
     """Return the targets or tasks of one part of the study."""
     part = study.part(kind)
     return part.targets if kind == "zero_shot" else tuple(part.tasks)
 
 
-def write_agreement(study, *, seed=0):
-    """Write `agreement.csv`: every target, estimator and choice of models."""
+def recorded_targets(study):
+    """Return the targets and tasks of the study that have scores."""
     kinds = [kind for kind in ("zero_shot", "fine_tune") if getattr(study.config, kind) is not None]
     recorded = set(study.records.table("scores")["target"])
-    names = [name for kind in kinds for name in targets(study, kind) if name in recorded]
-    tables = [agreement(study, name, seed=seed, models=models) for name in names for models in _MODELS]
+    return [name for kind in kinds for name in targets(study, kind) if name in recorded]
+
+
+def write_agreement(study, *, seed=0):
+    """Write `agreement.csv`: every target, estimator and choice of models."""
+    names = recorded_targets(study)
+    tables = [agreement(study, name, seed=seed, models=models) for name in names for models in MODELS]
     text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     atomic_write(study.records.folder / "agreement.csv", text)
