@@ -76,7 +76,7 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last row is the untrained network. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
 everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
-everything = everything.sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
+everything = everything.assign(model=everything["model"].map(page.short)).sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
 trained = everything[everything["ranked"]]
 best = trained[~trained["own"]]["mean Dice"]
 _ = plots.transfer_map(
@@ -133,7 +133,7 @@ page.coefficient_table(paper[["method", "weighted_kendall", "pearson"]])
 # %% tags=["remove-input"]
 Markdown(
     ":::{admonition} Rerun this page\n:class: tip\n"
-    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/fine_tune_summary.py out.ipynb -p study {study}\n```\n"
+    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/fine_tune_summary.py out.ipynb \\\n  -p study {study}\n```\n"
     "The first command trains, runs and scores whatever is not recorded yet; the second makes this page from the records.\n:::"
 )
 

@@ -75,7 +75,7 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
 everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
-everything = everything.sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
+everything = everything.assign(model=everything["model"].map(page.short)).sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
 best = everything[~everything["own"]]["median F1"]
 _ = plots.transfer_map(
     everything, value="median F1", title=f"F1 of a transferred model runs from {best.min():.2f} to {best.max():.2f}"
@@ -128,7 +128,7 @@ page.coefficient_table(paper[["method", "setting", "kendall", "spearman", "pears
 # %% tags=["remove-input"]
 Markdown(
     ":::{admonition} Rerun this page\n:class: tip\n"
-    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/zero_shot_summary.py out.ipynb -p study {study}\n```\n"
+    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/zero_shot_summary.py out.ipynb \\\n  -p study {study}\n```\n"
     "The first command trains, runs and scores whatever is not recorded yet; the second makes this page from the records.\n:::"
 )
 

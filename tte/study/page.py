@@ -41,7 +41,7 @@ _VARIANTS = {
 
 def plain_table(frame, name, number):
     """Return a table of numbers with its index as the first column, headed by `name`."""
-    frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
+    frame = frame.rename(columns="{:g}".format).rename_axis(None, axis=1).rename_axis(name).reset_index()
     return _styled(frame, {column: number for column in frame.columns[1:]})
 
 
