@@ -15,6 +15,7 @@ from tte import metrics
 from tte.errors import DataNotFound, UndefinedScore
 from tte.study import bank, training
 from tte.study.config import config_hash
+from tte.study.fitting import fit
 from tte.study.labelled_scores import labelled_scores
 from tte.study.preparation import prepare, split_cases
 from tte.study.records import ROWS, load_or_compute, rows
@@ -71,9 +72,7 @@ def pretrain(study, source, network, seed, *, device="cpu", retrain=False):
     if source == RANDOM:
         return _store_random(study, spec, model, seed)
     require(source, part.tasks, f"task of study {study.name!r}")
-    task = part.tasks[source]
-    settings = [part.pretraining, spec, task, part.split, seed]
-    return _train(study, model, source, "pretrain", settings, part.pretraining, None, device, retrain, seed)
+    return _train(study, model, source, "pretrain", spec, part.pretraining, seed=seed, device=device, retrain=retrain)
 
 
 def train_all(study, *, sources=None, device="cpu"):
@@ -122,52 +121,52 @@ def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False):
     models = initial_models(study)
     require(initial, models, f"model of study {study.name!r}")
     spec = part.networks[models[initial][1]]
-    weights = bank.weights_hash(study.models, initial)
-    settings = [part.finetuning, spec, part.tasks[task], part.split, seed, weights]
-    name = tuned_id(task, initial, seed)
-    return _train(study, name, task, "finetune", settings, part.finetuning, initial, device, retrain, seed)
-
-
-def _train(study, model, task, which, settings, schedule, initial, device, retrain, seed):
-    config, path = config_hash(*settings), study.models / f"{model}.yml"
-    try:
-        data = cases(study, task, which)
-    except DataNotFound:
-        if not path.is_file():
-            raise
-        card = bank.read_card(study.models, model)  # without the data, a stored model stands
-        if card.identity["config"] != config:
-            raise
-        return card
-    identity = {"config": config, "inputs": data.fingerprint}
-    if not retrain and path.is_file() and bank.read_card(study.models, model).identity == identity:
-        return bank.read_card(study.models, model)
-    spec, classes = settings[1], _classes(study, task)
-    module = bank.build_network(spec, seed=seed, out_channels=len(classes))
-    if initial is not None:
-        bank.transfer(module, bank.load_weights(study.models, initial), spec.head)
-    checkpoint = study.checkpoints / f"{model.replace('/', '-')}-{config_hash(identity)}.pt"
-    losses = training.train(module, data.pairs, schedule, seed=seed, device=device, checkpoint=checkpoint, name=model)
-    bank.round_to_half(module)
-    values = [value for _, value in _dice(module, cases(study, task, "test"), classes, schedule.crop, device)]
-    entry = study.dataset_entry(task)
-    card = bank.Card(
-        model=model.rsplit("/", 1)[-1],
-        network=spec,
-        activation="softmax",
-        classes=classes,
-        normalisation=study.part("fine_tune").tasks[task].normalisation,
-        source=task,
+    return _train(
+        study,
+        tuned_id(task, initial, seed),
+        task,
+        "finetune",
+        spec,
+        part.finetuning,
+        seed=seed,
         initial=initial,
-        licence=entry.licence,
-        citation=entry.citation,
-        training={**schedule.model_dump(mode="json"), "seed": seed, "n_cases": len(data)},
-        identity=identity,
-        performance={"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)},
-        losses=[round(loss, 4) for loss in losses],
+        settings=[bank.weights_hash(study.models, initial)],
+        device=device,
+        retrain=retrain,
     )
-    bank.save_model(path.parent, card, module)
-    return card
+
+
+def _train(study, model, task, which, spec, schedule, *, seed, initial=None, settings=(), **options):
+    """Train on one part of a task, from `initial` or from a network drawn anew."""
+    part, classes = study.part("fine_tune"), _classes(study, task)
+
+    def build():
+        module = bank.build_network(spec, seed=seed, out_channels=len(classes))
+        if initial is not None:
+            bank.transfer(module, bank.load_weights(study.models, initial), spec.head)
+        return module
+
+    def measure(module):
+        test = cases(study, task, "test")
+        values = [value for _, value in _dice(module, test, classes, schedule.crop, options.get("device", "cpu"))]
+        return {"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)}
+
+    return fit(
+        study,
+        model,
+        load=partial(cases, study, task, which),
+        build=build,
+        measure=measure,
+        schedule=schedule,
+        settings=[schedule, spec, part.tasks[task], part.split, seed, *settings],
+        source=task,
+        seed=seed,
+        network=spec,
+        initial=initial,
+        classes=classes,
+        normalisation=part.tasks[task].normalisation,
+        **options,
+    )
 
 
 def predict(module, image, roi_size, device="cpu"):

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from tte import estimators, metrics
 from tte.errors import DataNotFound, UndefinedScore
 from tte.perturbation import FeatureDropout, perturbed_probabilities
-from tte.study import bank, training
+from tte.study import bank
 from tte.study.config import config_hash
+from tte.study.fitting import fit
 from tte.study.preparation import prepare
 from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
@@ -49,44 +50,22 @@ def train_source(study, source, network, seed, *, device="cpu", retrain=False):
     part = study.part("zero_shot")
     require(source, part.sources, f"source of study {study.name!r}")
     spec, model = part.networks[network], model_id(source, network, seed)
-    config = config_hash(part.training, spec, part.normalisation, seed)
-    try:
-        cases = _cases(study, source, "train")
-    except DataNotFound:
-        if not (study.models / f"{model}.yml").is_file():
-            raise
-        card = bank.read_card(study.models, model)  # without the data, a stored model stands
-        if card.identity["config"] != config:
-            raise
-        return card
-    identity = {"config": config, "inputs": cases.fingerprint}
-    if not retrain and (study.models / f"{model}.yml").is_file():
-        card = bank.read_card(study.models, model)
-        if card.identity == identity:
-            return card
-    module = bank.build_network(spec, seed=seed)
-    checkpoint = study.checkpoints / f"{model}-{config_hash(identity)}.pt"
-    losses = training.train(
-        module, cases.pairs, part.training, seed=seed, device=device, checkpoint=checkpoint, name=model
-    )
-    bank.round_to_half(module)
-    entry = study.dataset_entry(source)
-    card = bank.Card(
-        model=model,
+    return fit(
+        study,
+        model,
+        load=partial(_cases, study, source, "train"),
+        build=partial(bank.build_network, spec, seed=seed),
+        measure=lambda module: _in_domain(module, test_cases(study, source), device),
+        schedule=part.training,
+        settings=[part.training, spec, part.normalisation, seed],
+        source=source,
+        seed=seed,
+        device=device,
+        retrain=retrain,
         network=spec,
-        activation="softmax",
         classes=["nucleus" if part.task == "nuclei" else part.task],
         normalisation=part.normalisation,
-        source=source,
-        licence=entry.licence,
-        citation=entry.citation,
-        training={**part.training.model_dump(mode="json"), "seed": seed, "n_cases": len(cases)},
-        identity=identity,
-        performance=_in_domain(module, test_cases(study, source), device),
-        losses=[round(loss, 4) for loss in losses],
     )
-    bank.save_model(study.models, card, module)
-    return card
 
 
 def train_all(study, *, sources=None, device="cpu"):
