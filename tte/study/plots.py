@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 __all__ = [
-    "agreement_bars",
     "all_targets",
     "panel_grid",
     "score_against_performance",
@@ -100,33 +99,6 @@ def training_curves(losses, *, title, window=20):
     axes.set(xlabel="iteration", ylabel=f"BCE + Dice, mean of {window}", title=title)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
-
-
-def agreement_bars(table, *, coefficient, title, label="label"):
-    """Coefficient of each estimator with its interval, best first.
-
-    Parameters
-    ----------
-    table : DataFrame; columns `label`, the coefficient, and its `_low` and `_high`
-    """
-    table = table.sort_values(coefficient, kind="stable")
-    figure, axes = plt.subplots(figsize=(7.2, 0.32 * len(table) + 1.2))
-    y = np.arange(len(table))
-    low, high = table[f"{coefficient}_low"], table[f"{coefficient}_high"]
-    axes.hlines(y, low, high, color=sns.color_palette()[0], lw=3, alpha=0.45)
-    axes.scatter(table[coefficient], y, color=sns.color_palette()[0], zorder=3)
-    axes.axvline(0, color="0.3", lw=1)
-    axes.set_yticks(y, table[label])
-    axes.set(xlim=(-1.05, 1.05), xlabel=_NAMES[coefficient], title=title)
-    return figure
-
-
-_NAMES = {
-    "kendall": "Kendall τ-b",
-    "weighted_kendall": "weighted Kendall τ",
-    "spearman": "Spearman ρ",
-    "pearson": "Pearson r",
-}
 
 
 def all_targets(tables, *, score, performance, title, axes=None):
