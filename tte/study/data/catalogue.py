@@ -15,7 +15,9 @@ from tte.errors import ConfigError
 __all__ = ["CatalogueEntry", "catalogue", "catalogue_entry"]
 
 KINDS = ("instance", "semantic", "classes")
-LAYOUTS = ("pairs", "msd")
+LAYOUTS = ("pairs", "msd", "dsb2018", "hdf5", "tiff", "folder")
+CODINGS = ("ids", "rgb", "binary")
+PAPERS = ("CC-FV", "CTE", "companion")
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,22 @@ class CatalogueEntry:
         What is segmented, and how the images were made.
     kind : "instance", "semantic" or "classes"
         Labels as ids of objects, as 0/1, or as class ids 0..C.
-    layout : "pairs" or "msd"
+    layout : "pairs", "msd", "dsb2018", "hdf5", "tiff" or "folder"
         How the files lie: see `tte.study.data.readers`.
     folder : str
         Where the files lie below the data root.
+    keys : dict of str to str
+        For HDF5: the datasets of a file that hold the image (``"raw"``) and the labels (``"label"``).
+    images, labels : str
+        Folders or patterns of the files below `folder`, where the layout leaves them open.
+    splits : dict of str to dict
+        Each split as ``{"files": [pattern, ...]}`` and/or ``{"slices": [start, stop]}`` along the axis of the stack.
+    ignore : tuple of int
+        Label ids of the files that mean "not annotated".
+    coding : "ids", "rgb" or "binary"
+        How label files code: ids, one colour per object, or anything above 0.
+    tile : int or None
+        Edge, in pixels, of the patches into which large images and stacks are cut.
     spacing : tuple of float or None
         Pixel size along each axis in `unit`; None if unknown or given by each file.
     unit : str
@@ -46,6 +60,18 @@ class CatalogueEntry:
         Terms of use, what to cite, where these files were taken from, and the page of the original.
     redistribute : bool
         True only where the stated licence allows passing the images on.
+    paper : "CC-FV", "CTE" or "companion"
+        Which of the two papers uses it; "companion" for the data of this book alone.
+    role : str
+        What the paper uses it for, e.g. ``"source and target"``.
+    size : int or None
+        Bytes to download; None if unknown.
+    urls, checksums : tuple of str
+        The files to download, and for each its ``"md5:..."`` or ``"sha256:..."``, empty if unknown.
+    registration : bool
+        True if the files are handed out only after registration at `landing`.
+    normalisation : dict
+        ``{"percentiles": [low, high]}`` of the intensities of the whole target that become 0 and 1.
     note : str
         What a reader of a result must know.
     parameters : dict
@@ -58,6 +84,13 @@ class CatalogueEntry:
     kind: str
     layout: str
     folder: str
+    keys: dict = field(default_factory=dict, hash=False)
+    images: str = ""
+    labels: str = ""
+    splits: dict = field(default_factory=dict, hash=False)
+    ignore: tuple[int, ...] = ()
+    coding: str = "ids"
+    tile: int | None = None
     spacing: tuple[float, ...] | None = None
     unit: str = ""
     classes: dict = field(default_factory=dict, hash=False)
@@ -67,6 +100,13 @@ class CatalogueEntry:
     source: str = ""
     landing: str = ""
     redistribute: bool = False
+    paper: str = "companion"
+    role: str = ""
+    size: int | None = None
+    urls: tuple[str, ...] = ()
+    checksums: tuple[str, ...] = ()
+    registration: bool = False
+    normalisation: dict = field(default_factory=dict, hash=False)
     note: str = ""
     parameters: dict = field(default_factory=dict, hash=False)
 
@@ -103,14 +143,17 @@ def _entry(name, row):
     known = set(CatalogueEntry.__dataclass_fields__) - {"name"}
     if unknown := set(row) - known:
         raise ConfigError(f"catalogue entry {name}: unknown keys {sorted(unknown)}; known are {sorted(known)}")
-    if row["kind"] not in KINDS or row["layout"] not in LAYOUTS:
-        raise ConfigError(f"catalogue entry {name}: kind is one of {KINDS}, layout one of {LAYOUTS}; "
-                          f"got {row['kind']!r} and {row['layout']!r}")
     row = dict(row)
     if row.get("spacing") is not None:
         row["spacing"] = tuple(float(x) for x in row["spacing"])
     row["classes"] = {key: tuple(ids) for key, ids in row.get("classes", {}).items()}
-    return CatalogueEntry(name=name, **row)
+    for key in ("ignore", "urls", "checksums"):
+        row[key] = tuple(row.get(key, ()))
+    entry = CatalogueEntry(name=name, **row)
+    for key, known in (("kind", KINDS), ("layout", LAYOUTS), ("coding", CODINGS), ("paper", PAPERS)):
+        if (value := getattr(entry, key)) not in known:
+            raise ConfigError(f"catalogue entry {name}: {key} is one of {', '.join(known)}; got {value!r}")
+    return entry
 
 
 def catalogue_entry(name):
