@@ -1,6 +1,8 @@
 """Datasets by name: the table, the data root, cases, splits and fingerprints, on files that the tests write."""
 
 import json
+import re
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.study.data import Case, catalogue, catalogue_entry, find_data_root, open_dataset
-from tte.study.data.catalogue import _entry
+from tte.study.data.catalogue import _entry, _phantom
 
 IDS = ["s2", "s10", "s1", "images.003"]
 
@@ -32,7 +34,8 @@ def test_every_entry_states_what_it_is():
     assert {"nuclei/dsb2018-256", "mitochondria/vnc", "cells/isbi2012", "msd/Task04_Hippocampus",
             "ct/OpenKBP/parotids", "phantom/nuclei-a", "phantom/organ-kidney"} <= set(entries)
     for entry in entries.values():
-        assert entry.task and entry.modality and entry.licence and entry.folder, entry.name
+        assert entry.task and entry.modality and entry.folder, entry.name
+        assert entry.licence or entry.paper == "CTE", entry.name  # not stated where the paper or its code points to
         assert entry.landing or entry.source, entry.name
         assert bool(entry.classes) == (entry.kind == "classes"), entry.name
         assert entry.phantom == entry.name.startswith("phantom/"), entry.name
@@ -64,8 +67,55 @@ def test_entry_with_unknown_key_kind_or_layout_is_refused():
     assert _entry("x", row).name == "x"
     with pytest.raises(ConfigError, match=r"unknown keys \['licens'\]"):
         _entry("x", row | {"licens": "MIT"})
-    with pytest.raises(ConfigError, match="kind is one of"):
-        _entry("x", row | {"kind": "box"})
+    for key in ("kind", "layout", "coding", "paper"):
+        with pytest.raises(ConfigError, match=f"{key} is one of .*; got 'box'"):
+            _entry("x", row | {key: "box"})
+
+
+MSD = [f"msd/Task{number:02d}_" for number in range(1, 11)]
+CTE = {"mitochondria": ["EPFL", "Hmito", "Rmito", "VNC"], "cells": ["FlyWing", "Ovules", "PNAS"],
+       "nuclei": ["BBBC039", "DSB2018", "Hoechst", "S-BIAD634", "S-BIAD895", "Go-Nuclear", "S-BIAD1410", "HeLaCytoNuc",
+                  "SELMA3D"]}  # fmt: skip
+
+
+def test_every_dataset_of_both_papers_is_there():
+    entries = catalogue()
+    assert all(sum(name.startswith(task) for name in entries) == 1 for task in MSD)
+    ccfv = {name for name, entry in entries.items() if entry.paper == "CC-FV"}
+    assert {name.removeprefix("msd/")[:6] for name in ccfv} == {"Task03", "Task06", "Task07", "Task09", "Task10"}
+    assert {f"{task}/{name}" for task, names in CTE.items() for name in names} == {
+        name for name, entry in entries.items() if entry.paper == "CTE"}
+    for entry in entries.values():
+        if entry.paper in ("CC-FV", "CTE"):
+            assert entry.role and entry.citation and entry.landing, entry.name
+        assert (set(entry.keys) == {"raw", "label"}) == (entry.layout == "hdf5"), entry.name
+        assert bool(entry.images and entry.labels) == (entry.layout == "tiff"), entry.name
+        assert all(set(split) <= {"files", "slices"} for split in entry.splits.values()), entry.name
+
+
+def test_no_two_datasets_share_a_folder_on_a_file_system_that_ignores_case():
+    folders = {entry.folder for entry in catalogue().values()}
+    assert len({folder.lower() for folder in folders}) == len(folders)
+
+
+def test_downloads_are_https_with_well_formed_checksums():
+    downloads = [download for entry in catalogue().values() for download in entry.downloads]
+    assert len(downloads) >= 10
+    for download in downloads:
+        assert re.fullmatch(r"https://\S+\.zip", download.url)
+        assert re.fullmatch(r"|md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", download.checksum)
+        assert not Path(download.into).is_absolute() and ".." not in download.into
+
+
+def test_a_phantom_is_read_like_the_dataset_it_stands_for():
+    base, row = catalogue_entry("nuclei/Go-Nuclear"), {"generator": "nuclei", "n": 3}
+    entry = _phantom(base, row)
+    assert entry.name == "phantom/nuclei/Go-Nuclear" and entry.folder == "phantom/cte/Go-Nuclear" and entry.phantom
+    for key in ("task", "kind", "layout", "keys", "classes", "spacing", "tile", "ignore", "coding", "normalisation"):
+        assert getattr(entry, key) == getattr(base, key)
+    assert entry.parameters == row and entry.licence == "MIT" and entry.modality.startswith("generated ")
+    assert not (entry.citation or entry.landing or entry.downloads or entry.paper)
+    assert entry.splits["test"] == {"files": ["3d_all_in_one/1170.h5"]}  # its stacks are small: whole, not z 50-170
 
 
 def test_data_root_is_argument_then_environment_then_project(monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ Reads the table that lies beside this module; writes nothing. What is not known 
 """
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 
@@ -12,12 +12,31 @@ import yaml
 
 from tte.errors import ConfigError
 
-__all__ = ["CatalogueEntry", "catalogue", "catalogue_entry"]
+__all__ = ["CatalogueEntry", "Download", "catalogue", "catalogue_entry"]
 
 KINDS = ("instance", "semantic", "classes")
 LAYOUTS = ("pairs", "msd", "dsb2018", "hdf5", "tiff", "folder")
-CODINGS = ("ids", "rgb", "binary")
-PAPERS = ("CC-FV", "CTE", "companion")
+CODINGS = ("ids", "rgb", "binary", "components")
+PAPERS = ("CC-FV", "CTE", "companion", "")
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file of a dataset: its address, its checksum, and where it goes.
+
+    Attributes
+    ----------
+    url : str
+        Address of an archive (tar or zip), or of a plain file.
+    checksum : str
+        ``"md5:..."`` or ``"sha256:..."``; empty if unknown.
+    into : str
+        Folder below the dataset's own that takes the content; empty for the dataset's folder itself.
+    """
+
+    url: str
+    checksum: str = ""
+    into: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +63,11 @@ class CatalogueEntry:
         Each split as ``{"files": [pattern, ...]}`` and/or ``{"slices": [start, stop]}`` along the axis of the stack.
     ignore : tuple of int
         Label ids of the files that mean "not annotated".
-    coding : "ids", "rgb" or "binary"
-        How label files code: ids, one colour per object, or anything above 0.
+    coding : "ids", "rgb", "binary" or "components"
+        How label files code: ids, one colour per object, anything above 0, or the connected components of the values of
+        the first channel.
+    channel : int or None
+        The channel of a colour image to read; None weights the channels.
     tile : int or None
         Edge, in pixels, of the patches into which large images and stacks are cut.
     spacing : tuple of float or None
@@ -60,14 +82,14 @@ class CatalogueEntry:
         Terms of use, what to cite, where these files were taken from, and the page of the original.
     redistribute : bool
         True only where the stated licence allows passing the images on.
-    paper : "CC-FV", "CTE" or "companion"
-        Which of the two papers uses it; "companion" for the data of this book alone.
+    paper : "CC-FV", "CTE", "companion" or ""
+        Which of the two papers uses it; "companion" for the data of this book, empty for none of them.
     role : str
         What the paper uses it for, e.g. ``"source and target"``.
     size : int or None
         Bytes to download; None if unknown.
-    urls, checksums : tuple of str
-        The files to download, and for each its ``"md5:..."`` or ``"sha256:..."``, empty if unknown.
+    downloads : tuple of Download
+        The files to download; empty if no direct address is known, or if MONAI knows it (`tte.study.data.fetch`).
     registration : bool
         True if the files are handed out only after registration at `landing`.
     normalisation : dict
@@ -90,6 +112,7 @@ class CatalogueEntry:
     splits: dict = field(default_factory=dict, hash=False)
     ignore: tuple[int, ...] = ()
     coding: str = "ids"
+    channel: int | None = None
     tile: int | None = None
     spacing: tuple[float, ...] | None = None
     unit: str = ""
@@ -103,8 +126,7 @@ class CatalogueEntry:
     paper: str = "companion"
     role: str = ""
     size: int | None = None
-    urls: tuple[str, ...] = ()
-    checksums: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
     registration: bool = False
     normalisation: dict = field(default_factory=dict, hash=False)
     note: str = ""
@@ -118,7 +140,7 @@ class CatalogueEntry:
 
 @cache
 def catalogue():
-    """All datasets known by name.
+    """All datasets known by name: those of the table, then a phantom for each row of ``phantoms/rows.yml``.
 
     Returns
     -------
@@ -128,15 +150,24 @@ def catalogue():
     Raises
     ------
     ConfigError
-        The table has an unknown kind, layout or key.
+        The table has an unknown kind, layout or key, or a phantom stands for an unknown dataset.
 
     Examples
     --------
     >>> catalogue()["msd/Task04_Hippocampus"].classes
     {'anterior': (1,), 'posterior': (2,)}
     """
-    table = yaml.safe_load(files(__package__).joinpath("catalogue.yml").read_text(encoding="utf-8"))
-    return {name: _entry(name, row) for name, row in table.items()}
+    entries = {name: _entry(name, row) for name, row in _table("catalogue.yml").items()}
+    rows = files(__package__).joinpath("phantoms", "rows.yml")
+    for base, row in (_table("phantoms", "rows.yml") if rows.is_file() else {}).items():
+        if base not in entries:
+            raise ConfigError(f"phantoms/rows.yml: {base!r} is not a dataset of the catalogue")
+        entries[f"phantom/{base}"] = _phantom(entries[base], row)
+    return entries
+
+
+def _table(*path):
+    return yaml.safe_load(files(__package__).joinpath(*path).read_text(encoding="utf-8"))
 
 
 def _entry(name, row):
@@ -147,13 +178,24 @@ def _entry(name, row):
     if row.get("spacing") is not None:
         row["spacing"] = tuple(float(x) for x in row["spacing"])
     row["classes"] = {key: tuple(ids) for key, ids in row.get("classes", {}).items()}
-    for key in ("ignore", "urls", "checksums"):
-        row[key] = tuple(row.get(key, ()))
+    row["ignore"] = tuple(row.get("ignore", ()))
+    row["downloads"] = tuple(Download(**download) for download in row.get("downloads", ()))
     entry = CatalogueEntry(name=name, **row)
-    for key, known in (("kind", KINDS), ("layout", LAYOUTS), ("coding", CODINGS), ("paper", PAPERS)):
-        if (value := getattr(entry, key)) not in known:
-            raise ConfigError(f"catalogue entry {name}: {key} is one of {', '.join(known)}; got {value!r}")
+    for key, choices in (("kind", KINDS), ("layout", LAYOUTS), ("coding", CODINGS), ("paper", PAPERS)):
+        if (value := getattr(entry, key)) not in choices:
+            raise ConfigError(f"catalogue entry {name}: {key} is one of {', '.join(choices)}; got {value!r}")
     return entry
+
+
+def _phantom(base, row):
+    """The entry of the phantom that stands for `base`: read like it, and free of its terms and addresses."""
+    files_only = {name: {"files": split["files"]} for name, split in base.splits.items() if "files" in split}
+    return replace(
+        base, name=f"phantom/{base.name}", folder=f"phantom/{base.folder}", modality=f"generated {base.modality}",
+        splits=files_only, licence="MIT", citation="", source="generated by tte", landing="", redistribute=True,
+        paper="", role="", size=None, downloads=(), registration=False, parameters=row,
+        note=f"Phantom: stands for {base.name}.",
+    )
 
 
 def catalogue_entry(name):
