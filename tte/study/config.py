@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tte.errors import ConfigError
 from tte.study.paths import project_root
+from tte.study.sections import Dropout, Fraction, Inputs, Interval, Normalisation, View
+from tte.study.sections import Section as _Section
 
 __all__ = [
     "FineTune",
@@ -26,13 +28,6 @@ __all__ = [
     "study_names",
 ]
 
-Interval = Annotated[tuple[float, float], Field(description="low and high end")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 class Network(_Section):
     """A network of `monai.networks.nets` and the arguments of its constructor."""
@@ -41,27 +36,6 @@ class Network(_Section):
     arguments: dict[str, Any]
     bottleneck: str | None = None  # layer for feature dropout; None = found by one forward pass
     head: str = "output_block"  # last layer, drawn anew when a model is fine-tuned
-
-
-class Normalisation(_Section):
-    """Linear scaling of intensities to [0, 1], not clipped unless `clip`.
-
-    `percentiles` of the pooled images of a split (`scope: dataset`) or of each image, or a fixed `window`.
-    """
-
-    percentiles: Interval | None = None
-    window: Interval | None = None
-    scope: Literal["dataset", "image"] = "dataset"
-    clip: bool = False
-
-    @model_validator(mode="after")
-    def _one_rule(self):
-        if (self.percentiles is None) == (self.window is None):
-            raise ValueError("give either percentiles or window")
-        low, high = self.percentiles or self.window
-        if not low < high:
-            raise ValueError(f"low end must be below high end, got [{low}, {high}]")
-        return self
 
 
 class Augmentation(_Section):
@@ -94,21 +68,12 @@ class Training(_Section):
         return self
 
 
-class Dropout(_Section):
-    """Spatial dropout at the bottleneck, one strength per entry."""
-
-    strengths: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
-    headline: float
-
-    @model_validator(mode="after")
-    def _headline_is_one(self):
-        if self.headline not in self.strengths:
-            raise ValueError(f"headline {self.headline} is not one of the strengths {list(self.strengths)}")
-        return self
-
-
 class ZeroShot(_Section):
-    """Every source model runs on every target as it is; consistency is to predict its F1."""
+    """Every source model runs on every target as it is; consistency is to predict its F1, and mAP of instances.
+
+    Without `outputs` a network has one output, the foreground. With them it has a sigmoid for each, pixels of label −1
+    are left out everywhere, and a boundary makes the study one of instances too.
+    """
 
     task: str
     sources: tuple[str, ...]
@@ -118,8 +83,33 @@ class ZeroShot(_Section):
     normalisation: Normalisation
     training: Training
     dropout: Dropout
-    max_images: Annotated[int, Field(gt=0)] | None = None
+    inputs: Inputs | None = None
+    repeats: Annotated[int, Field(ge=1)] = 1  # runs at the headline dropout, each with draws of its own
+    outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
+    datasets: dict[str, View] = {}
+    max_images: Annotated[int, Field(gt=0)] | None = None  # test images or patches of a target, evenly spaced
     resamples: Annotated[int, Field(ge=100)] = 2000
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if odd := set(self.datasets) - set(self.sources) - set(self.targets):
+            raise ValueError(f"datasets names {sorted(odd)}, which are neither sources nor targets")
+        if self.outputs is not None and self.outputs not in (("foreground",), ("foreground", "boundary")):
+            raise ValueError(f"outputs: expected [foreground] or [foreground, boundary], got {list(self.outputs)}")
+        for name, spec in self.networks.items():
+            channels, wanted = spec.arguments.get("out_channels"), len(self.outputs or ("foreground",))
+            if channels not in (None, wanted):
+                raise ValueError(f"network {name} has out_channels {channels}, and the study {wanted} output(s)")
+        return self
+
+    @property
+    def instances(self):
+        """True if the study has instances beside the foreground."""
+        return self.outputs is not None and "boundary" in self.outputs
+
+    def view(self, dataset):
+        """Return the `View` of a dataset."""
+        return self.datasets.get(dataset, View())
 
 
 class Task(_Section):
@@ -145,6 +135,7 @@ class Sampling(_Section):
     layers: dict[str, Annotated[int, Field(gt=1)]]  # layer name -> samples per case
     roi_size: tuple[int, int, int]
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    seeds: tuple[int, ...] = ()  # further draws of the voxels, to see how much a score owes to the draw
 
 
 class FineTune(_Section):
@@ -152,6 +143,7 @@ class FineTune(_Section):
 
     tasks: dict[str, Task]
     networks: dict[str, Network]
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  # of a network that needs its own
     seeds: tuple[int, ...]  # of pre-training
     finetune_seeds: tuple[int, ...]
     split: Split
@@ -159,6 +151,12 @@ class FineTune(_Section):
     finetuning: Training
     sampling: Sampling
     resamples: Annotated[int, Field(ge=100)] = 2000
+
+    @model_validator(mode="after")
+    def _rates_of_networks(self):
+        if odd := set(self.learning_rates) - set(self.networks):
+            raise ValueError(f"learning_rates names {sorted(odd)}, which are not among networks {list(self.networks)}")
+        return self
 
 
 class StudyConfig(_Section):

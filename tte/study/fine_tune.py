@@ -16,14 +16,15 @@ from tte.errors import DataNotFound, UndefinedScore
 from tte.study import bank, training
 from tte.study.config import config_hash
 from tte.study.fitting import fit
-from tte.study.labelled_scores import labelled_scores
+from tte.study.labelled_scores import labelled_scores, sample_cases
 from tte.study.preparation import prepare, split_cases
 from tte.study.records import ROWS, load_or_compute, rows
+from tte.study.sensitivity import sensitivity_rows
 from tte.study.study import model_id, require
 
 __all__ = [
-    *("RANDOM", "cases", "evaluate", "fine_tune", "fine_tune_all", "initial_models", "measure", "predict"),
-    *("pretrain", "score", "train_all"),
+    *("RANDOM", "cases", "evaluate", "fine_tune", "fine_tune_all", "initial_models", "load_initial", "measure"),
+    *("predict", "pretrain", "score", "train_all"),
 ]
 
 RANDOM = "random"  # the source name of the networks that were never trained
@@ -72,7 +73,7 @@ def pretrain(study, source, network, seed, *, device="cpu", retrain=False):
     if source == RANDOM:
         return _store_random(study, spec, model, seed)
     require(source, part.tasks, f"task of study {study.name!r}")
-    return _train(study, model, source, "pretrain", spec, part.pretraining, seed=seed, device=device, retrain=retrain)
+    return _train(study, model, source, network, seed=seed, device=device, retrain=retrain)
 
 
 def train_all(study, *, sources=None, device="cpu"):
@@ -117,28 +118,27 @@ def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False):
     -------
     Card
     """
-    part = study.part("fine_tune")
     models = initial_models(study)
     require(initial, models, f"model of study {study.name!r}")
-    spec = part.networks[models[initial][1]]
-    return _train(
-        study,
-        tuned_id(task, initial, seed),
-        task,
-        "finetune",
-        spec,
-        part.finetuning,
-        seed=seed,
-        initial=initial,
-        settings=[bank.weights_hash(study.models, initial)],
-        device=device,
-        retrain=retrain,
-    )
+    network, name = models[initial][1], tuned_id(task, initial, seed)
+    return _train(study, name, task, network, seed=seed, initial=initial, device=device, retrain=retrain)
 
 
-def _train(study, model, task, which, spec, schedule, *, seed, initial=None, settings=(), **options):
+def _recipe(study, task, network, seed, initial=None):
+    """The schedule of one training, and everything beside the cases that its result depends on."""
+    part = study.part("fine_tune")
+    schedule = part.pretraining if initial is None else part.finetuning
+    if network in part.learning_rates:
+        schedule = schedule.model_copy(update={"learning_rate": part.learning_rates[network]})
+    start = [] if initial is None else [bank.weights_hash(study.models, initial)]
+    return schedule, [schedule, part.networks[network], part.tasks[task], part.split, seed, *start]
+
+
+def _train(study, model, task, network, *, seed, initial=None, **options):
     """Train on one part of a task, from `initial` or from a network drawn anew."""
     part, classes = study.part("fine_tune"), _classes(study, task)
+    schedule, settings = _recipe(study, task, network, seed, initial)
+    spec = part.networks[network]
 
     def build():
         module = bank.build_network(spec, seed=seed, out_channels=len(classes))
@@ -146,7 +146,9 @@ def _train(study, model, task, which, spec, schedule, *, seed, initial=None, set
             bank.transfer(module, bank.load_weights(study.models, initial), spec.head)
         return module
 
-    def measure(module):
+    def at_home(module):
+        if initial is not None:  # its Dice is a record, see `measure`
+            return {}
         test = cases(study, task, "test")
         values = [value for _, value in _dice(module, test, classes, schedule.crop, options.get("device", "cpu"))]
         return {"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)}
@@ -154,11 +156,11 @@ def _train(study, model, task, which, spec, schedule, *, seed, initial=None, set
     return fit(
         study,
         model,
-        load=partial(cases, study, task, which),
+        load=partial(cases, study, task, "pretrain" if initial is None else "finetune"),
         build=build,
-        measure=measure,
+        measure=at_home,
         schedule=schedule,
-        settings=[schedule, spec, part.tasks[task], part.split, seed, *settings],
+        settings=settings,
         source=task,
         seed=seed,
         network=spec,
@@ -188,18 +190,26 @@ def _dice(module, data, classes, roi_size, device):
 
 
 def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None):
-    """Return the `Cell` with the Dice of a fine-tuned model on the test cases; it never trains."""
+    """Return the `Cell` with the Dice of a fine-tuned model on the test cases; it never trains.
+
+    Fine-tuned weights need not be kept: the record is known by what they were made from. `recompute` repeats the
+    inference where the weights are at hand, and reads the record where they are not.
+    """
     part, name = study.part("fine_tune"), tuned_id(task, initial, seed)
-    data = (lookup or partial(available, study, task))("test")
+    lookup = lookup or partial(available, study, task)
+    _, settings = _recipe(study, task, initial_models(study)[initial][1], seed, initial)
+    data = {which: lookup(which) for which in ("finetune", "test")}
     identity = {
-        "config": config_hash(part.finetuning.crop, part.tasks[task], part.split, ROWS),
-        "inputs": data.fingerprint if data else None,
-        "weights": bank.weights_hash(study.models, name),
+        "config": config_hash(*settings, ROWS),
+        "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
+        "weights": bank.weights_hash(study.models, initial),
     }
-    cell = f"{task}/{initial}/dice{seed}"
+    cell, at_hand = f"{task}/{initial}/dice{seed}", (study.models / f"{name}.safetensors").is_file()
 
     def compute():
-        test = data or cases(study, task, "test")
+        if not at_hand or bank.read_card(study.models, name).identity["config"] != config_hash(*settings):
+            raise DataNotFound(f"no fine-tuned model {name} with these settings: run `make study STUDY={study.name}`")
+        test = data["test"] or cases(study, task, "test")
         classes = _classes(study, task)
         module, _ = bank.load_model(
             (study.models / name).parent, name.rsplit("/", 1)[-1], device, out_channels=len(classes)
@@ -213,7 +223,8 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
             "per_image": rows("per_image", cell, values),
         }
 
-    return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
+    repeat = recompute and at_hand
+    return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=repeat)
 
 
 def available(study, task, which):
@@ -236,16 +247,38 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
     cell, source = f"{task}/{initial}/scores{seed}", initial_models(study)[initial][0]
 
     def compute():
-        channels = 1 if source == RANDOM else len(_classes(study, source))
-        module, card = bank.load_model(study.models, initial, device, out_channels=channels)
         pairs = (data or cases(study, task, "finetune")).pairs
-        found = list(labelled_scores(module, pairs, part.sampling, head=card.network.head, seed=seed))
+        module, card = load_initial(study, initial, device)
+        seeds = dict.fromkeys((seed, *part.sampling.seeds))
+        draws = {s: sample_cases(module, pairs, part.sampling, seed=s) for s in seeds}
+        found = list(labelled_scores(draws[seed], seed=seed))
+        found.append(_fact("n_parameters", _body_parameters(module, card.network.head)))
         if source != RANDOM:
-            found.append({"estimator": "source_performance", "score": card.performance["dice_mean"], "n_undefined": 0})
-        same = {"study": study.name, "target": task, "model": initial, "seed": seed, "n_images": part.split.finetune}
-        return {"scores": rows("scores", cell, [{**same, **row} for row in found])}
+            found.append(_fact("source_performance", card.performance["dice_mean"]))
+        same = {"study": study.name, "target": task, "model": initial, "seed": seed}
+        size = {"n_images": part.split.finetune}
+        return {
+            "scores": rows("scores", cell, [{**same, **size, **row} for row in found]),
+            "sensitivity": rows("sensitivity", cell, [{**same, **row} for row in sensitivity_rows(draws)]),
+        }
 
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
+
+
+def load_initial(study, initial, device="cpu"):
+    """Return (network, Card) of a model before fine-tuning, with the last layer of its source task."""
+    source = initial_models(study)[initial][0]
+    channels = 1 if source == RANDOM else len(_classes(study, source))
+    return bank.load_model(study.models, initial, device, out_channels=channels)
+
+
+def _body_parameters(module, head):
+    """Number of weights without the last layer, which depends on the number of source classes."""
+    return sum(value.numel() for name, value in module.named_parameters() if not name.startswith(f"{head}."))
+
+
+def _fact(estimator, value):
+    return {"estimator": estimator, "variant": "", "layer": "", "score": float(value), "n_undefined": 0}
 
 
 def evaluate(study, task, *, seed=0, device="cpu", recompute=False):

@@ -1,6 +1,6 @@
 """Every labelled estimator of one model on the labelled cases of a target: sampled once, scored by all.
 
-Takes a network and prepared cases; returns rows of the score table and writes nothing.
+Takes a network and prepared cases; returns samples and rows of the score table and writes nothing.
 """
 
 from functools import cache
@@ -14,45 +14,82 @@ from tte.samples import FeatureSamples
 from tte.sampling import sample_features
 from tte.study.training import class_logits
 
-__all__ = ["labelled_scores"]
+__all__ = ["TABLE_1", "labelled_scores", "sample_cases", "table_1_scores"]
+
+LOGITS = "logits"  # the layer of LEEP
+TABLE_1 = {"ccfv": "paper", "logme": "", "transrate": "proportional", "leep": "", "gbc": "diagonal"}  # and its variant
 
 
-def labelled_scores(module, pairs, sampling, *, head, seed=0):
-    """Sample features once and yield a row per estimator and variant.
+def sample_cases(module, pairs, sampling, *, seed=0):
+    """Sample the features that every labelled estimator needs, in one pass over the cases.
 
     Parameters
     ----------
     module : nn.Module
     pairs : sequence of (image, label); the labelled cases
     sampling : tte.study.config.Sampling; the last of its layers serves the estimators that look at one layer
-    head : str; the last layer, whose parameters do not count, for it depends on the number of source classes
     seed : int; of the voxels, with the position of the case
+
+    Returns
+    -------
+    list of dict {layer: {class_id: array (n, D)}}
+        One per case; the layers of the configuration and "logits", the last two with background.
+    """
+    layers, last = sampling.layers, list(sampling.layers)[-1]
+    return [
+        sample_features(
+            module,
+            image,
+            label,
+            layers=(*layers, LOGITS),
+            n_samples={**layers, LOGITS: layers[last]},
+            roi_size=sampling.roi_size,
+            overlap=sampling.overlap,
+            rng=[seed, index],
+            background=(last, LOGITS),
+        )
+        for index, (image, label) in enumerate(pairs)
+    ]
+
+
+def labelled_scores(sampled, *, seed=0):
+    """Yield a row per estimator and variant.
+
+    Parameters
+    ----------
+    sampled : list of dict; what `sample_cases` returns
+    seed : int; of the mixture of NLEEP
 
     Yields
     ------
     dict
         estimator, variant, layer, score, n_undefined; the score is NaN where the estimator has none.
     """
-    layers, last = sampling.layers, list(sampling.layers)[-1]
-    sampled = [
-        sample_features(
-            module,
-            image,
-            label,
-            layers=(*layers, "logits"),
-            n_samples={**layers, "logits": layers[last]},
-            roi_size=sampling.roi_size,
-            overlap=sampling.overlap,
-            rng=[seed, index],
-            background=(last, "logits"),
-        )
-        for index, (image, label) in enumerate(pairs)
-    ]
-    samples = FeatureSamples({layer: [_distinct(case[layer]) for case in sampled] for layer in layers})
-    yield from _ccfv_rows(samples)
-    yield from _baseline_rows(sampled, last, seed)
-    body = [value for name, value in module.named_parameters() if not name.startswith(f"{head}.")]
-    yield _row("n_parameters", "", lambda: float(sum(value.numel() for value in body)))
+    layers = _layers(sampled)
+    yield from _ccfv_rows(_samples(sampled))
+    yield from _baseline_rows(sampled, layers[-1], seed)
+
+
+def table_1_scores(sampled):
+    """Return the scores of Table 1 of the CC-FV paper: {estimator: float}, NaN where one has none."""
+    last = _layers(sampled)[-1]
+    statistics = estimators.ClassStatistics().update(*_pooled(sampled, last))
+    compute = {
+        "ccfv": lambda: estimators.ccfv(_samples(sampled)),
+        "logme": lambda: estimators.logme(statistics),
+        "transrate": lambda: estimators.transrate(statistics, weighting="proportional"),
+        "leep": lambda: estimators.leep(*_probabilities(sampled)),
+        "gbc": lambda: estimators.gbc(statistics, covariance="diagonal"),
+    }
+    return {name: _row(name, TABLE_1[name], value)["score"] for name, value in compute.items()}
+
+
+def _layers(sampled):
+    return [layer for layer in sampled[0] if layer != LOGITS]
+
+
+def _samples(sampled):
+    return FeatureSamples({layer: [_distinct(case[layer]) for case in sampled] for layer in _layers(sampled)})
 
 
 def _distinct(classes):
@@ -88,9 +125,6 @@ def _ccfv_rows(samples):
 
 def _baseline_rows(sampled, last, seed):
     features, labels = _pooled(sampled, last)
-    logits, logit_labels = _pooled(sampled, "logits")
-    full = class_logits(torch.from_numpy(logits))
-    probabilities = full.double().softmax(dim=1).numpy()
     statistics = estimators.ClassStatistics().update(features, labels)
     yield _row("logme", "", lambda: estimators.logme(statistics), last)
     for weighting in ("proportional", "uniform"):
@@ -98,9 +132,15 @@ def _baseline_rows(sampled, last, seed):
     for covariance in ("diagonal", "spherical"):
         yield _row("gbc", covariance, lambda c=covariance: estimators.gbc(statistics, covariance=c), last)
     yield _row("hscore", "regularized", lambda: estimators.hscore(statistics), last)
-    yield _row("leep", "", lambda: estimators.leep(probabilities, logit_labels), "logits")
+    yield _row("leep", "", lambda: estimators.leep(*_probabilities(sampled)), LOGITS)
     yield _row("nleep", "", lambda: estimators.nleep(features, labels, rng=seed), last)
     yield _row("knn", "", lambda: estimators.knn_transfer(features, labels), last)
+
+
+def _probabilities(sampled):
+    """Source probabilities with the background of `class_logits`, and the labels: (n, S), (n,)."""
+    logits, labels = _pooled(sampled, LOGITS)
+    return class_logits(torch.from_numpy(logits)).double().softmax(dim=1).numpy(), labels
 
 
 def _pooled(sampled, layer):

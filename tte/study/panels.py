@@ -3,18 +3,14 @@
 Reads images where they are at hand; reads and writes `results/<study>/panels/<target>.safetensors.gz`.
 """
 
-import gzip
-import json
 from dataclasses import dataclass
 
 import numpy as np
-from safetensors import deserialize
-from safetensors.numpy import save
 
 from tte.errors import DataNotFound
 from tte.study import bank, fine_tune, summary, zero_shot
+from tte.study.arrays import read_arrays, write_arrays
 from tte.study.config import config_hash
-from tte.study.records import atomic_write
 
 __all__ = ["Panels", "load_panels"]
 
@@ -46,14 +42,14 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     settings = (
         (part.normalisation, part.dropout.headline)
         if kind == "zero_shot"
-        else (part.tasks[target], part.finetuning.crop)
+        else (part.tasks[target], part.finetuning)
     )
     identity = {
         "config": config_hash(*settings),
         "ids": ids,
         "models": models,
         "seed": seed,
-        "weights": [bank.weights_hash(study.models, n) for n in names],
+        "weights": [bank.weights_hash(study.models, n) for n in models],
     }
     path = study.records.folder / "panels" / f"{target.replace('/', '_')}.safetensors.gz"
     make = _zero_shot if kind == "zero_shot" else _fine_tune
@@ -61,12 +57,13 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
         cases = zero_shot.test_cases(study, target) if kind == "zero_shot" else fine_tune.cases(study, target, "test")
     except DataNotFound:
         cases = None
-    masks = None if recompute else _read(path, identity)
-    if masks is None:
+    found = read_arrays(path, identity)
+    if found is None or (recompute and _at_hand(study, names)):
         if cases is None:
             study.dataset(target)  # raises DataNotFound with where it looked
-        masks = make(study, target, cases, ids, models, seed, device)
-        _write(path, identity, masks)
+        found = _flat(make(study, target, cases, ids, models, seed, device))
+        write_arrays(path, identity, found)
+    masks = _by_model(found)
     if cases is None:
         return Panels(ids, models, masks, None, None)
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
@@ -85,6 +82,11 @@ def _choose(study, target, kind, n_images, seed):
     order = np.argsort(np.nanmean(values, axis=0), kind="stable")
     places = np.unique(np.linspace(0, len(order) - 1, n_images).round().astype(int))
     return [images[order[p]] for p in places], models
+
+
+def _at_hand(study, names):
+    """Whether the models are on this machine: fine-tuned ones are not kept in the repository for every study."""
+    return all((study.models / f"{name}.safetensors").is_file() for name in names)
 
 
 def _tuning_seed(study):
@@ -119,22 +121,13 @@ def _slice(label):
     return (..., int(np.argmax((label > 0).sum(axis=(0, 1)))))
 
 
-def _write(path, identity, masks):
-    tensors = {f"{model}/{i}": mask for model, all_masks in masks.items() for i, mask in enumerate(all_masks)}
-    content = save(tensors, metadata={"identity": json.dumps(identity, sort_keys=True)})
-    atomic_write(path, gzip.compress(content, mtime=0))
+def _flat(masks):
+    return {f"{model}/{i}": mask for model, all_masks in masks.items() for i, mask in enumerate(all_masks)}
 
 
-def _read(path, identity):
-    if not path.is_file():
-        return None
-    content = gzip.decompress(path.read_bytes())
-    size = int.from_bytes(content[:8], "little")
-    if json.loads(content[8 : 8 + size])["__metadata__"]["identity"] != json.dumps(identity, sort_keys=True):
-        return None
+def _by_model(arrays):
+    """The inverse of `_flat`."""
     masks = {}
-    for name, tensor in sorted(deserialize(content), key=lambda item: int(item[0].rsplit("/", 1)[1])):
-        model = name.rsplit("/", 1)[0]
-        array = np.frombuffer(tensor["data"], dtype=np.int8).reshape(tensor["shape"])
-        masks.setdefault(model, []).append(array)
+    for name in sorted(arrays, key=lambda name: int(name.rsplit("/", 1)[1])):
+        masks.setdefault(name.rsplit("/", 1)[0], []).append(arrays[name])
     return masks

@@ -1,6 +1,6 @@
 """The result tables of a study: read, written atomically, and recomputed only when something they depend on changed.
 
-Reads and writes `results/<study>/{scores,performance}.csv`, `per_image.csv.gz` and `provenance.json`.
+Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensitivity}.csv.gz` and `provenance.json`.
 """
 
 import gzip
@@ -11,6 +11,7 @@ import platform
 import subprocess
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,9 +33,18 @@ COLUMNS = {
         *("study", "target", "model", "quantity", "variant", "perturbation", "strength", "seed", "image"),
         *("value", "cell"),
     ],
+    "sensitivity": [
+        *("study", "target", "model", "estimator", "variant", "seed", "what", "level", "repeat", "score", "cell"),
+    ],
 }
-_FILES = {"scores": "scores.csv", "performance": "performance.csv", "per_image": "per_image.csv.gz"}
-_TEXT = ("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image")
+_FILES = {
+    **{"scores": "scores.csv", "performance": "performance.csv"},
+    **{"per_image": "per_image.csv.gz", "sensitivity": "sensitivity.csv.gz"},
+}
+_TEXT = (
+    *("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image"),
+    "what",
+)
 ROWS = 2  # part of every cell's identity: raise it when the code changes what a cell holds
 _FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last bits of another machine
 
@@ -73,11 +83,12 @@ class Records:
         self.folder = Path(folder)
 
     def table(self, name):
-        """Return a whole table ("scores", "performance" or "per_image") as a DataFrame."""
+        """Return a whole table of `COLUMNS` as a DataFrame."""
         path = self.folder / _FILES[name]
         if not path.is_file():
             return pd.DataFrame(columns=COLUMNS[name])
-        return _read(path.read_bytes(), name)
+        stat = path.stat()
+        return _table(path, name, stat.st_mtime_ns, stat.st_ino).copy()
 
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
@@ -128,6 +139,11 @@ def _write(frame, name):
     return gzip.compress(data, mtime=0) if _FILES[name].endswith(".gz") else data
 
 
+@lru_cache(maxsize=len(COLUMNS))  # a page asks for the same table once per cell
+def _table(path, name, changed, inode):
+    return _read(path.read_bytes(), name)
+
+
 def _read(data, name):
     data = gzip.decompress(data) if _FILES[name].endswith(".gz") else data
     kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}
@@ -146,7 +162,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
     cell : str; the key, unique within the study
     identity : dict of str; hashes of the configuration, the inputs and the weights. `inputs` is None where the data
         are not at hand: then the recorded value stands, for it cannot be checked
-    compute : callable → {"scores": rows, "performance": rows, "per_image": rows}
+    compute : callable → dict of table name → rows
     recompute : bool; compute even if the record matches
 
     Raises
@@ -178,7 +194,7 @@ def _largest_change(before, after):
     """Largest absolute difference of any value; infinite if the rows are not the same ones."""
     largest = 0.0
     for name, table in after.items():
-        value = "score" if name == "scores" else "value"
+        value = "score" if "score" in COLUMNS[name] else "value"
         keys = [c for c in COLUMNS[name] if c != value]
         old, new = (t.sort_values(keys, kind="stable").reset_index(drop=True) for t in (before[name], table))
         names = (t[keys].convert_dtypes().astype(str) for t in (old, new))  # a count is 2, though read as 2.0

@@ -18,7 +18,7 @@ from tte.study.data.phantoms import write_phantom
 from tte.study.paths import cache_folder, project_root
 from tte.study.records import Records
 
-__all__ = ["Study", "check_run", "model_id", "open_page", "open_study", "require", "study_of"]
+__all__ = ["Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "study_of"]
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,16 @@ def study_of(name):
 def model_id(source, network, seed):
     """Return the name of a model: its source, its network and its training seed."""
     return f"{source.split('/', 1)[-1].replace('/', '-')}_{network}_s{seed}"
+
+
+def display_name(model):
+    """Return a model's name as a reader sees it: its source, its network, and its seed unless that is 0.
+
+    >>> display_name("dsb2018-256_unet4_s0"), display_name("dsb2018-256_unet4_s1")
+    ('dsb2018-256, unet4', 'dsb2018-256, unet4, seed 1')
+    """
+    source, network, seed = model.rsplit("_", 2)
+    return f"{source}, {network}" + ("" if seed == "s0" else f", seed {seed[1:]}")
 
 
 def require(value, choices, what):

@@ -60,7 +60,7 @@ def deterministic(seed, device="cpu"):
             torch.use_deterministic_algorithms(before)
 
 
-def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train"):
+def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train", loss=None):
     """Train `network` in place.
 
     Parameters
@@ -72,6 +72,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
         equals an uninterrupted one
     checkpoint : path or None; where the state is kept every 50 iterations, removed at the end
     name : str; shown beside the progress bar
+    loss : callable, (logits, labels) → scalar, or None; None means `segmentation_loss`
 
     Returns
     -------
@@ -86,13 +87,13 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
         raise InputError("train: expected at least one case, got none")
     if len(training.crop) != cases[0][1].ndim:
         raise InputError(f"train: crop {training.crop} does not fit labels of shape {cases[0][1].shape}")
-    network.to(device).train()
+    memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
+    network.to(device, memory_format=memory).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.iterations)
     losses = _resume(checkpoint, network, optimizer, schedule, device)
     padded = [_pad(image, label, training.crop) for image, label in cases]
     foreground = [np.flatnonzero(label > 0) for _, label in padded]
-    memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
     with deterministic(seed, device):
         steps = range(len(losses), training.iterations)
         bar = tqdm(steps, initial=len(losses), total=training.iterations, desc=name, mininterval=2, disable=None)
@@ -101,11 +102,11 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
             torch.manual_seed(seed * 1_000_003 + iteration)  # dropout masks do not depend on where a run resumed
             optimizer.zero_grad()
             logits = network(images.to(device, memory_format=memory))
-            loss = segmentation_loss(logits, labels.to(device))
-            loss.backward()
+            value = (loss or segmentation_loss)(logits, labels.to(device))
+            value.backward()
             optimizer.step()
             schedule.step()
-            losses.append(float(loss.detach()))
+            losses.append(float(value.detach()))
             bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
             if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
                 _save(checkpoint, network, optimizer, schedule, losses)

@@ -1,0 +1,122 @@
+"""How far an agreement can be trusted: with fewer cases, voxels or models, by another draw, and against pure chance.
+
+Reads the records of a study and writes nothing.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wilcoxon
+
+from tte._coefficients import batch_coefficients
+from tte.agreement import expected_regret
+from tte.study import fine_tune, summary
+
+__all__ = ["agreement_of_parts", "agreement_of_subsets", "gain_over_random", "permuted_mean"]
+
+
+def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
+    """Kendall's τ-b on one task when a score sees only a part of the cases or voxels, or another draw of voxels.
+
+    The performance is that of the whole test set, the models those of other tasks.
+
+    Returns
+    -------
+    DataFrame
+        what ("cases", "voxels" or "draw"), level, repeat, kendall; NaN where a part gives some model no score.
+    """
+    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
+    table = summary.where(study.records.table("sensitivity"), target=task, seed=seed, estimator=estimator)
+    performance = _performance(study, task).reindex(ranked).to_numpy()
+    rows = []
+    for (what, level, repeat), part in table.groupby(["what", "level", "repeat"], sort=True):
+        scores = part.set_index("model")["score"].reindex(ranked).to_numpy()
+        found = np.nan if np.isnan(scores).any() else batch_coefficients(scores[None], performance[None])["kendall"][0]
+        rows.append({"what": what, "level": level, "repeat": repeat, "kendall": found})
+    return pd.DataFrame(rows, columns=["what", "level", "repeat", "kendall"])
+
+
+def agreement_of_subsets(study, estimate, *, seed=0, n_subsets=100):
+    """Kendall's τ-b and the regret on every task when fewer models are there to choose from.
+
+    Parameters
+    ----------
+    estimate : tte.study.summary.Estimate
+    n_subsets : int; drawn per task and number of models, or all of them where there are fewer
+
+    Returns
+    -------
+    DataFrame
+        target, n_models, kendall, regret, random_regret: a row per subset.
+    """
+    rows = []
+    for task in summary.targets(study, "fine_tune"):
+        scores, performance = _others(study, task, estimate, seed)
+        for size in range(2, len(scores) + 1):
+            every = np.array(list(combinations(range(len(scores)), size)))
+            chosen = every[np.random.default_rng([len(scores), size]).permutation(len(every))[:n_subsets]]
+            kendall = batch_coefficients(scores[chosen], performance[chosen])["kendall"]
+            for models, tau in zip(chosen, kendall, strict=True):
+                there = performance[models]
+                found = {"regret": expected_regret(scores[models], there), "random_regret": there.max() - there.mean()}
+                rows.append({"target": task, "n_models": size, "kendall": tau, **found})
+    return pd.DataFrame(rows)
+
+
+def gain_over_random(study, task, *, seed=0):
+    """Whether pre-trained models of other tasks fine-tune better than an untrained network of the same kind.
+
+    Per test case, Dice is averaged over seeds and over the pre-trained models, and compared with the untrained network.
+
+    Returns
+    -------
+    DataFrame
+        Per network: n_models, n_better (models with a higher mean Dice), pretrained and random (mean Dice), gain, its
+        95% interval over test cases (low, high), and the exact two-sided p of Wilcoxon's signed-rank test.
+    """
+    models = fine_tune.initial_models(study)
+    per_image = summary.where(study.records.table("per_image"), target=task, quantity="dice")
+    rows = []
+    for network in study.part("fine_tune").networks:
+        of_network = {m: source for m, (source, kind, _) in models.items() if kind == network and source != task}
+        values, _ = summary.image_matrix(per_image, list(of_network), quantity="dice")
+        untrained = np.array([source == fine_tune.RANDOM for source in of_network.values()])
+        trained, random = values[~untrained], values[untrained].mean(axis=0)
+        difference = trained.mean(axis=0) - random
+        draws = np.random.default_rng(seed).integers(len(difference), size=(2000, len(difference)))
+        low, high = np.percentile(difference[draws].mean(axis=1), [2.5, 97.5])
+        rows.append({
+            "network": network, "n_models": len(trained),
+            "n_better": int((trained.mean(axis=1) > random.mean()).sum()),
+            "pretrained": trained.mean(), "random": random.mean(), "gain": difference.mean(),
+            "low": low, "high": high, "p": wilcoxon(difference).pvalue if difference.any() else 1.0,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutations=1000):
+    """Return the 95% range of the mean coefficient over tasks when performance is dealt out at random.
+
+    The control that every mean has to leave: the same scores, the same performance, in an order that means nothing.
+    """
+    rng, total = np.random.default_rng(seed), np.zeros(n_permutations)
+    pairs = [_others(study, task, estimate, seed) for task in summary.targets(study, "fine_tune")]
+    pairs = [(scores, performance) for scores, performance in pairs if np.ptp(scores) > 0]
+    for scores, performance in pairs:
+        dealt = rng.permuted(np.tile(performance, (n_permutations, 1)), axis=1)
+        total += batch_coefficients(np.broadcast_to(scores, dealt.shape), dealt)[coefficient]
+    return tuple(np.percentile(total / len(pairs), [2.5, 97.5]))
+
+
+def _performance(study, task):
+    table = summary.where(study.records.table("performance"), target=task, metric="dice_mean")
+    return table.groupby("model")["value"].mean()
+
+
+def _others(study, task, estimate, seed):
+    """Scores and performance of the models of other tasks."""
+    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
+    table = summary.where(study.records.table("scores"), target=task, seed=seed)
+    scores = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy()
+    return scores, _performance(study, task).reindex(ranked).to_numpy()
