@@ -28,7 +28,7 @@ class Card(BaseModel):
 
     model: str
     network: Network
-    activation: str  # "softmax" over the classes and a background logit of 0; equals a sigmoid for one class
+    activation: str  # "softmax" over the classes and a background logit of 0, for one class a sigmoid; or "sigmoid"
     classes: list[str]
     normalisation: Normalisation  # of the training images
     source: str  # dataset, or "random"

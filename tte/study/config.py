@@ -22,6 +22,7 @@ __all__ = [
     "Normalisation",
     "StudyConfig",
     "Training",
+    "View",
     "ZeroShot",
     "config_hash",
     "load_config",
@@ -86,7 +87,7 @@ class ZeroShot(_Section):
     inputs: Inputs | None = None
     repeats: Annotated[int, Field(ge=1)] = 1  # runs at the headline dropout, each with draws of its own
     outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
-    datasets: dict[str, View] = {}
+    datasets: dict[str, View] = Field(default_factory=dict)
     max_images: Annotated[int, Field(gt=0)] | None = None  # test images or patches of a target, evenly spaced
     resamples: Annotated[int, Field(ge=100)] = 2000
 

@@ -10,7 +10,10 @@ from tte.study.config import config_hash
 __all__ = ["fit"]
 
 
-def fit(study, name, *, load, build, measure, schedule, settings, source, seed, device="cpu", retrain=False, **about):
+def fit(
+    study, name, *, load, build, measure, schedule, settings, source, seed, loss=None, activation="softmax",
+    device="cpu", retrain=False, **about,
+):
     """Return the `Card` of a model, training it unless the stored one had these settings and these cases.
 
     Parameters
@@ -24,6 +27,8 @@ def fit(study, name, *, load, build, measure, schedule, settings, source, seed, 
     schedule : tte.study.config.Training
     settings : list; what the result depends on beside the cases
     source : str; dataset of the cases
+    loss : callable or None; None means the loss of `training.train`
+    activation : str; what turns the outputs into probabilities
     about : further fields of the card
 
     Raises
@@ -43,12 +48,13 @@ def fit(study, name, *, load, build, measure, schedule, settings, source, seed, 
         return stored
     module = build()
     checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
-    losses = training.train(module, cases.pairs, schedule, seed=seed, device=device, checkpoint=checkpoint, name=name)
+    run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss}
+    losses = training.train(module, cases.pairs, schedule, **run)
     bank.round_to_half(module)
     entry = study.dataset_entry(source)
     card = bank.Card(
         model=path.stem,
-        activation="softmax",
+        activation=activation,
         source=source,
         licence=entry.licence,
         citation=entry.citation,
