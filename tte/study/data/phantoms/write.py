@@ -8,26 +8,28 @@ import os
 import shutil
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-import imageio.v3 as iio
-import nibabel as nib
 import numpy as np
 
 from tte.errors import ConfigError, InputError
 from tte.study.data.catalogue import catalogue, catalogue_entry
-from tte.study.data.phantoms import abdomen, nuclei, tissue
+from tte.study.data.phantoms import abdomen, nuclei, tissue, torso
+from tte.study.data.phantoms.layouts import write_msd, write_pairs
 from tte.study.data.readers import read_index
 
 __all__ = ["write_phantom"]
 
-# generator: (function, factors at shift 1, smallest side in pixels: below it the objects do not fit)
+# generator: (function, factors at shift 1, smallest side in pixels: below it the objects do not fit, parts it labels)
 GENERATORS = {
-    "nuclei": (nuclei.fluorescence_nuclei, nuclei.SHIFT, 32),
-    "mitochondria": (tissue.em_mitochondria, tissue.MITOCHONDRIA_SHIFT, 64),
-    "cells": (tissue.packed_cells, tissue.CELLS_SHIFT, 32),
-    "abdomen": (abdomen.abdominal_ct, abdomen.SHIFT, 16),
+    "nuclei": (nuclei.fluorescence_nuclei, nuclei.SHIFT, 32, ()),
+    "mitochondria": (tissue.em_mitochondria, tissue.MITOCHONDRIA_SHIFT, 64, ()),
+    "cells": (tissue.packed_cells, tissue.CELLS_SHIFT, 32, ()),
+    "abdomen": (abdomen.abdominal_ct, abdomen.SHIFT, 16, abdomen.ORGANS),
+    "ct": (torso.torso_ct, torso.SHIFT, 16, torso.PARTS),
 }
+LAYOUTS = {"pairs": write_pairs, "msd": write_msd}
 
 
 def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
@@ -81,7 +83,8 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
     settings = _settings(entry, n, seed, shape, shift)
     folder = Path(root).expanduser().absolute() / entry.folder
     with _replacing(folder) as fresh:
-        (_write_pairs if entry.layout == "pairs" else _write_msd)(entry, settings, fresh)
+        layout = LAYOUTS[entry.layout](entry, settings, fresh, partial(_generate, settings))
+        _write_index(entry, settings, fresh, layout)
     return folder
 
 
@@ -90,7 +93,7 @@ def _settings(entry, n, seed, shape, shift):
     given = {"n": n, "seed": seed, "shape": shape, "shift": shift}
     settings = {"shift": 0.0, **entry.parameters, **{key: value for key, value in given.items() if value is not None}}
     settings["shape"] = shape = tuple(int(side) for side in np.atleast_1d(settings["shape"]))
-    _, factors, smallest = GENERATORS[settings["generator"]]
+    _, factors, smallest, settings["parts"] = GENERATORS[settings["generator"]]
     ndim = len(entry.parameters["shape"])
     if len(shape) != ndim or min(shape) < smallest:
         raise InputError(f"shape: {entry.name} takes {ndim} sides of at least {smallest}, got {shape}")
@@ -112,37 +115,8 @@ def _generate(settings, i):
     return GENERATORS[settings["generator"]][0](rng, settings["shape"], **settings["style"])
 
 
-def _write_pairs(entry, settings, folder):
-    for part in ("images", "masks"):
-        (folder / part).mkdir()
-    split = {"train": [], "test": []}
-    for i in range(settings["n"]):
-        image, label = _generate(settings, i)
-        iio.imwrite(folder / "images" / f"{i:04d}.png", image)
-        iio.imwrite(folder / "masks" / f"{i:04d}.png", label)
-        split["test" if i % 3 == 2 or (i == settings["n"] - 1 and not split["test"]) else "train"].append(f"{i:04d}")
-    _write_index(entry, settings, folder, {
-        "task": entry.task, "labels": entry.kind, "modality": entry.modality, "n": settings["n"], "split": split})
-
-
-def _write_msd(entry, settings, folder):
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir()
-    organ = abdomen.ORGANS.index(settings["organ"]) + 1
-    affine, pairs = np.diag([*settings["style"]["spacing"], 1.0]), []
-    for i in range(settings["n"]):
-        volume, label = _generate(settings, i)
-        file = f"patient_{i:03d}.nii.gz"
-        nib.save(nib.Nifti1Image(volume, affine), folder / "imagesTr" / file)
-        nib.save(nib.Nifti1Image((label == organ).astype(np.uint8), affine), folder / "labelsTr" / file)
-        pairs.append({"image": f"./imagesTr/{file}", "label": f"./labelsTr/{file}"})
-    _write_index(entry, settings, folder, {
-        "tensorImageSize": "3D", "modality": {"0": entry.modality},
-        "labels": {"0": "background", "1": settings["organ"]},
-        "numTraining": len(pairs), "numTest": 0, "training": pairs, "test": []})
-
-
 def _write_index(entry, settings, folder, layout):
+    settings = {key: value for key, value in settings.items() if key != "parts"}
     index = {"name": entry.name, "phantom": True, "licence": entry.licence,
              "settings": settings, **layout}
     (folder / "dataset.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
