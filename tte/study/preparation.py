@@ -3,7 +3,7 @@
 Reads cases through a `Dataset`; returns arrays and writes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class Prepared:
     def pairs(self):
         """(image, label) of every case."""
         return list(zip(self.images, self.labels, strict=True))
+
+    def relabelled(self, function):
+        """Return the same cases with `function` of each label."""
+        return replace(self, labels=tuple(function(label) for label in self.labels))
 
 
 def prepare(dataset, cases, normalisation, *, binary=False):

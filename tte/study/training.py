@@ -112,7 +112,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
                 _save(checkpoint, network, optimizer, schedule, losses)
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
-    network.eval()
+    network.to(memory_format=torch.contiguous_format).eval()  # as a model of the bank is loaded: the same digits
     return losses
 
 

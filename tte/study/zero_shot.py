@@ -12,14 +12,15 @@ from tqdm import tqdm
 from tte import estimators, metrics
 from tte.errors import DataNotFound, UndefinedScore
 from tte.perturbation import FeatureDropout, perturbed_probabilities
-from tte.study import bank
-from tte.study.config import config_hash
+from tte.study import bank, views
+from tte.study.config import View, config_hash
 from tte.study.fitting import fit
+from tte.study.outputs import channel_loss, channel_targets
 from tte.study.preparation import prepare
 from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
 
-__all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train_source"]
+__all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train_source", "training_cases"]
 
 
 def model_ids(study):
@@ -30,14 +31,27 @@ def model_ids(study):
 
 
 def test_cases(study, name):
-    """Return the prepared test images of a dataset, foreground as 1."""
-    return _cases(study, name, "test")
+    """Return the prepared test images or patches of a dataset; labels are instances in a study that has them, else 1.
+
+    A pixel whose label is unknown is −1.
+    """
+    part, view = study.part("zero_shot"), study.part("zero_shot").view(name)
+    cases = _cases(study, name, "test", limit=None if view.patch else part.max_images)
+    return views.patches(cases, view.patch, part.max_images) if view.patch else cases
 
 
-def _cases(study, name, split):
+def training_cases(study, name):
+    """Return the prepared training images of a dataset; labels are what the loss of the study takes."""
+    cases, outputs = _cases(study, name, "train"), study.part("zero_shot").outputs
+    return cases if outputs is None else cases.relabelled(partial(channel_targets, outputs=outputs))
+
+
+def _cases(study, name, split, limit=None):
     part = study.part("zero_shot")
-    dataset = study.dataset(name)
-    return prepare(dataset, dataset.cases(split)[: part.max_images], part.normalisation, binary=True)
+    dataset, view = study.dataset(name), part.view(name)
+    chosen = views.evenly(dataset.cases(split), limit)
+    cases = prepare(dataset, chosen, view.normalisation or part.normalisation, binary=not part.instances)
+    return views.within_annotation(cases, view.annotated)
 
 
 def train_source(study, source, network, seed, *, device="cpu", retrain=False):
@@ -53,19 +67,32 @@ def train_source(study, source, network, seed, *, device="cpu", retrain=False):
     return fit(
         study,
         model,
-        load=partial(_cases, study, source, "train"),
+        load=partial(training_cases, study, source),
         build=partial(bank.build_network, spec, seed=seed),
         measure=lambda module: _in_domain(module, test_cases(study, source), device),
         schedule=part.training,
-        settings=[part.training, spec, part.normalisation, seed],
+        settings=[part.training, spec, part.normalisation, seed, *_beyond(part, source, "outputs")],
         source=source,
         seed=seed,
+        loss=None if part.outputs is None else channel_loss,
+        activation="softmax" if part.outputs is None else "sigmoid",
         device=device,
         retrain=retrain,
         network=spec,
-        classes=["nucleus" if part.task == "nuclei" else part.task],
-        normalisation=part.normalisation,
+        classes=["nucleus" if part.task == "nuclei" else part.task] if part.outputs is None else list(part.outputs),
+        normalisation=part.view(source).normalisation or part.normalisation,
     )
+
+
+def _beyond(part, dataset, *names):
+    """The settings that not every study has, where they are set; without them an identity is as before there were any.
+
+    What a page says of a dataset changes no number, so it is no part of an identity.
+    """
+    settings = {name: getattr(part, name) for name in names}
+    settings["view"] = part.view(dataset).model_copy(update={"within_one": False})
+    defaults = {**{name: type(part).model_fields[name].default for name in names}, "view": View()}
+    return [entry for name, value in settings.items() if value != defaults[name] for entry in (name, value)]
 
 
 def train_all(study, *, sources=None, device="cpu"):
@@ -79,7 +106,7 @@ def _in_domain(module, cases, device):
     values = []
     for image, label in cases.pairs:
         clean, _ = perturbed_probabilities(module, image, [], activation="sigmoid", device=device)
-        values.append(_defined(metrics.f1, clean[0] > 0.5, label > 0))
+        values.append(_defined(metrics.f1, (clean[0] > 0.5)[label >= 0], label[label >= 0] > 0))
     summary = {"f1_median": float(np.nanmedian(values)), "f1_mean": float(np.nanmean(values))}
     return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
 
