@@ -50,11 +50,13 @@ class Canvas:
     def wave(self, window, length, number=3):
         """A smooth random field with standard deviation 1 and about this wavelength in mm."""
         x, y, z = self.grid(window)
-        total = 0.0
+        total = np.float32(0)
         for _ in range(number):
             direction = self.rng.normal(0, 1, 3)
             k = 2 * np.pi / (length * self.rng.uniform(0.7, 1.5)) * direction / np.linalg.norm(direction)
-            total = total + np.sin(k[0] * x + k[1] * y + (k[2] * z + self.rng.uniform(0, 2 * np.pi)))
+            k = k.astype(np.float32)
+            across, up = k[0] * x + k[1] * y, k[2] * z + np.float32(self.rng.uniform(0, 2 * np.pi))
+            total = total + (np.sin(across) * np.cos(up) + np.cos(across) * np.sin(up))  # sin(across + up), but faster
         return total * np.float32(np.sqrt(2 / number))
 
     def blob(self, centre, radii, turn=0.0, tilt=0.0, uneven=0.08):
