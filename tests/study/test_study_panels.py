@@ -9,7 +9,9 @@ import pytest
 from safetensors import deserialize
 
 from tte.errors import DataNotFound
+from tte.perturbation import FeatureDropout
 from tte.study import fine_tune, panels, summary, zero_shot
+from tte.study.arrays import read_arrays, write_arrays
 from tte.study.panels import load_panels
 from tte.study.records import Records
 
@@ -77,9 +79,9 @@ def test_a_zero_shot_panel_holds_the_clean_and_the_perturbed_mask_of_the_headlin
     cases = zero_shot.test_cases(scratch, TARGETS[0])
     places = [[case.id for case in cases.cases].index(i) for i in shown.ids]
     for model, masks in shown.masks.items():
-        found = zero_shot.predict(scratch, model, cases, places, strengths=(0.5,))
+        found = zero_shot.predict(scratch, model, cases, places, perturbations=[FeatureDropout(0.5)])
         for (_, clean, (other,)), mask in zip(found, masks, strict=True):
-            np.testing.assert_array_equal(mask, [clean > 0.5, other > 0.5])
+            np.testing.assert_array_equal(mask, np.stack([clean[0], other[0]]) > 0.5)
     for place, image, reference in zip(places, shown.images, shown.references, strict=True):
         np.testing.assert_array_equal(image, cases.images[place][0])
         np.testing.assert_array_equal(reference, cases.labels[place])
@@ -121,10 +123,17 @@ def test_panels_of_other_weights_are_made_again(scratch, monkeypatch, tmp_path):
 
 def test_many_images_keep_their_order_in_the_file(tmp_path):
     masks = {"m": [np.full((1, 2, 2), i, np.int8) for i in range(12)]}
-    panels._write(tmp_path / "p.gz", {"a": 1}, masks)
-    found = panels._read(tmp_path / "p.gz", {"a": 1})
+    write_arrays(tmp_path / "p.gz", {"a": 1}, panels._flat(masks))
+    found = panels._by_model(read_arrays(tmp_path / "p.gz", {"a": 1}))
     assert [int(mask[0, 0, 0]) for mask in found["m"]] == list(range(12))
-    assert panels._read(tmp_path / "p.gz", {"a": 2}) is None
+    assert read_arrays(tmp_path / "p.gz", {"a": 2}) is None
+
+
+def test_without_the_fine_tuned_weights_the_recorded_panels_stand(scratch, tmp_path):
+    there = load_panels(scratch, TARGETS[1])
+    models = tmp_path / "models"
+    shutil.copytree(scratch.models, models, ignore=shutil.ignore_patterns("fine-tuned"))
+    assert_same_masks(load_panels(replace(scratch, models=models), TARGETS[1], recompute=True), there)
 
 
 def test_a_page_of_another_seed_alone_has_panels(tiny, tmp_path):

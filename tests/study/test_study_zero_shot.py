@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from tte import estimators, metrics
-from tte.errors import ConfigError, DataNotFound
+from tte.errors import ConfigError, DataNotFound, UndefinedScore
+from tte.perturbation import FeatureDropout
 from tte.study import bank, summary, training, zero_shot
 from tte.study.config import StudyConfig
 from tte.study.records import COLUMNS, Records
@@ -18,6 +19,7 @@ from tte.study.records import COLUMNS, Records
 A, B = "phantom/nuclei-a", "phantom/nuclei-b"
 MODELS = ["nuclei-a_unet_s0", "nuclei-b_unet_s0"]
 OF_THE_MODEL = ("n_parameters", "source_performance")  # baselines that look at no image of the target
+WEAK, STRONG = FeatureDropout(0.2), FeatureDropout(0.5)
 TABLES = ("scores.csv", "performance.csv", "per_image.csv.gz")
 
 
@@ -84,9 +86,9 @@ def test_scores_are_medians_and_performance_is_f1_of_the_stored_models_predictio
     performance = rows_of(tiny, "performance")
     cases = zero_shot.test_cases(tiny, A)
     for model in MODELS:
-        found = list(zero_shot.predict(tiny, model, cases, range(3), strengths=(0.2, 0.5)))
-        f1 = [metrics.f1(clean > 0.5, label > 0) for (_, clean, _), label in zip(found, cases.labels, strict=True)]
-        nhd = [estimators.nhd(clean > 0.5, other[1] > 0.5) for _, clean, other in found]
+        found = list(zero_shot.predict(tiny, model, cases, range(3), perturbations=[WEAK, STRONG]))
+        f1 = [metrics.f1(clean[0] > 0.5, label > 0) for (_, clean, _), label in zip(found, cases.labels, strict=True)]
+        nhd = [estimators.nhd(clean[0] > 0.5, other[1][0] > 0.5) for _, clean, other in found]
         mine = summary.where(per_image, model=model)
         np.testing.assert_allclose(summary.where(mine, quantity="f1")["value"], f1, rtol=1e-9)
         np.testing.assert_allclose(summary.where(mine, quantity="cte_nhd", strength=0.5)["value"], nhd, rtol=1e-9)
@@ -152,12 +154,12 @@ def test_targets_in_any_order_give_the_same_files(tiny, empty):
 
 def test_a_prediction_does_not_depend_on_the_images_beside_it(tiny):
     cases = zero_shot.test_cases(tiny, A)
-    (name, clean, (other,)) = next(zero_shot.predict(tiny, MODELS[0], cases, [2], strengths=(0.5,)))
-    all_of_them = {row[0]: row for row in zero_shot.predict(tiny, MODELS[0], cases, [0, 2, 1], strengths=(0.5,))}
+    (name, clean, (other,)) = next(zero_shot.predict(tiny, MODELS[0], cases, [2], perturbations=[STRONG]))
+    all_of_them = {row[0]: row for row in zero_shot.predict(tiny, MODELS[0], cases, [0, 2, 1], perturbations=[STRONG])}
     np.testing.assert_array_equal(all_of_them[name][1], clean)
     np.testing.assert_array_equal(all_of_them[name][2][0], other)
     alone = replace(cases, cases=cases.cases[2:], images=cases.images[2:])
-    (name_alone, _, (other_alone,)) = next(zero_shot.predict(tiny, MODELS[0], alone, [0], strengths=(0.5,)))
+    (name_alone, _, (other_alone,)) = next(zero_shot.predict(tiny, MODELS[0], alone, [0], perturbations=[STRONG]))
     assert name_alone == name
     np.testing.assert_array_equal(other_alone, other)  # the masks go with the image, not with its place
 
@@ -220,11 +222,11 @@ def test_images_without_a_score_are_counted_and_left_out_of_the_median(scratch, 
     def undefined_for_one(mask, other):
         calls.append(1)
         if len(calls) % 6 == 1:  # three images × two strengths: the first image at the first strength
-            raise zero_shot.UndefinedScore("an empty union")
+            raise UndefinedScore("an empty union")
         return 0.2 * len(calls)
 
     calls = []
-    monkeypatch.setattr(zero_shot.estimators, "nhd", undefined_for_one)
+    monkeypatch.setattr(estimators, "nhd", undefined_for_one)
     cells = zero_shot.evaluate(scratch, A, recompute=True)
     scores = summary.where(cells[MODELS[0]].tables["scores"], estimator="cte_nhd").set_index("strength")
     assert scores["n_undefined"].to_dict() == {0.2: 1, 0.5: 0}
@@ -234,9 +236,9 @@ def test_images_without_a_score_are_counted_and_left_out_of_the_median(scratch, 
 
 def test_a_model_without_any_defined_score_gets_the_lowest_one(scratch, monkeypatch):
     def undefined(*_):
-        raise zero_shot.UndefinedScore("an empty union")
+        raise UndefinedScore("an empty union")
 
-    monkeypatch.setattr(zero_shot.estimators, "nhd", undefined)
+    monkeypatch.setattr(estimators, "nhd", undefined)
     scores = zero_shot.evaluate(scratch, A, recompute=True)[MODELS[0]].tables["scores"]
     scores = summary.where(scores, estimator="cte_nhd")
     assert (scores["score"] == 0).all() and (scores["n_undefined"] == 3).all()

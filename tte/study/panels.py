@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte.errors import DataNotFound
+from tte.perturbation import FeatureDropout
 from tte.study import bank, fine_tune, summary, zero_shot
 from tte.study.arrays import read_arrays, write_arrays
 from tte.study.config import config_hash
@@ -94,12 +95,13 @@ def _tuning_seed(study):
 
 
 def _zero_shot(study, target, cases, ids, models, seed, device):
-    strengths = (study.part("zero_shot").dropout.headline,)
+    lead = FeatureDropout(study.part("zero_shot").dropout.headline)
     indices = [[case.id for case in cases.cases].index(i) for i in ids]
     masks = {}
     for model in models:
-        found = zero_shot.predict(study, model, cases, indices, seed=seed, strengths=strengths, device=device)
-        masks[model] = [np.stack([clean > 0.5, other[0] > 0.5]).astype(np.int8) for _, clean, other in found]
+        found = zero_shot.predict(study, model, cases, indices, seed=seed, perturbations=[lead], device=device)
+        masks[model] = [np.stack([clean[0], other[0]]) > 0.5 for _, clean, (other,) in found]
+        masks[model] = [mask.astype(np.int8) for mask in masks[model]]
     return masks
 
 

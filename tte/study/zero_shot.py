@@ -4,13 +4,14 @@ Reads datasets; writes models and records. Labels enter only where performance i
 """
 
 import zlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from tqdm import tqdm
 
-from tte import estimators, metrics
-from tte.errors import DataNotFound, UndefinedScore
+from tte import metrics
+from tte.errors import DataNotFound
 from tte.perturbation import FeatureDropout, perturbed_probabilities
 from tte.study import bank, views
 from tte.study.config import View, config_hash
@@ -19,6 +20,7 @@ from tte.study.outputs import channel_loss, channel_targets
 from tte.study.preparation import prepare
 from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
+from tte.study.unlabelled_scores import PERFORMANCE, REPEAT, defined, image_values, runs
 
 __all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train_source", "training_cases"]
 
@@ -106,7 +108,7 @@ def _in_domain(module, cases, device):
     values = []
     for image, label in cases.pairs:
         clean, _ = perturbed_probabilities(module, image, [], activation="sigmoid", device=device)
-        values.append(_defined(metrics.f1, (clean[0] > 0.5)[label >= 0], label[label >= 0] > 0))
+        values.append(defined(metrics.f1, (clean[0] > 0.5)[label >= 0], label[label >= 0] > 0))
     summary = {"f1_median": float(np.nanmedian(values)), "f1_mean": float(np.nanmean(values))}
     return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
 
@@ -139,11 +141,11 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
             raise
         cases = None
     cells = {}
-    models = model_ids(study)
+    models, beyond = model_ids(study), _beyond(part, target, "inputs", "repeats", "outputs")
     for model, (_, network, _) in tqdm(models.items(), desc=f"evaluate {target}", disable=None):
         spec = part.networks[network]
         identity = {
-            "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed, ROWS),
+            "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed, ROWS, *beyond),
             "inputs": cases.fingerprint if cases else None,
             "weights": bank.weights_hash(study.models, model),
         }
@@ -153,39 +155,49 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
     return cells
 
 
-def predict(study, model, cases, indices, *, seed=0, strengths=(), device="cpu"):
-    """Yield (case id, clean probability (H, W), [perturbed ...]) for the images at `indices`."""
+def predict(study, model, cases, indices, *, seed=0, perturbations=(), device="cpu"):
+    """Yield (case id, clean probabilities (K, H, W), [perturbed ...]) for the images at `indices`.
+
+    Parameters
+    ----------
+    perturbations : sequence of perturbations; feature dropout without a layer acts at the network's bottleneck
+    """
     module, card = bank.load_model(study.models, model, device)
-    perturbations = [FeatureDropout(p, card.network.bottleneck) for p in strengths]
+    perturbations = [
+        replace(p, layer=card.network.bottleneck) if isinstance(p, FeatureDropout) and p.layer is None else p
+        for p in perturbations
+    ]
     for index in indices:
         case, image = cases.cases[index], cases.images[index]
         image_seed = zlib.crc32(f"{seed}/{case.id}".encode())  # the masks of an image do not depend on its position
         clean, perturbed = perturbed_probabilities(
             module, image, perturbations, activation="sigmoid", seed=image_seed, device=device
         )
-        yield case.id, clean[0], [p[0] for p in perturbed]
+        yield case.id, clean, perturbed
 
 
 def _evaluate_one(study, target, model, cases, seed, device):
     if cases is None:
         study.dataset(target)  # raises DataNotFound with where it looked
-    part = study.part("zero_shot")
-    strengths, cell = part.dropout.strengths, f"{target}/{model}/seed{seed}"
-    same = {"study": study.name, "target": target, "model": model}
-    values = []
-    predictions = predict(study, model, cases, range(len(cases)), seed=seed, strengths=strengths, device=device)
+    part, cell = study.part("zero_shot"), f"{target}/{model}/seed{seed}"
+    same, all_runs, values = {"study": study.name, "target": target, "model": model}, runs(part), []
+    perturbations = [run.perturbation for run in all_runs]
+    predictions = predict(study, model, cases, range(len(cases)), seed=seed, perturbations=perturbations, device=device)
+    patch = part.view(target).patch is not None
     for (image, clean, perturbed), label in zip(predictions, cases.labels, strict=True):
-        for keys, value in _image_values(clean, perturbed, strengths, label):
+        for keys, value in image_values(part, all_runs, clean, perturbed, label, patch=patch):
             values.append({**same, **keys, "seed": seed, "image": image, "value": value})
     per_image = rows("per_image", cell, values)
     training_seed = model_ids(study)[model][2]
     performance = [
-        {**same, "metric": f"f1_{name}", "seed": training_seed, "value": function(_of(per_image, "f1"))}
-        for name, function in (("median", np.nanmedian), ("mean", np.nanmean))
+        {**same, "metric": f"{quantity}_{name}", "seed": training_seed, "value": average(_of(per_image, quantity))}
+        for quantity in PERFORMANCE[: 1 + part.instances]
+        for name, average in (("median", np.nanmedian), ("mean", np.nanmean))
     ]
+    scored = per_image[~per_image["quantity"].isin(PERFORMANCE) & ~per_image["quantity"].str.startswith(REPEAT)]
     scores = [
         {**same, **dict(zip(_KEYS, key, strict=True)), "seed": seed, **_summary(group["value"].to_numpy())}
-        for key, group in per_image[per_image["quantity"] != "f1"].groupby(list(_KEYS), dropna=False)
+        for key, group in scored.groupby(list(_KEYS), dropna=False)
     ]
     scores = [{"estimator": s.pop("quantity"), **s} for s in scores]
     scores += [{**same, "seed": seed, **row} for row in _of_the_model(study, model)]
@@ -199,31 +211,12 @@ def _evaluate_one(study, target, model, cases, seed, device):
 _KEYS = ("quantity", "variant", "perturbation", "strength")
 
 
-def _image_values(clean, perturbed, strengths, label):
-    """All quantities of one image; a value that is undefined is NaN here and counted in the score table."""
-    mask = clean > 0.5
-    yield {"quantity": "f1"}, _defined(metrics.f1, mask, label > 0)
-    yield {"quantity": "mean_confidence"}, _defined(estimators.mean_foreground_confidence, clean)
-    yield {"quantity": "soft_dice_confidence"}, _defined(estimators.soft_dice_confidence, clean)
-    for strength, other in zip(strengths, perturbed, strict=True):
-        keys = {"perturbation": "dropout", "strength": strength}
-        yield {"quantity": "cte_nhd", **keys}, _defined(estimators.nhd, mask, other > 0.5)
-        yield {"quantity": "cte_ei", **keys}, _defined(estimators.effective_invariance, clean, other)
-
-
 def _of_the_model(study, model):
     """The trivial baselines that look at no image of the target."""
     module, card = bank.load_model(study.models, model)
     n_parameters = float(sum(p.numel() for p in module.parameters()))
     yield {"estimator": "n_parameters", "score": n_parameters, "n_undefined": 0}
     yield {"estimator": "source_performance", "score": card.performance["f1_median"], "n_undefined": 0}
-
-
-def _defined(estimator, *arrays):
-    try:
-        return estimator(*arrays)
-    except UndefinedScore:
-        return float("nan")
 
 
 def _of(per_image, quantity):
