@@ -74,7 +74,7 @@ class _Encoder(nn.Module):
     def __init__(self, config, inputs, outputs, *, pooled):
         super().__init__()
         pool = nn.MaxPool2d if config.dimensions == 2 else nn.MaxPool3d
-        self.pooling = pool(config.pool_kernel_size) if pooled else None
+        self.pooling = pool(2) if pooled else None
         if config.residual:
             self.basic_module = _ResidualBlock(config, inputs, outputs)
         else:
@@ -92,7 +92,7 @@ class _Decoder(nn.Module):
         self.mode = config.upsample if config.upsample in ("bilinear", "trilinear", "area") else "nearest"
         if learned := self.summed or config.upsample == "deconv":
             kind = nn.ConvTranspose2d if config.dimensions == 2 else nn.ConvTranspose3d
-            up = kind(inputs, outputs, config.conv_kernel_size, stride=2, padding=1, bias=False)
+            up = kind(inputs, outputs, 3, stride=2, padding=1, bias=False)
             self.upsampling = nn.ModuleDict({"upsample": nn.ModuleDict({"conv_transposed": up})})  # the path of names
         self.learned = learned
         if config.residual:
@@ -143,8 +143,7 @@ def _single_conv(config, inputs, outputs, order, position):
         width = inputs if place < order.index("c") else outputs
         if letter == "c":
             bias = not set("gb") & set(order)  # a norm in the block takes its place
-            kernel, padding = config.conv_kernel_size, config.conv_padding
-            steps["conv"] = _conv(config)(inputs, outputs, kernel, padding=padding, bias=bias)
+            steps["conv"] = _conv(config)(inputs, outputs, 3, padding=config.conv_padding, bias=bias)
         elif letter == "g":
             steps["groupnorm"] = nn.GroupNorm(_groups(width, config.num_groups), width)
         elif letter == "b":
@@ -152,7 +151,8 @@ def _single_conv(config, inputs, outputs, order, position):
         elif letter in "rle":
             steps.update({"r": {"ReLU": nn.ReLU()}, "l": {"LeakyReLU": nn.LeakyReLU()}, "e": {"ELU": nn.ELU()}}[letter])
         else:
-            steps.update({"dropout": nn.Dropout(rate)} if letter == "d" else {"dropout2d": nn.Dropout2d(rate)})
+            channels = nn.Dropout2d if config.dimensions == 2 else nn.Dropout3d
+            steps.update({"dropout": nn.Dropout(rate)} if letter == "d" else {"dropout2d": channels(rate)})
     return nn.Sequential(steps)
 
 

@@ -33,10 +33,10 @@ class UNetConfig(BaseModel):
     layer_order: str = "gcr"
     num_groups: _Count | None = 8
     is_segmentation: bool = True
-    conv_kernel_size: _Sizes = 3
     conv_padding: int | tuple[int, ...] = 1
     conv_upscale: _Count = 2  # 1: the first convolution of a level reaches its channels already
-    pool_kernel_size: _Sizes = 2
+    conv_kernel_size: Literal[3] = 3  # another size: older versions of the package obey it, newer ones pass it over
+    pool_kernel_size: Literal[2] = 2  # so too
     upsample: Literal["default", "nearest", "bilinear", "trilinear", "area", "deconv"] = "default"
     dropout_prob: float | tuple[float, float] = 0.1
 
