@@ -5,6 +5,8 @@ All take whole float64 arrays without ignored samples. They are the references o
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+from sklearn.cluster import KMeans
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
 
@@ -140,6 +142,41 @@ def leep(probabilities, labels):
     predictions = probabilities @ conditional.T
     index = {c: i for i, c in enumerate(classes)}
     return np.mean(np.log([prediction[index[y]] for prediction, y in zip(predictions, labels, strict=True)]))
+
+
+def nleep(features, labels, seed, energy=0.8):
+    """LEEP of the posteriors of a mixture of 5 C Gaussians on the principal components that hold 80% of the energy."""
+    centred = features - features.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    shares = np.cumsum(singular**2) / np.sum(singular**2)
+    kept = np.count_nonzero(shares <= energy) + 1
+    x = left[:, :kept] * singular[:kept]
+    x /= np.sqrt(np.mean(np.sum(x**2, axis=1)))
+    return leep(mixture_posteriors(x, min(5 * len(np.unique(labels)), len(labels)), seed), labels)
+
+
+def mixture_posteriors(x, clusters, seed, tolerance=1e-3, steps=100):
+    """Posteriors of a Gaussian mixture that starts from k-means labels, until its evidence gains less than 0.001."""
+    posteriors = np.eye(clusters)[KMeans(clusters, n_init=1, random_state=seed).fit(x).labels_]
+    evidence = -np.inf
+    for _ in range(steps):
+        before = evidence
+        posteriors, evidence = _maximise_and_expect(x, posteriors)
+        if abs(evidence - before) < tolerance:
+            break
+    return _maximise_and_expect(x, posteriors)[0]
+
+
+def _maximise_and_expect(x, posteriors, ridge=1e-6):
+    """Posteriors and mean log evidence under the Gaussians that the given posteriors fit, one cluster at a time."""
+    logs = []
+    for share in posteriors.T:
+        size = share.sum() + 10 * np.finfo(float).eps
+        mean = share @ x / size
+        covariance = (x - mean).T @ np.diag(share) @ (x - mean) / size + ridge * np.eye(x.shape[1])
+        logs.append(np.log(size / len(x)) + np.atleast_1d(multivariate_normal(mean, covariance).logpdf(x)))
+    evidence = np.logaddexp.reduce(logs, axis=0)
+    return np.exp(logs - evidence).T, evidence.mean()
 
 
 def knn_accuracy(features, labels, k, balanced=True):

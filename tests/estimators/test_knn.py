@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from naive_baselines import knn_accuracy
-from sampled import labelled_sample
+from sampled import GRID, SLOW_GRID, labelled_sample
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -28,12 +28,24 @@ def test_ties_are_shared():
 
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("k", [1, 2, 5, 11])
-@pytest.mark.parametrize("case", [(12, 40, 5), (30, 64, 3), (200, 2, 5), (300, 16, 2)], ids=str)
+@pytest.mark.parametrize("case", [case for case in GRID if 11 < case[0] <= 300], ids=str)
 def test_equals_naive(case, k, balanced):
     """To rounding: the neighbours are the same and votes are counts."""
     features, labels = labelled_sample(*case)
     expected = knn_accuracy(features, labels, k, balanced)
     assert knn_transfer(features, labels, k, balanced) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 2, 5, 20])
+@pytest.mark.parametrize("case", [case for case in SLOW_GRID if case[0] <= 1000], ids=str)
+def test_equals_naive_everywhere(case, k):
+    """As above; the naive one keeps all differences, so n stays at 1000 and below."""
+    features, labels = labelled_sample(*case)
+    k = min(k, len(labels) - 1)
+    for balanced in (True, False):
+        expected = knn_accuracy(features, labels, k, balanced)
+        assert knn_transfer(features, labels, k, balanced) == pytest.approx(expected, rel=1e-12)
 
 
 def test_equals_scikit_learn_classifier():
@@ -91,3 +103,11 @@ def test_errors():
         knn_transfer(features, labels * 0)
     with pytest.raises(UndefinedScore, match="at least one that varies"):
         knn_transfer(np.full((20, 3), 0.1), labels)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_equals_cpu():
+    """Neighbours are found on the host: equal to the last bit."""
+    features, labels = (torch.from_numpy(x) for x in labelled_sample(150, 5, 4))
+    assert knn_transfer(features.cuda(), labels.cuda()) == knn_transfer(features, labels)

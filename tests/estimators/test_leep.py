@@ -120,3 +120,13 @@ def test_errors():
         leep(p, [1, 1, -1, 1])
     with pytest.raises(UndefinedScore, match=r"got \[\]"):
         leep(p, [-1, -1, -1, -1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cuda_equals_cpu(dtype):
+    """Blocks are moved to the host and widened there: equal to the last bit."""
+    probabilities, labels = (torch.from_numpy(x) for x in _sample(2000, 7, 3))
+    probabilities = probabilities.to(dtype)
+    assert leep(probabilities.cuda(), labels.cuda()) == leep(probabilities, labels)

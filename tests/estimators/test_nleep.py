@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from naive_baselines import leep as naive_leep
-from sampled import labelled_sample
+from naive_baselines import nleep as naive_nleep
+from sampled import GRID, SLOW_GRID, labelled_sample
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
@@ -36,6 +37,25 @@ def test_equals_scikit_learn_and_naive_leep():
     posteriors = GaussianMixture(10, random_state=seed).fit(projected).predict_proba(projected)
     expected = naive_leep(posteriors, labels)
     assert nleep(features, labels, rng=7, energy=1) == pytest.approx(expected, rel=1e-6)
+
+
+def check_against_naive(case):
+    """Own principal components, expectation and maximisation; only the k-means start is scikit-learn's in both."""
+    features, labels = labelled_sample(*case)
+    seed = int(np.random.default_rng(3).integers(2**31 - 1))
+    expected = naive_nleep(features, labels, seed)
+    assert nleep(features, labels, rng=3) == pytest.approx(expected, rel=1e-6, abs=1e-9)  # 0 where clusters tell all
+
+
+@pytest.mark.parametrize("case", [case for case in GRID if case[0] <= 300], ids=str)
+def test_equals_naive(case):
+    check_against_naive(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW_GRID, ids=str)
+def test_equals_naive_everywhere(case):
+    check_against_naive(case)
 
 
 def test_default_number_of_clusters_is_five_per_class():
@@ -88,3 +108,11 @@ def test_errors():
         nleep(features, labels * 0)
     with pytest.raises(UndefinedScore, match="at least one that varies"):
         nleep(np.full((20, 3), 0.1), labels)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_equals_cpu():
+    """The mixture is fitted on the host: equal to the last bit."""
+    features, labels = (torch.from_numpy(x) for x in labelled_sample(150, 4, 3))
+    assert nleep(features.cuda(), labels.cuda()) == nleep(features, labels)

@@ -66,6 +66,27 @@ def test_released_equals_skimage(share, shape):
     assert vrand(labels, perturbed, variant="released") == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.62, 0.8, 0.95, 1.0])
+@pytest.mark.parametrize("shape", [(200,), (3, 4), (20, 24), (6, 8, 7), (64, 64)])
+@pytest.mark.parametrize("alpha", [0.0, 0.2, 0.5, 1.0])
+def test_both_variants_equal_naive_everywhere(share, shape, alpha):
+    """Ids with gaps; sizes from a few pixels, where a side may be empty, to some hundred segments."""
+    names = np.append(0, np.random.default_rng(9).permutation(10_000) + 1)
+    compared = 0
+    for seed in range(3):
+        labels, perturbed = (names[side] for side in segmentations(seed, shape, share))
+        if labels.any() or perturbed.any():
+            expected = naive_paper(labels, perturbed, alpha)
+            assert vrand(labels, perturbed, alpha) == pytest.approx(expected, rel=1e-12)
+            compared += 1
+        with np.errstate(all="ignore"):
+            expected = naive_released(labels, perturbed) if labels.any() else np.nan
+        if 0 < expected < 1:  # scikit-image gives 0 or NaN where no pair of pixels is left
+            assert vrand(labels, perturbed, variant="released") == pytest.approx(expected, rel=1e-12)
+    assert compared
+
+
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_same_segmentation_gives_one(variant):
     labels, _ = segmentations(share=0.8)
@@ -146,3 +167,13 @@ def test_errors():
             vrand(labels, perturbed, alpha)
     with pytest.raises(InputError, match=r"variant: expected .* got 'other'"):
         vrand(labels, perturbed, variant="other")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int64])
+def test_cuda_equals_cpu(variant, dtype):
+    """Counts are exact: equal to the last bit."""
+    labels, perturbed = (torch.from_numpy(side).to(dtype) for side in segmentations(share=0.8))
+    assert vrand(labels.cuda(), perturbed.cuda(), variant=variant) == vrand(labels, perturbed, variant=variant)

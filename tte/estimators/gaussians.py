@@ -16,23 +16,36 @@ __all__ = ["bhattacharyya_distance", "kl_divergence"]
 RIDGE = 1e-4  # share of the mean variance tr(Σ)/D that is added to the diagonal
 _LARGEST = 1e150  # above this the squares leave float64
 _BLOCKED, _BLOCK = 64, 8  # least D for a QR decomposition in blocks, and the columns of one
+_WELL_CONDITIONED = 1e-4  # least reciprocal condition of a factor from products: 12 digits of the features are left
 STACK = 2**22  # elements of one stack of matrices, 32 MB
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Mean (D,) and a factor (r, D) of the covariance, Σ = factorᵀ factor with r = min(n − 1, D)."""
+    """Mean (D,) and a factor (r, D) of the covariance, Σ = factorᵀ factor with r = min(n − 1, D).
+
+    Where the factor came the quick way, from the products of the features, a reference to these is kept.
+    """
 
     mean: np.ndarray
     factor: np.ndarray
+    features: object = None
 
     @property
     def trace(self):
-        return float(np.square(self.factor).sum())
+        return float(np.vdot(self.factor, self.factor))
+
+    def precise_factor(self):
+        """Return a factor with all digits of the features, for differences of nearly equal Gaussians."""
+        return self.factor if self.features is None else fit_gaussian(self.features, precise=True).factor
 
 
-def fit_gaussian(features, name="features"):
-    """Fit mean and unbiased covariance (ddof = 1) to `features` (n, D); only a factor of the covariance is kept."""
+def fit_gaussian(features, name="features", precise=False):
+    """Fit mean and unbiased covariance (ddof = 1) to `features` (n, D); only a factor of the covariance is kept.
+
+    With n > D it is the Cholesky root of the products where these are well conditioned, which takes a fifth of the
+    time of the QR decomposition that is taken otherwise, or if `precise`.
+    """
     x = float_array(features, name, ndim=2)
     n, d = x.shape
     if n < 2:
@@ -41,17 +54,24 @@ def fit_gaussian(features, name="features"):
         raise InputError(f"{name}: expected at least one channel, got shape {x.shape}")
     if max(x.max(), -x.min()) > _LARGEST:
         raise InputError(f"{name}: expected magnitudes below {_LARGEST:g} (squares fit float64); rescale")
-    mean = x.mean(axis=0)
+    mean = np.ones(n) @ x / n  # several times faster than the mean along an axis
     centred = x - mean
     constant = x[-1] == x[0]
     if constant.any():
         constant = (x == x[0]).all(axis=0)  # the rounding of the mean is not a variance
         mean[constant], centred[:, constant] = x[0, constant], 0.0
-    if n > d:
-        factor = _triangle(centred)  # (D, D) with the same Gram matrix, whatever its rank
-    else:
-        factor = centred[1:] + centred[0] / (np.sqrt(n) - 1)  # (n − 1, D): reflected so that the zero sum is row 0
-    return Gaussian(mean, factor / np.sqrt(n - 1))
+    if n <= d:  # (n − 1, D): reflected so that the zero sum is row 0
+        return Gaussian(mean, (centred[1:] + centred[0] / (np.sqrt(n) - 1)) / np.sqrt(n - 1))
+    root = None if precise else _cholesky_root(centred)
+    if root is not None:
+        return Gaussian(mean, root / np.sqrt(n - 1), features)
+    return Gaussian(mean, _triangle(centred) / np.sqrt(n - 1))  # whatever the rank
+
+
+def _cholesky_root(tall):
+    """R with RᵀR = tallᵀ tall, or None where squaring has cost too many digits."""
+    root, failed = lapack.dpotrf(tall.T @ tall)
+    return None if failed or lapack.dtrcon(root)[0] < _WELL_CONDITIONED else root
 
 
 def _triangle(tall):

@@ -13,7 +13,7 @@ from tte.estimators.gaussians import fit_gaussian, fit_pair
 __all__ = ["pairwise_wasserstein2", "wasserstein2"]
 
 _CANCELS = 1e-4  # below this share of the traces the difference in Eq. 1 has lost too many digits
-_PRECISION = 1e-9  # of W2², asked of the quick way to the trace
+_PRECISION = 1e-7  # of W2², asked of the quick way to the trace
 _EIGEN_ERROR = 32 * np.finfo(np.float64).eps  # of the largest; up to 25 eps were met with D from 16 to 320
 STACK = 2**17  # elements of the factors of one stack of pairs, 1 MB: what the next step reads is still in the cache
 _ROUNDING = 1e-13  # distances below this share of the features' own size are rounding of equal Gaussians
@@ -104,7 +104,7 @@ def pairwise_of_gaussians(gaussians):
     overlaps = _overlaps([g.factor for g in gaussians], shift + total)
     squared = np.where(upper, shift + total - 2 * overlaps, 0.0)
     for i, j in np.argwhere(upper & (squared < _CANCELS * total)):
-        squared[i, j] = shift[i, j] + _aligned_residual(gaussians[i].factor, gaussians[j].factor)
+        squared[i, j] = shift[i, j] + _aligned_residual(gaussians[i].precise_factor(), gaussians[j].precise_factor())
     distances = np.sqrt(squared)
     size = traces + np.square(means).sum(axis=1)
     distances[distances <= _ROUNDING * np.sqrt(size[:, None] + size)] = 0.0
@@ -145,7 +145,7 @@ def _nuclear_norms(products, ceiling, quick):
 
 
 def _norms_by_eigenvalues(products, ceiling):
-    """Nuclear norms from the Gram matrices, a third faster, and where they are not good to 1e-9 of the W2² they enter.
+    """Nuclear norms from the Gram matrices, a third faster, and where they are not good to 1e-7 of the W2² they enter.
 
     An eigenvalue carries an error of eps times the largest, so the roots of small ones lose digits.
     """
