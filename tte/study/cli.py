@@ -4,6 +4,7 @@ Reads and writes what the named command says; every error a user can cause is on
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -58,9 +59,31 @@ def _parser():
     data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(
         required=True, metavar="ACTION"
     )
-    listing = data.add_parser("list", help="name, task, licence, and whether the files are here")
+    listing = data.add_parser("list", help="name, task, role, size, licence, and whether the files are here")
     listing.add_argument("--root", metavar="DIR", help="data root (default: $TTE_DATA, then data/)")
+    listing.add_argument("--paper", choices=("CC-FV", "CTE", "companion"), help="only what this paper or the book uses")
     listing.set_defaults(run=_data_list)
+    check = data.add_parser(
+        "check",
+        help="read every case of a dataset and say what it holds",
+        description="Counts, shapes, intensities, label values, splits and spacing of a dataset. Damaged cases are "
+        "listed one by one, the others are still read; the exit code is 1 if there is any.",
+    )
+    check.add_argument("name", metavar="NAME", help="a dataset of `tte data list`")
+    check.add_argument("--root", metavar="DIR", help="data root (default: $TTE_DATA, then data/)")
+    check.add_argument("--out", metavar="PNG", help="also draw up to 12 cases with the contours of their labels")
+    check.set_defaults(run=_data_check)
+    fetch = data.add_parser(
+        "fetch",
+        help="download a dataset from its official address",
+        description="Say licence and size, download, verify the checksum and unpack. After an interruption the same "
+        "command goes on where it stopped.",
+    )
+    fetch.add_argument("name", metavar="NAME", help="a dataset of `tte data list`")
+    fetch.add_argument("--root", metavar="DIR", required=True, help="data root to write below")
+    mirror = "take the archive from here, for example a mirror; once per file of the dataset"
+    fetch.add_argument("--url", metavar="URL", action="append", default=[], help=mirror)
+    fetch.set_defaults(run=_data_fetch)
     phantom = data.add_parser("phantom", help="write a synthetic dataset in the layout of the real ones")
     phantom.add_argument("name", metavar="NAME", help="a dataset that starts with phantom/")
     phantom.add_argument("--root", metavar="DIR", required=True, help="data root to write below")
@@ -128,17 +151,24 @@ def _only(pairs, keys):
 
 
 def _data_list(options):
-    from tte.errors import DataNotFound
-    from tte.study.data import catalogue, open_dataset
+    from tte.study.data.check import listing
 
-    print(f"{'name':26} {'task':14} {'kind':9} {'here':5} licence")
-    for name, entry in catalogue().items():
-        try:
-            open_dataset(name, options.root)
-            here = "yes"
-        except DataNotFound:
-            here = "no"
-        print(f"{name:26} {entry.task:14} {entry.kind:9} {here:5} {entry.licence}")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(listing(options.root, paper=options.paper, width=width)))
+
+
+def _data_check(options):
+    from tte.study.data.check import check_dataset
+
+    report = check_dataset(options.name, options.root, sheet=options.out)
+    print("\n".join(report.lines()))
+    return 1 if report.damaged else 0
+
+
+def _data_fetch(options):
+    from tte.study.data.fetch import fetch_dataset
+
+    fetch_dataset(options.name, options.root, urls=options.url)
 
 
 def _data_phantom(options):

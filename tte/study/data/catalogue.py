@@ -85,7 +85,7 @@ class CatalogueEntry:
     paper : "CC-FV", "CTE", "companion" or ""
         Which of the two papers uses it; "companion" for the data of this book, empty for none of them.
     role : str
-        What the paper uses it for, e.g. ``"source and target"``.
+        What the paper uses it for, e.g. ``"source, target"``.
     size : int or None
         Bytes to download; None if unknown.
     downloads : tuple of Download

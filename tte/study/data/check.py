@@ -1,0 +1,241 @@
+"""What is on disk: the table of all datasets, and one dataset read case by case.
+
+Reads the catalogue and the files below the data root; writes nothing but the contact sheet that is asked for.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import nibabel as nib
+import numpy as np
+from tqdm import tqdm
+
+from tte.errors import ConfigError, DataNotFound, TTEError
+from tte.study.data.archives import size_text
+from tte.study.data.catalogue import CatalogueEntry, catalogue
+from tte.study.data.dataset import find_data_root, open_dataset
+from tte.study.data.sheet import contact_sheet, view
+
+__all__ = ["DatasetReport", "check_dataset", "listing"]
+
+SPLITS = ("train", "val", "test")
+N_SHOWN = 12
+_LEAST = {"licence": 12, "task": 8, "role": 6}  # columns that may be cut on a narrow terminal, in this order
+
+
+def listing(data_root=None, *, paper=None, width=None):
+    """The catalogue as a table: name, task, role, size, licence, and whether the files are here.
+
+    Parameters
+    ----------
+    data_root : path or None
+        See `find_data_root`.
+    paper : str or None
+        "CC-FV", "CTE" or "companion": only what it uses.
+    width : int or None
+        Columns of the terminal; longer texts are cut to fit as far as possible. None cuts nothing.
+
+    Returns
+    -------
+    list of str
+        A header, then one line per dataset. A dash stands for what is not known.
+
+    Examples
+    --------
+    >>> print("\\n".join(line[:54].rstrip() for line in listing("nowhere", paper="CC-FV")[:2]))
+    name                task                role
+    msd/Task03_Liver    liver and tumour    source, target
+    """
+    keys = ("name", "task", "role", "size", "here", "licence")
+    root, rows = find_data_root(data_root), [keys]
+    for name, entry in catalogue().items():
+        if paper in (None, entry.paper) and not (paper and entry.phantom):
+            size = size_text(entry.size) if entry.size else ""
+            here = "yes" if _is_here(root / entry.folder, entry.layout) else "no"
+            rows.append(tuple(text or "-" for text in (name, entry.task, entry.role, size, here, entry.licence)))
+    widths = {key: max(map(len, column)) for key, column in zip(keys, zip(*rows, strict=True), strict=True)}
+    for key in _LEAST if width else ():
+        excess = sum(widths.values()) + len(keys) - 1 - width
+        widths[key] = max(min(widths[key], _LEAST[key]), widths[key] - max(0, excess))
+    return [" ".join(_cut(text, widths[key]) for key, text in zip(keys, row, strict=True)).rstrip() for row in rows]
+
+
+def _cut(text, width):
+    return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
+
+
+def _is_here(folder, layout):
+    """A look at the folder only: `check_dataset` reads."""
+    if layout in ("pairs", "msd"):
+        return (folder / "dataset.json").is_file()
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What `check_dataset` found.
+
+    Attributes
+    ----------
+    entry : CatalogueEntry
+    folder : Path
+    n_cases : int
+        All that are listed, damaged ones included.
+    splits : dict of str to int
+        Cases of each split; empty if the dataset has none.
+    shapes, spacings, dtypes : Counter
+        Cases of each shape (channels first), of each voxel size, files of each stored type.
+    intensities : tuple of float, or None
+        Least and greatest stored value.
+    labels : dict of int to int
+        Pixels of each label: class ids for kind "classes", 0 and 1 otherwise; -1 is "not annotated".
+    objects : tuple of int
+        Objects per case, for kind "instance".
+    n_empty : int
+        Cases without foreground.
+    damaged : dict of str to str
+        Case id → what is wrong with it.
+    """
+
+    entry: CatalogueEntry
+    folder: Path
+    n_cases: int
+    splits: dict
+    shapes: Counter
+    spacings: Counter
+    dtypes: Counter
+    intensities: tuple | None
+    labels: dict
+    objects: tuple
+    n_empty: int
+    damaged: dict
+
+    def lines(self):
+        """The report as text, one fact per line."""
+        entry, total = self.entry, sum(self.labels.values()) or 1
+        names = {-1: "not annotated", 0: "background", **dict(enumerate(entry.classes or {"foreground": ()}, start=1))}
+        facts = {
+            "dataset": f"{entry.name}: {entry.task}, {entry.modality}",
+            "folder": self.folder,
+            "cases": f"{self.n_cases}, {len(self.damaged)} of them damaged",
+            "splits": ", ".join(f"{name} {n}" for name, n in self.splits.items()),
+            "shapes": _counted(self.shapes),
+            "spacing": _counted(self.spacings, entry.unit) if entry.spacing or entry.layout == "msd" else "",
+            "stored as": ", ".join(sorted(self.dtypes)),
+            "intensities": "{:g} to {:g}".format(*self.intensities) if self.intensities else "",
+            "labels": ", ".join(f"{i} {names.get(i, '')} {n / total:.2%}" for i, n in sorted(self.labels.items())),
+            "objects": _spread(self.objects),
+            "empty": f"{self.n_empty} cases without foreground" if self.n_empty else "",
+        }
+        return [f"{key}: {value}" for key, value in facts.items() if value] + [
+            f"damaged: {case}: {message}" for case, message in self.damaged.items()]
+
+
+def _counted(counter, unit=""):
+    """Up to four shapes or spacings with how often they occur; of more, the range of each axis."""
+    unit = f" {unit}" if unit else ""
+    if len(counter) <= 4:
+        return ", ".join(f"{' x '.join(f'{x:g}' for x in key)}{unit} ({n})" for key, n in counter.most_common())
+    axes = [(min(axis), max(axis)) for axis in zip(*counter, strict=True)]
+    return f"{len(counter)} different, {' x '.join(f'{a:g}' if a == b else f'{a:g}..{b:g}' for a, b in axes)}{unit}"
+
+
+def _spread(numbers):
+    return f"{min(numbers)} to {max(numbers)} per case, {np.median(numbers):g} in the middle" if numbers else ""
+
+
+def check_dataset(name, data_root=None, *, sheet=None, progress=True):
+    """Read every case of a dataset; damaged ones are noted and the others read all the same.
+
+    Parameters
+    ----------
+    name : str
+        A name of `catalogue()`.
+    data_root : path or None
+        See `find_data_root`.
+    sheet : path or None
+        Where to write a PNG of up to 12 cases, spread over the dataset, with the contours of their labels.
+    progress : bool
+        Show a bar, on a terminal only.
+
+    Returns
+    -------
+    DatasetReport
+
+    Raises
+    ------
+    ConfigError
+        No dataset has this name.
+    DataNotFound
+        It is not here, or has no case.
+    """
+    dataset = open_dataset(name, data_root)
+    cases = dataset.cases()
+    shown = set(np.linspace(0, len(cases) - 1, min(N_SHOWN, len(cases))).astype(int)) if sheet else ()
+    found, damaged, views = _Found(dataset.entry), {}, []
+    for i, case in enumerate(tqdm(cases, desc=name, leave=False, disable=None if progress else True)):
+        try:
+            sample = dataset.read(case)
+        except TTEError as error:
+            damaged[case.id] = str(error)
+            continue
+        found.add(case, sample)
+        if i in shown:
+            views.append((case.id, *view(sample)))
+    if sheet and views:
+        contact_sheet(views, name, sheet)
+    return DatasetReport(
+        dataset.entry, dataset.folder, len(cases), _splits(dataset), found.shapes, found.spacings, found.dtypes,
+        found.intensities, dict(found.labels), tuple(found.objects), found.n_empty, damaged,
+    )
+
+
+def _splits(dataset):
+    sizes = {}
+    for split in SPLITS:
+        try:
+            sizes[split] = len(dataset.cases(split))
+        except (ConfigError, DataNotFound):
+            continue
+    return sizes
+
+
+class _Found:
+    """What the readable cases add up to."""
+
+    def __init__(self, entry):
+        self.entry, self.seen = entry, set()
+        self.shapes, self.spacings, self.dtypes, self.labels = Counter(), Counter(), Counter(), Counter()
+        self.objects, self.n_empty, self.intensities = [], 0, None
+
+    def add(self, case, sample):
+        self.shapes[sample.image.shape] += 1
+        self.spacings[tuple(round(float(x), 4) for x in sample.spacing)] += 1
+        if case.image not in self.seen:  # one stack is many cases
+            self.seen.add(case.image)
+            self.dtypes[_stored_type(case.image, self.entry)] += 1
+        low, high = float(sample.image.min()), float(sample.image.max())
+        before = self.intensities or (low, high)
+        self.intensities = (min(low, before[0]), max(high, before[1]))
+        if sample.label is None:
+            return
+        ids, counts = np.unique(sample.label, return_counts=True)
+        for i, n in zip(ids.tolist(), counts.tolist(), strict=True):
+            self.labels[i if self.entry.kind == "classes" else min(i, 1)] += n
+        if self.entry.kind == "instance":
+            self.objects.append(int((ids > 0).sum()))
+        self.n_empty += not (ids > 0).any()
+
+
+def _stored_type(path, entry):
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return str(nib.load(path).get_data_dtype())
+    if name.endswith((".h5", ".hdf5")):
+        import h5py  # only where there are such files
+
+        with h5py.File(path) as file:
+            return str(file[entry.keys["raw"]].dtype)
+    return str(iio.improps(path).dtype)
