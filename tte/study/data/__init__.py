@@ -5,6 +5,7 @@
 
 from tte.study.data.catalogue import CatalogueEntry, catalogue, catalogue_entry
 from tte.study.data.dataset import Case, Dataset, Sample, find_data_root, open_dataset
+from tte.study.data.folder import open_folder
 from tte.study.data.phantoms import write_phantom
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "catalogue_entry",
     "find_data_root",
     "open_dataset",
+    "open_folder",
     "write_phantom",
 ]

@@ -3,32 +3,60 @@
 Reads the files below the data root; writes nothing and downloads nothing.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tte.errors import ConfigError, DataNotFound
+from tte.errors import ConfigError, DataNotFound, InputError
 from tte.study.data.catalogue import CatalogueEntry, catalogue_entry
-from tte.study.data.readers import msd_files, natural_key, pair_files, read_index, read_msd, read_msd_label, read_pair
+from tte.study.data.readers import (
+    fingerprint,
+    list_cases,
+    merge_classes,
+    msd_files,
+    natural_key,
+    pair_files,
+    parts,
+    read_case,
+    read_index,
+    read_msd,
+    read_msd_label,
+    read_pair,
+    stored_shape,
+)
 
 __all__ = ["Case", "Dataset", "Sample", "find_data_root", "open_dataset"]
 
 _LAYOUT_TEXT = {
     "pairs": "images/<id>.png, masks/<id>.png and dataset.json with the split",
     "msd": "imagesTr/<id>.nii.gz, labelsTr/<id>.nii.gz and dataset.json",
+    "dsb2018": "stage1_train/<id>/images/<id>.png and stage1_train/<id>/masks/*.png",
+    "hdf5": "its HDF5 files",
+    "tiff": "its TIFF files",
+    "folder": "its images in images/ and its label maps in masks/",
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled image of a dataset: its id and its two files."""
+    """One image of a dataset: its id, its files, and which part of them it is.
+
+    Attributes
+    ----------
+    id : str
+    image : Path
+    label : Path or None
+        A file, the file of the image itself (HDF5), or a folder with one mask per object; None if there are no labels.
+    part : tuple of (start, stop) or None
+        One pair per axis ([Z,] H, W) of the stored image; None is the whole of it.
+    """
 
     id: str
     image: Path
-    label: Path
+    label: Path | None
+    part: tuple | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,37 +67,52 @@ class Sample:
     ----------
     image : ndarray, shape (C, H, W[, Z]), float32
         Stored intensities, not normalised.
-    label : ndarray, shape (H, W[, Z]), int32
-        Instance ids, 0/1, or class ids 0..C, by the kind of the dataset.
+    label : ndarray, shape (H, W[, Z]), int32, or None
+        Instance ids, 0/1, or class ids 0..C, by the kind of the dataset; −1 where it is not annotated. None if the case
+        has no labels.
     spacing : tuple of float, one per spatial axis
         Voxel size in the unit of the catalogue entry; ones where it is not known.
     """
 
     image: np.ndarray
-    label: np.ndarray
+    label: np.ndarray | None
     spacing: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that is on disk; see `open_dataset`."""
+    """A dataset that is on disk; see `open_dataset` and `tte.study.data.folder.open_folder`.
+
+    Attributes
+    ----------
+    name : str
+    entry : CatalogueEntry
+    folder : Path
+    volumes : bool
+        A stack or volume is one case; otherwise each of its slices is. The `msd` layout is always volumes.
+    """
 
     name: str
     entry: CatalogueEntry
     folder: Path
+    volumes: bool = False
 
-    def cases(self, split=None):
-        """The labelled cases, in natural order of their ids (``pt_2`` before ``pt_10``).
+    def cases(self, split=None, labelled=True):
+        """The cases, in natural order of their ids (``pt_2`` before ``pt_10``).
 
         Parameters
         ----------
         split : str or None
-            "train" or "test"; None for all. Datasets in the `msd` layout have no labelled split.
+            "train", "test" or another split of the dataset; None for all. Datasets in the `msd` layout have no
+            labelled split.
+        labelled : bool
+            False also lists images without labels, which `read` gives with `Sample.label` None.
 
         Returns
         -------
         tuple of Case
-            For partially contoured organs only the cases in which the organ is contoured.
+            For partially contoured organs only the cases in which the organ is contoured. A patch of a stack has an id
+            like ``stack_z012_y000_x256``: its slice and its first row and column.
 
         Raises
         ------
@@ -77,22 +120,17 @@ class Dataset:
             The dataset has no such split.
         DataNotFound
             A listed file is missing.
+        InputError
+            A plain folder has no image, or no image with a label map although `labelled`; the header of a stack cannot
+            be read.
         """
-        index = self._index()
-        if split is not None:
-            sizes = {key: len(ids) for key, ids in (index.get("split") or {}).items() if ids}
-            if self.entry.layout == "msd" or split not in sizes:
-                have = ", ".join(f"{key} ({n})" for key, n in sizes.items()) if self.entry.layout == "pairs" else ""
-                raise ConfigError(f"{self.name} has no split {split!r}: "
-                                  + (f"it has {have}" if have else "take cases() and divide them yourself"))
-        files = (pair_files(self.folder, index, split) if self.entry.layout == "pairs"
-                 else msd_files(self.folder, index))
-        cases = sorted((Case(*row) for row in files), key=lambda case: natural_key(case.id))
-        for path in (p for case in cases for p in (case.image, case.label)):
-            if not path.is_file():
-                raise DataNotFound(f"{self.name}: {path} is listed in dataset.json and missing. {_how(self.entry)}")
+        rows = self._indexed_rows(split) if _indexed(self.entry) else self._found_rows(split, labelled)
+        cases = sorted((Case(*row) for row in rows), key=lambda case: natural_key(case.id))
         if self.entry.partial:
+            index = self._index()
             cases = [case for case in cases if self._contoured(case, index)]
+        if not cases and self.entry.layout == "folder":
+            raise InputError(f"{self.folder / self.entry.images}: expected TIFF, PNG, NIfTI or HDF5 images, got none")
         if not cases:
             raise DataNotFound(f"{self.name}: no case in {self.folder}. {_how(self.entry)}")
         return tuple(cases)
@@ -117,11 +155,14 @@ class Dataset:
         DataNotFound
             A file is missing.
         """
-        if self.entry.layout == "pairs":
-            image, label = read_pair(case.image, case.label, self.entry.kind)
-            return Sample(image, label, self.entry.spacing or (1.0,) * label.ndim)
-        image, label, spacing = read_msd(case.image, case.label, self._index())
-        return Sample(image, _merge(label, self.entry.classes), spacing)
+        entry = self.entry
+        if entry.layout == "msd":
+            image, label, spacing = read_msd(case.image, case.label, self._index(), entry.ignore)
+            return Sample(image, merge_classes(label, entry.classes), spacing)
+        if _indexed(entry) and case.part is None:
+            image, label = read_pair(case.image, case.label, entry.kind, entry.coding, entry.ignore, entry.channel)
+            return Sample(image, label, entry.spacing or (1.0,) * label.ndim)
+        return Sample(*read_case(case.image, case.label, entry, case.part, self.volumes))
 
     def fingerprint(self, cases):
         """Identity of the data: SHA-256 over the ids and the bytes of the files.
@@ -135,23 +176,56 @@ class Dataset:
         -------
         str
             64 hexadecimal digits. Independent of where the files lie; the class map of the entry does not enter.
+            Of a stack the whole file enters once per part, and keys, coding and ignored ids where they are not the
+            usual ones.
         """
-        total = hashlib.sha256()
-        for case in sorted(cases, key=lambda case: natural_key(case.id)):
-            total.update(hashlib.sha256(case.id.encode()).digest())  # digests have one length: nothing can run together
-            for path in (case.image, case.label):
-                if not path.is_file():
-                    raise DataNotFound(f"{self.name}: {path} is missing. {_how(self.entry)}")
-                with path.open("rb") as stream:
-                    total.update(hashlib.file_digest(stream, "sha256").digest())
-        return total.hexdigest()
+        try:
+            return fingerprint(cases, self.entry)
+        except FileNotFoundError as error:
+            raise DataNotFound(f"{self.name}: {error.filename} is missing. {_how(self.entry)}") from error
+
+    def _indexed_rows(self, split):
+        """(id, image, label, part) of what a dataset.json lists."""
+        index, entry = self._index(), self.entry
+        if split is not None:
+            sizes = {key: len(ids) for key, ids in (index.get("split") or {}).items() if ids}
+            if entry.layout == "msd" or split not in sizes:
+                have = ", ".join(f"{key} ({n})" for key, n in sizes.items()) if entry.layout == "pairs" else ""
+                raise ConfigError(f"{self.name} has no split {split!r}: "
+                                  + (f"it has {have}" if have else "take cases() and divide them yourself"))
+        files = pair_files(self.folder, index, split) if entry.layout == "pairs" else msd_files(self.folder, index)
+        for path in (p for _, image, label in files for p in (image, label)):
+            if not path.is_file():
+                raise DataNotFound(f"{self.name}: {path} is listed in dataset.json and missing. {_how(entry)}")
+        if entry.layout == "msd" or not entry.tile:
+            return files
+        return [(i + suffix, image, label, part) for i, image, label in files
+                for suffix, part in parts(stored_shape(image), tile=entry.tile)]
+
+    def _found_rows(self, split, labelled):
+        """(id, image, label, part) of the files that the patterns of the entry find."""
+        rows = list_cases(self.folder, self.entry, split, self.volumes)
+        bare = [image for _, image, label, _ in rows if label is None] if labelled else []
+        if bare and self.entry.layout != "folder":
+            raise DataNotFound(f"{self.name}: {bare[0]} has no label map. {_how(self.entry)} "
+                               "Or list the images alone with cases(labelled=False)")
+        if bare and len(bare) == len(rows):
+            raise InputError(f"{bare[0]}: expected a label map of the same name in {self.folder / self.entry.labels}, "
+                             f"and so for {len(bare)} image(s), got none; list the images alone with "
+                             "cases(labelled=False)")
+        return [row for row in rows if row[2] is not None] if labelled else rows
 
     def _index(self):
         return read_index(self.folder / "dataset.json")
 
     def _contoured(self, case, index):
-        label, _ = read_msd_label(case.label, index)
+        label, _ = read_msd_label(case.label, index, self.entry.ignore)
         return all(np.isin(label, ids).any() for ids in self.entry.classes.values())
+
+
+def _indexed(entry):
+    """Whether a dataset.json lists the files, rather than patterns of the entry."""
+    return entry.layout == "msd" or (entry.layout == "pairs" and not (entry.images or entry.splits))
 
 
 def find_data_root(data_root=None):
@@ -206,10 +280,10 @@ def open_dataset(name, data_root=None):
     """
     entry = catalogue_entry(name)
     folder = find_data_root(data_root) / entry.folder
-    if not (folder / "dataset.json").is_file():
+    if not folder.is_dir() or (_indexed(entry) and not (folder / "dataset.json").is_file()):
         what = "has no dataset.json" if folder.is_dir() else "does not exist"
         raise DataNotFound(f"{name}: {folder} {what}. {_how(entry)}")
-    return Dataset(name, entry, folder)
+    return Dataset(name, entry, folder, volumes=entry.kind == "classes")
 
 
 def _how(entry):
@@ -217,13 +291,7 @@ def _how(entry):
     if entry.phantom:
         return f"`tte data phantom {entry.name} --root DIR` makes it; then pass DIR as the data root or set TTE_DATA."
     places = " or ".join(place for place in (entry.landing, entry.source) if place)
-    return (f"Get it from {places}, lay it out as {entry.folder}/ with {_LAYOUT_TEXT[entry.layout]}, "
+    found = f" ({', '.join(pattern for pattern in (entry.images, entry.labels) if pattern)})" if entry.images else ""
+    return (f"Get it from {places} (`tte data fetch {entry.name} --root DIR` does so, or says what it needs), lay it "
+            f"out as {entry.folder}/ with {_LAYOUT_TEXT[entry.layout]}{found}, "
             "and pass the folder above as the data root or set TTE_DATA.")
-
-
-def _merge(label, classes):
-    """Ids of the files → 1..C in the order of the classes, everything else 0."""
-    out = np.zeros_like(label)
-    for i, ids in enumerate(classes.values(), start=1):
-        out[np.isin(label, ids)] = i
-    return out
