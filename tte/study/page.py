@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 _LABELS = {
-    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "mean_confidence": "mean confidence", "leep": "LEEP", "nleep": "NLEEP",
+    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "cte_vrand": "V-Rand", "mean_confidence": "mean confidence",
+    "leep": "LEEP", "nleep": "NLEEP",
     "soft_dice_confidence": "soft Dice confidence", "ccfv": "CC-FV", "logme": "LogME", "transrate": "TransRate",
     "gbc": "GBC", "hscore": "H-score", "knn": "k-NN", "n_parameters": "number of parameters",
     "source_performance": "performance on own data",
@@ -50,7 +51,9 @@ def label(estimate):
     if isinstance(estimate, str):
         return _LABELS[estimate]
     parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
-    parts += [f"dropout {estimate.strength:g}"] if estimate.perturbation else []
+    if estimate.perturbation:
+        together = np.isnan(estimate.strength)
+        parts.append("all input changes" if together else f"{estimate.perturbation} {estimate.strength:g}")
     parts += [estimate.layer] if estimate.variant == "single_scale" else []
     detail = ", ".join(part for part in parts if part)
     return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")

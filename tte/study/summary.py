@@ -15,19 +15,19 @@ from tte.study.records import atomic_write
 
 __all__ = [
     *("COEFFICIENTS", "KEY", "MODELS", "Estimate", "agreement", "estimates", "headline", "image_matrix", "kind_of"),
-    *("metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
+    *("measures", "metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
 KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
 _AGREEMENT = [
-    *("study", "target", "models", *KEY, "n_models", "undefined", "regret", "random_regret"),
+    *("study", "target", "metric", "models", *KEY, "n_models", "undefined", "regret", "random_regret"),
     *(f"{name}{what}" for name in COEFFICIENTS for what in ("", "_p")),
     *(f"{name}{what}" for name in COEFFICIENTS for what in ("_low", "_high")),
     *("pick_is_best", "n_resolvable_pairs", "n_pairs", "resolvable_kendall"),
 ]
 _ORDER = [
-    *("cte_nhd", "cte_ei", "ccfv", "leep", "nleep", "logme", "hscore", "transrate", "gbc", "knn"),
+    *("cte_nhd", "cte_ei", "cte_vrand", "ccfv", "leep", "nleep", "logme", "hscore", "transrate", "gbc", "knn"),
     *("mean_confidence", "soft_dice_confidence", "source_performance", "n_parameters"),
 ]
 _ABLATIONS = ("without_consistency", "without_variety", "single_scale", "kl", "bhattacharyya")
@@ -69,16 +69,26 @@ def sources(study, kind):
     return {model: source for model, (source, *_) in models.items() if source != fine_tune.RANDOM}
 
 
-def headline(study, kind):
-    """Return the `Estimate` that the pages lead with."""
-    if kind == "zero_shot":
-        return Estimate("cte_nhd", perturbation="dropout", strength=study.config.zero_shot.dropout.headline)
-    return Estimate("ccfv", variant="paper")
+def measures(study, kind):
+    """Return what performance is measured by: "dice", or "f1" and in a study of instances "map"."""
+    if kind == "fine_tune":
+        return ("dice",)
+    return ("f1", "map") if study.part(kind).instances else ("f1",)
 
 
-def metric(kind):
+def headline(study, kind, measure=None):
+    """Return the `Estimate` that the pages lead with; for "map" it is the one of instances."""
+    if kind == "fine_tune":
+        return Estimate("ccfv", variant="paper")
+    keys = {"perturbation": "dropout", "strength": study.part(kind).dropout.headline}
+    return Estimate("cte_vrand", variant="paper", **keys) if measure == "map" else Estimate("cte_nhd", **keys)
+
+
+def metric(kind, measure=None):
     """Return (metric in performance.csv, quantity in per_image.csv, statistic over images)."""
-    return ("f1_median", "f1", "median") if kind == "zero_shot" else ("dice_mean", "dice", "mean")
+    if kind == "fine_tune":
+        return ("dice_mean", "dice", "mean")
+    return ("map_median", "map", "median") if measure == "map" else ("f1_median", "f1", "median")
 
 
 def estimates(scores):
@@ -95,7 +105,7 @@ def image_matrix(per_image, models, images=None, **keys):
     return table.reindex(index=models, columns=images).to_numpy(dtype=float), list(table.columns)
 
 
-def agreement(study, target, *, seed=0, models="others", scores=None):
+def agreement(study, target, *, seed=0, models="others", scores=None, measure=None):
     """Agreement of every estimator with the performance on one target.
 
     Parameters
@@ -104,7 +114,8 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
     target : str; a target or a task of the study
     seed : int; of the dropout masks or the sampled voxels
     models : {"others", "all"}; without or with the model that was trained on the target's own data
-    scores : list of Estimate or None; None for every one in the table
+    scores : list of Estimate or None; None for every one in the table that is about what is measured
+    measure : one of `measures`, or None for the first of them
 
     Returns
     -------
@@ -118,14 +129,14 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
     tables = _tables(study, target, seed)
     table = where(tables["scores"], seed=seed)
     table = table[table["model"].isin(ranked)]
-    _, quantity, statistic = metric(kind)
+    name, quantity, statistic = metric(kind, measure)
     performance, images = image_matrix(tables["per_image"], ranked, quantity=quantity)
     result = []
-    for estimate in scores or estimates(table):
+    for estimate in scores or [e for e in estimates(table) if _is_about(e, measure)]:
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
         per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
         per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
-        row = {"study": study.name, "target": target, "models": models, **{k: getattr(estimate, k) for k in KEY}}
+        row = {"study": study.name, "target": target, "metric": name, "models": models, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
         if models == "all" and estimate.estimator == "source_performance":
             found = {"undefined": "of the target's own model it is the performance itself"}
@@ -133,6 +144,11 @@ def agreement(study, target, *, seed=0, models="others", scores=None):
             found = _agree(values, per_image, performance, statistic, resamples)
         result.append({**row, "n_models": len(ranked), **found})
     return pd.DataFrame(result, columns=_AGREEMENT)  # every column, also where no estimator has a coefficient
+
+
+def _is_about(estimate, measure):
+    """True unless the estimate is a consistency of pixels and instances are measured, or the other way round."""
+    return not estimate.estimator.startswith("cte_") or (estimate.estimator == "cte_vrand") == (measure == "map")
 
 
 def _tables(study, target, seed):
@@ -145,7 +161,8 @@ def _tables(study, target, seed):
 
 
 def _per_image(table, estimate, ranked, images, seed):
-    return image_matrix(table, ranked, images, quantity=estimate.estimator, strength=estimate.strength, seed=seed)[0]
+    keys = {key: getattr(estimate, key) for key in ("variant", "perturbation", "strength")}
+    return image_matrix(table, ranked, images, quantity=estimate.estimator, **keys, seed=seed)[0]
 
 
 def _agree(values, per_image, performance, statistic, resamples):
@@ -171,7 +188,7 @@ def _agree(values, per_image, performance, statistic, resamples):
     return row
 
 
-def ranking(study, target, *, seed=0):
+def ranking(study, target, *, seed=0, measure=None):
     """Score, performance and rank of every model on one target, best score first.
 
     Returns
@@ -183,10 +200,10 @@ def ranking(study, target, *, seed=0):
         images beside the medians.
     """
     kind = kind_of(study, target)
-    name, quantity, statistic = metric(kind)
+    name, quantity, statistic = metric(kind, measure)
     models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
     tables = _tables(study, target, seed)
-    lead = headline(study, kind)
+    lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
     table = pd.DataFrame({"model": list(models), "source": [source for source, *_ in models.values()]})
@@ -246,6 +263,11 @@ def recorded_targets(study):
 def write_agreement(study, *, seed=0):
     """Write `agreement.csv`: every target, estimator and choice of models."""
     names = recorded_targets(study)
-    tables = [agreement(study, name, seed=seed, models=models) for name in names for models in MODELS]
+    tables = [
+        agreement(study, name, seed=seed, models=models, measure=measure)
+        for name in names
+        for measure in measures(study, kind_of(study, name))
+        for models in MODELS
+    ]
     text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     atomic_write(study.records.folder / "agreement.csv", text)
