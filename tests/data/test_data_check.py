@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 
 from tte.errors import ConfigError, DataNotFound
 from tte.study import cli
@@ -46,7 +47,8 @@ def volumes(tmp_path):
         for part, values in (("imagesTr", image), ("labelsTr", label)):
             nib.save(nib.Nifti1Image(values, np.diag([1, 1, 2, 1])), folder / part / f"h{i}.nii.gz")
     pair = [{"image": f"./imagesTr/h{i}.nii.gz", "label": f"./labelsTr/h{i}.nii.gz"} for i in range(3)]
-    index = {"tensorImageSize": "3D", "modality": {"0": "MRI"}, "training": pair}
+    names = {"0": "background", "1": "Anterior", "2": "Posterior"}
+    index = {"tensorImageSize": "3D", "modality": {"0": "MRI"}, "labels": names, "training": pair}
     (folder / "dataset.json").write_text(json.dumps(index))
     return tmp_path
 
@@ -91,6 +93,35 @@ def test_damaged_cases_are_listed_and_the_others_read(pairs, capsys):
     assert cli.main(["data", "check", PAIRS, "--root", str(pairs)]) == 1
     out = capsys.readouterr().out
     assert "cases: 5, 2 of them damaged" in out and out.count("\ndamaged: s") == 2
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+def test_missing_files_are_damage_too(pairs, part):
+    folder = pairs / catalogue_entry(PAIRS).folder
+    for i in (2, 5):
+        (folder / part / f"s{i}.png").unlink()
+    report = check_dataset(PAIRS, pairs)
+    assert list(report.damaged) == ["s2", "s5"] and sum(report.shapes.values()) == 3
+    assert all(f"{part}/{case}.png" in message for case, message in report.damaged.items())
+
+
+def test_missing_volumes_are_damage_too(volumes):
+    (volumes / VOLUMES / "labelsTr" / "h1.nii.gz").unlink()
+    assert list(check_dataset(VOLUMES, volumes).damaged) == ["h1"]
+
+
+def test_images_without_a_label_map_are_damage_too(tmp_path):
+    folder = tmp_path / catalogue_entry("nuclei/S-BIAD634").folder / "dataset"
+    for part in ("rawimages", "groundtruth"):
+        folder.joinpath(part).mkdir(parents=True)
+    for i in range(3):
+        tifffile.imwrite(folder / "rawimages" / f"a_{i}.tif", np.full((9, 8), i, np.uint16))
+        tifffile.imwrite(folder / "groundtruth" / f"a_{i}.tif", np.eye(9, 8, dtype=np.uint16))
+    assert check_dataset("nuclei/S-BIAD634", tmp_path).damaged == {}
+    (folder / "groundtruth" / "a_1.tif").unlink()
+    report = check_dataset("nuclei/S-BIAD634", tmp_path)
+    assert len(report.damaged) == 1 and report.n_cases == 3 and report.dtypes == {"uint16": 2}
+    assert "a_1.tif has no label map" in next(iter(report.damaged.values()))
 
 
 def test_a_dataset_that_is_not_here(tmp_path, capsys):

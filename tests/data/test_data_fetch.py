@@ -17,6 +17,7 @@ import imageio.v3 as iio
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from monai.apps import DecathlonDataset
 
 from tte.errors import ConfigError, DataNotFound, InputError
@@ -25,6 +26,7 @@ from tte.study.data import catalogue_entry, open_dataset
 from tte.study.data import fetch as fetch_module
 from tte.study.data.archives import size_text, unpack
 from tte.study.data.catalogue import Download
+from tte.study.data.download import file_name
 from tte.study.data.fetch import downloads_of, fetch_dataset
 
 NAME, TASK = "msd/Task04_Hippocampus", "Task04_Hippocampus"
@@ -53,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - start))
-        self.send_header("ETag", hashlib.md5(data).hexdigest())
+        self.send_header("ETag", md5_of(data))
         self.end_headers()
         if body:
             self.wfile.write(data[start:self.server.cut])
@@ -76,6 +78,10 @@ def server(monkeypatch):
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def md5_of(content):
+    return hashlib.md5(content).hexdigest()
 
 
 def tar_of(members, end=True):
@@ -127,7 +133,7 @@ def task(server, tmp_path, monkeypatch):
     def serve(archive, checksum=None):
         server.files[f"/{TASK}.tar"] = archive
         monkeypatch.setitem(DecathlonDataset.resource, TASK, f"{server.url}/{TASK}.tar")
-        monkeypatch.setitem(DecathlonDataset.md5, TASK, checksum or hashlib.md5(archive).hexdigest())
+        monkeypatch.setitem(DecathlonDataset.md5, TASK, checksum or md5_of(archive))
         return archive
     serve.members = task_members(tmp_path)
     serve(tar_of(serve.members))
@@ -203,6 +209,69 @@ def test_several_archives_and_a_plain_file_make_one_dataset(server, tmp_path, mo
     assert left_in(folder) == ["dataset.json", "doc/terms.txt", "images/0.png", "images/1.png", "masks/0.png",
                                "masks/1.png"]
     assert [case.id for case in open_dataset("nuclei/go-nuclear", tmp_path).cases("train")] == ["0"]
+
+
+def serve_like(server, monkeypatch, name, archives):
+    """Serves archives under the catalogue's file names, and points the entry of `name` at them."""
+    entry = catalogue_entry(name)
+    assert len(archives) == len(entry.downloads)
+    for download, archive in zip(entry.downloads, archives, strict=True):
+        server.files[f"/{file_name(download.url)}"] = archive
+    entry = replace(entry, downloads=tuple(
+        replace(download, url=f"{server.url}/{file_name(download.url)}", checksum=f"md5:{md5_of(archive)}")
+        for download, archive in zip(entry.downloads, archives, strict=True)))  # fmt: skip
+    monkeypatch.setattr(fetch_module, "catalogue_entry", lambda _: entry)
+
+
+def png_of(pixels):
+    return iio.imwrite("<bytes>", np.asarray(pixels, np.uint8), extension=".png")
+
+
+def tif_of(pixels):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels)
+    return stream.getvalue()
+
+
+def test_bbbc039_as_it_is_served(server, tmp_path, monkeypatch):
+    mask = np.zeros((8, 9, 4), np.uint8)
+    mask[1:3, 1:3, 0] = mask[5:7, 1:3, 0] = 1  # two nuclei of one value
+    mask[1:3, 3:5, 0] = 2  # one that touches the first
+    serve_like(server, monkeypatch, "nuclei/BBBC039", [
+        zip_of([("images/IXM_A.tif", tif_of(np.full((8, 9), 300, np.uint16)))]),
+        zip_of([("masks/IXM_A.png", png_of(mask)), ("__MACOSX/masks/._IXM_A.png", b"junk")]),
+        zip_of([("metadata/test.txt", b"IXM_A.png")]),
+    ])  # fmt: skip
+    folder = quiet("nuclei/BBBC039", tmp_path)
+    assert left_in(folder) == ["images/IXM_A.tif", "masks/IXM_A.png", "metadata/test.txt"]
+    dataset = open_dataset("nuclei/BBBC039", tmp_path)
+    sample = dataset.read(dataset.cases()[0])
+    assert sample.image.max() == 300 and set(np.unique(sample.label)) == {0, 1, 2, 3}
+
+
+def test_dsb2018_as_it_is_served(server, tmp_path, monkeypatch):
+    mask = np.zeros((8, 9), np.uint8)
+    mask[2:4, 2:4] = 255
+    image = np.full((8, 9, 4), 90, np.uint8)
+    serve_like(server, monkeypatch, "nuclei/DSB2018", [zip_of([
+        ("00ae/images/00ae.png", png_of(image)), ("00ae/masks/m1.png", png_of(mask)),
+        ("00ae/masks/m2.png", png_of(mask[::-1])),
+    ])])  # fmt: skip
+    folder = quiet("nuclei/DSB2018", tmp_path)
+    assert "stage1_train/00ae/images/00ae.png" in left_in(folder)
+    dataset = open_dataset("nuclei/DSB2018", tmp_path)
+    assert set(np.unique(dataset.read(dataset.cases()[0]).label)) == {0, 1, 2}
+
+
+def test_helacytonuc_as_it_is_served(server, tmp_path, monkeypatch):
+    image = np.zeros((8, 9, 3), np.uint8)
+    image[..., 0], image[..., 2] = 200, 70  # cytoplasm, nuclei
+    members = [("images/1.tif", tif_of(image)), ("nuclei_masks/1.tif", tif_of(np.eye(8, 9, dtype=np.uint16)))]
+    serve_like(server, monkeypatch, "nuclei/HeLaCytoNuc", [zip_of(members)] * 3)
+    quiet("nuclei/HeLaCytoNuc", tmp_path)
+    dataset = open_dataset("nuclei/HeLaCytoNuc", tmp_path)
+    assert [len(dataset.cases(split)) for split in ("train", "val", "test")] == [1, 1, 1]
+    assert np.unique(dataset.read(dataset.cases("val")[0]).image) == [70]
 
 
 def test_a_mirror_takes_the_place_of_the_address_but_not_of_the_checksum(task, server, tmp_path, monkeypatch):

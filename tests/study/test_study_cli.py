@@ -40,7 +40,8 @@ def place(tiny, tiny_file, tiny_data, tmp_path):
 # ---- help and usage
 
 
-@pytest.mark.parametrize("arguments", [[], ["study"], ["data"], ["data", "list"], ["data", "phantom"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [[], ["study"], ["data"], ["data", "list"], ["data", "phantom"],
+                                       ["data", "check"], ["data", "fetch"]], ids=" ".join)
 def test_help_fits_one_screen_and_describes_every_option(capsys, arguments, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = run(capsys, *arguments, "--help")
@@ -68,6 +69,8 @@ def test_help_names_the_commands_and_options(capsys):
         (["study", "nuclei", "--seed", "one"], "invalid int value: 'one'"),
         (["data"], "required: ACTION"),
         (["data", "phantom", "phantom/nuclei-a"], "required: --root"),
+        (["data", "fetch", "msd/Task09_Spleen"], "required: --root"),
+        (["data", "list", "--paper", "LogME"], "invalid choice: 'LogME'"),
     ],
 )
 def test_wrong_usage_ends_with_2(capsys, arguments, message):
@@ -210,7 +213,7 @@ def test_data_list_has_a_line_per_dataset_and_says_what_is_here(capsys, tiny_dat
     assert code == 0 and err == "" and list(lines) == list(catalogue())
     here = {name for name, words in lines.items() if "yes" in words}
     assert here == {*NUCLEI, "phantom/organ-kidney", "phantom/organ-vertebra"}
-    assert all(catalogue()[name].licence.split()[0] in words for name, words in lines.items())
+    assert all((catalogue()[name].licence or "-").split()[0] in words for name, words in lines.items())
 
 
 def test_data_list_of_an_empty_root(capsys, tmp_path):

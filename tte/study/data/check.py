@@ -15,7 +15,8 @@ from tqdm import tqdm
 from tte.errors import ConfigError, DataNotFound, TTEError
 from tte.study.data.archives import size_text
 from tte.study.data.catalogue import CatalogueEntry, catalogue
-from tte.study.data.dataset import find_data_root, open_dataset
+from tte.study.data.dataset import Case, find_data_root, open_dataset
+from tte.study.data.readers import msd_files, natural_key, pair_files, read_index
 from tte.study.data.sheet import contact_sheet, view
 
 __all__ = ["DatasetReport", "check_dataset", "listing"]
@@ -172,11 +173,13 @@ def check_dataset(name, data_root=None, *, sheet=None, progress=True):
         It is not here, or has no case.
     """
     dataset = open_dataset(name, data_root)
-    cases = dataset.cases()
+    cases = _all_cases(dataset)
     shown = set(np.linspace(0, len(cases) - 1, min(N_SHOWN, len(cases))).astype(int)) if sheet else ()
     found, damaged, views = _Found(dataset.entry), {}, []
     for i, case in enumerate(tqdm(cases, desc=name, leave=False, disable=None if progress else True)):
         try:
+            if case.label is None:
+                raise DataNotFound(f"{case.image} has no label map")
             sample = dataset.read(case)
         except TTEError as error:
             damaged[case.id] = str(error)
@@ -190,6 +193,21 @@ def check_dataset(name, data_root=None, *, sheet=None, progress=True):
         dataset.entry, dataset.folder, len(cases), _splits(dataset), found.shapes, found.spacings, found.dtypes,
         found.intensities, dict(found.labels), tuple(found.objects), found.n_empty, damaged,
     )
+
+
+def _all_cases(dataset):
+    """The cases, also those of which a file is missing: it is said of each when it is read."""
+    try:
+        return dataset.cases()
+    except DataNotFound:
+        listed, indexed = dataset.folder / "dataset.json", {"pairs": pair_files, "msd": msd_files}
+        if dataset.entry.layout not in indexed or not listed.is_file():
+            return dataset.cases(labelled=False)
+        everything = [None] if dataset.entry.layout == "pairs" else []
+        rows = indexed[dataset.entry.layout](dataset.folder, read_index(listed), *everything)
+        if not rows:
+            raise
+        return sorted((Case(*row) for row in rows), key=lambda case: natural_key(case.id))
 
 
 def _splits(dataset):
@@ -219,8 +237,6 @@ class _Found:
         low, high = float(sample.image.min()), float(sample.image.max())
         before = self.intensities or (low, high)
         self.intensities = (min(low, before[0]), max(high, before[1]))
-        if sample.label is None:
-            return
         ids, counts = np.unique(sample.label, return_counts=True)
         for i, n in zip(ids.tolist(), counts.tolist(), strict=True):
             self.labels[i if self.entry.kind == "classes" else min(i, 1)] += n
