@@ -20,12 +20,13 @@ SMALLEST = 12  # pixels; what the border or a neighbour leaves of a nucleus belo
 
 def fluorescence_nuclei(rng, shape, *, radius, radius_spread, elongation, irregularity, density, touching, brightness,
                         brightness_spread, texture, texture_scale, foci, background, gradient, haze, blur, photons,
-                        read_noise):
+                        read_noise, nucleoli=0.0, dividing=0.0, tissue=0.0):
     """One fluorescence image of nuclei and its instances.
 
     Modelled: size and shape of nuclei, clusters of touching nuclei, uneven staining, chromatin texture and bright
     foci, out-of-focus haze, an illumination gradient, the point spread, photon and camera noise, 8 bits.
-    Not modelled: overlap in depth, mitosis and debris, flat-field patterns, bleed-through, compression.
+    On request: nucleoli, nuclei in division, unevenly glowing tissue between nuclei.
+    Not modelled: overlap in depth, debris, dead cells, flat-field patterns, bleed-through, compression.
 
     Parameters
     ----------
@@ -56,6 +57,12 @@ def fluorescence_nuclei(rng, shape, *, radius, radius_spread, elongation, irregu
         Photons per gray value: the smaller, the noisier.
     read_noise : float
         Standard deviation of the camera noise in gray values.
+    nucleoli : float
+        Mean number of dark nucleoli per nucleus.
+    dividing : float
+        Share of the nuclei that are condensed: smaller, oblong and two to three times as bright.
+    tissue : float
+        Relative unevenness of the background over some tens of pixels.
 
     Returns
     -------
@@ -75,22 +82,31 @@ def fluorescence_nuclei(rng, shape, *, radius, radius_spread, elongation, irregu
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     for _ in range(rng.poisson(density * shape[0] * shape[1] / 1e4) + 1):
         size = radius * float(np.clip(rng.normal(1, radius_spread), 0.5, 1.8))
+        condensed = dividing > 0 and rng.random() < dividing
+        size *= 0.7 if condensed else 1.0
         centre = _centre(rng, shape, placed, size, touching)
         window = window_around(shape, centre, REACH * size)
         if not label[window].size:
             continue
         y, x = rows[window[0]] - centre[0], columns[:, window[1]] - centre[1]
-        depth = _outline(rng, y, x, size, elongation, irregularity)
+        depth = _outline(rng, y, x, size, 1.2 if condensed else elongation, irregularity)
         free = (depth < 1) & (label[window] == 0)
         if free.sum() < 0.85 * max((depth < 1).sum(), 1):
             continue
         placed.append((centre, size))
         label[window][free] = len(placed)
-        stain = brightness * float(np.exp(rng.normal(0, brightness_spread)))
-        light[window] += free * stain * _chromatin(rng, y, x, depth, size, texture, texture_scale, foci)
+        stain = brightness * float(np.exp(rng.normal(0, brightness_spread))) * (2.5 if condensed else 1.0)
+        profile = _chromatin(rng, y, x, depth, size, texture, texture_scale, foci)
+        if nucleoli and not condensed:
+            profile = _without_nucleoli(rng, y, x, profile, size, nucleoli)
+        light[window] += free * stain * profile
     sharp = ndimage.gaussian_filter(light, blur)
     glow = haze * ndimage.gaussian_filter(light, 1.2 * radius, mode="nearest")
-    image = _camera(rng, sharp + glow + background * _illumination(rng, shape, gradient), photons, read_noise)
+    behind = background * _illumination(rng, shape, gradient)
+    if tissue:
+        cloud = ndimage.gaussian_filter(rng.standard_normal(shape), 9)
+        behind = behind * np.clip(1 + tissue * cloud / cloud.std(), 0.1, None)
+    image = _camera(rng, sharp + glow + behind, photons, read_noise)
     return image, numbered(label, SMALLEST)
 
 
@@ -124,6 +140,15 @@ def _chromatin(rng, y, x, depth, size, texture, texture_scale, foci):
         angle, away = rng.uniform(0, 2 * np.pi), size * np.sqrt(rng.uniform(0, 0.5))
         distance = np.hypot(y - away * np.sin(angle), x - away * np.cos(angle))
         profile = profile + 0.9 * np.exp(-(distance ** 2) / (2 * (0.09 * size) ** 2))
+    return profile
+
+
+def _without_nucleoli(rng, y, x, profile, size, number):
+    """The profile with dark round spots that lie away from the rim."""
+    for _ in range(rng.poisson(number)):
+        angle, away = rng.uniform(0, 2 * np.pi), size * np.sqrt(rng.uniform(0, 0.3))
+        distance = np.hypot(y - away * np.sin(angle), x - away * np.cos(angle)) / (size * rng.uniform(0.13, 0.26))
+        profile = profile * (1 - 0.6 * np.exp(-(distance**4)))
     return profile
 
 

@@ -1,6 +1,6 @@
 """Writes a phantom of the catalogue below a data root, in the layout of the data it stands for.
 
-Reads the catalogue's settings; writes `pairs` (PNG) or `msd` (NIfTI) folders that `open_dataset` reads.
+Reads the catalogue's settings; writes a folder that `open_dataset` reads, and in it a record of the settings.
 """
 
 import json
@@ -15,8 +15,8 @@ import numpy as np
 
 from tte.errors import ConfigError, InputError
 from tte.study.data.catalogue import catalogue, catalogue_entry
-from tte.study.data.phantoms import abdomen, nuclei, tissue, torso
-from tte.study.data.phantoms.layouts import write_msd, write_pairs
+from tte.study.data.phantoms import abdomen, cells, mitochondria, nuclei, torso
+from tte.study.data.phantoms.layouts import write_dsb2018, write_hdf5, write_msd, write_pairs, write_tiff
 from tte.study.data.readers import read_index
 
 __all__ = ["write_phantom"]
@@ -24,12 +24,12 @@ __all__ = ["write_phantom"]
 # generator: (function, factors at shift 1, smallest side in pixels: below it the objects do not fit, parts it labels)
 GENERATORS = {
     "nuclei": (nuclei.fluorescence_nuclei, nuclei.SHIFT, 32, ()),
-    "mitochondria": (tissue.em_mitochondria, tissue.MITOCHONDRIA_SHIFT, 64, ()),
-    "cells": (tissue.packed_cells, tissue.CELLS_SHIFT, 32, ()),
+    "mitochondria": (mitochondria.em_mitochondria, mitochondria.SHIFT, 64, ()),
+    "cells": (cells.packed_cells, cells.SHIFT, 32, ()),
     "abdomen": (abdomen.abdominal_ct, abdomen.SHIFT, 16, abdomen.ORGANS),
     "ct": (torso.torso_ct, torso.SHIFT, 16, torso.PARTS),
 }
-LAYOUTS = {"pairs": write_pairs, "msd": write_msd}
+LAYOUTS = {"pairs": write_pairs, "msd": write_msd, "dsb2018": write_dsb2018, "hdf5": write_hdf5, "tiff": write_tiff}
 
 
 def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
@@ -46,7 +46,8 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
     root : path
         The data root; the dataset goes to ``root/phantom/...``.
     n : int or None
-        Number of images; None takes the catalogue's. In `pairs`, every third one is a test image.
+        Number of images, or of files where a file holds several; None takes the catalogue's. Without other splits every
+        third one is a test image.
     seed : int or None
         None takes the catalogue's.
     shape : tuple of int or None
@@ -82,9 +83,10 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
         raise ConfigError(f"{name} is measured data and cannot be generated; phantoms are {phantoms}")
     settings = _settings(entry, n, seed, shape, shift)
     folder = Path(root).expanduser().absolute() / entry.folder
-    with _replacing(folder) as fresh:
+    marker = "dataset.json" if entry.layout in ("pairs", "msd") else "phantom.json"  # the layouts without an index
+    with _replacing(folder, marker) as fresh:
         layout = LAYOUTS[entry.layout](entry, settings, fresh, partial(_generate, settings))
-        _write_index(entry, settings, fresh, layout)
+        _write_index(entry, settings, fresh / marker, layout)
     return folder
 
 
@@ -115,18 +117,18 @@ def _generate(settings, i):
     return GENERATORS[settings["generator"]][0](rng, settings["shape"], **settings["style"])
 
 
-def _write_index(entry, settings, folder, layout):
+def _write_index(entry, settings, path, layout):
     settings = {key: value for key, value in settings.items() if key != "parts"}
     index = {"name": entry.name, "phantom": True, "licence": entry.licence,
              "settings": settings, **layout}
-    (folder / "dataset.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
-def _replacing(folder):
+def _replacing(folder, marker):
     """A fresh folder beside `folder` that takes its place when the block ends, and vanishes when it fails."""
     taken = folder.exists()
-    if taken and not ((folder / "dataset.json").is_file() and read_index(folder / "dataset.json").get("phantom")):
+    if taken and not ((folder / marker).is_file() and read_index(folder / marker).get("phantom")):
         raise InputError(f"{folder} exists and is not a phantom: it is left as it is; choose another root")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = (folder.with_name(f".{folder.name}-{os.getpid()}-{word}") for word in ("new", "old"))
