@@ -63,10 +63,19 @@ def kind_of(study, target):
     return "zero_shot" if part is not None and target in part.targets else "fine_tune"
 
 
-def sources(study, kind):
-    """Return {model id: source} of the models that are ranked; random networks are shown but take no part."""
-    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
-    return {model: source for model, (source, *_) in models.items() if source != fine_tune.RANDOM}
+def sources(study, kind, training_seed=None):
+    """Return {model id: source} of the models that are ranked; random networks are shown but take no part.
+
+    In a zero-shot study they are those of one training seed, by default its first.
+    """
+    return {m: source for m, (source, *_) in _models(study, kind, training_seed).items() if source != fine_tune.RANDOM}
+
+
+def _models(study, kind, training_seed=None):
+    if kind == "fine_tune":
+        return fine_tune.initial_models(study)
+    wanted = study.part(kind).seeds[0] if training_seed is None else training_seed
+    return {model: key for model, key in zero_shot.model_ids(study).items() if key[2] == wanted}
 
 
 def measures(study, kind):
@@ -105,7 +114,7 @@ def image_matrix(per_image, models, images=None, **keys):
     return table.reindex(index=models, columns=images).to_numpy(dtype=float), list(table.columns)
 
 
-def agreement(study, target, *, seed=0, models="others", scores=None, measure=None):
+def agreement(study, target, *, seed=0, models="others", scores=None, measure=None, training_seed=None):
     """Agreement of every estimator with the performance on one target.
 
     Parameters
@@ -116,6 +125,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
     models : {"others", "all"}; without or with the model that was trained on the target's own data
     scores : list of Estimate or None; None for every one in the table that is about what is measured
     measure : one of `measures`, or None for the first of them
+    training_seed : int or None; which models of a zero-shot study, None for those of its first seed
 
     Returns
     -------
@@ -124,7 +134,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
         without a value for every model, or with one value for all, have the reason in `undefined`.
     """
     kind = kind_of(study, target)
-    own = sources(study, kind)
+    own = sources(study, kind, training_seed)
     ranked = [model for model, source in own.items() if models == "all" or source != target]
     tables = _tables(study, target, seed)
     table = where(tables["scores"], seed=seed)
@@ -201,8 +211,7 @@ def ranking(study, target, *, seed=0, measure=None):
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind, measure)
-    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
-    tables = _tables(study, target, seed)
+    models, tables = _models(study, kind), _tables(study, target, seed)
     lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
