@@ -185,13 +185,13 @@ def test_the_output_is_logits_in_both_modes_and_the_activation_is_stated():
 
 def test_named_layers_are_where_they_say():
     network, seen = built({**FLAT, "f_maps": [4, 6, 10]}), {}
-    assert list(network.layers) == ["bottleneck", "decoder2", "decoder1"]
+    assert list(network.layers) == ["bottleneck", "decoder2", "decoder1", "out"]
     for name, path in network.layers.items():
         network.get_submodule(path).register_forward_hook(
             lambda _, args, out, name=name: seen.update({name: tuple(out.shape[1:])})
         )
     network(image(1, 1, 16, 16))
-    assert seen == {"bottleneck": (10, 4, 4), "decoder2": (6, 8, 8), "decoder1": (4, 16, 16)}
+    assert seen == {"bottleneck": (10, 4, 4), "decoder2": (6, 8, 8), "decoder1": (4, 16, 16), "out": (4, 16, 16)}
 
 
 # ---- sections that cannot be

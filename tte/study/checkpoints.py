@@ -1,15 +1,13 @@
 """Files of weights that others made, read as data: no code in them is ever run.
 
-Reads safetensors, PyTorch checkpoints and zip archives; unpacks archives below the cache folder.
+Reads safetensors, PyTorch checkpoints and archives; unpacks archives below the cache folder.
 """
 
 import hashlib
 import pickle
 import shutil
-import stat
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,13 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from tte.errors import DataNotFound, InputError
+from tte.study.data.archives import unpack
 from tte.study.paths import cache_folder
 
 __all__ = ["fit_weights", "read_weights", "unpacked"]
 
 _KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where programs keep the weights
 _PREFIX = "module."  # what DataParallel puts before every name
-_LARGEST = 20 * 2**30  # bytes of an unpacked archive
 _SHOWN = 3  # names in a message
 _NUMBERS = [  # a score beside the weights is often a NumPy number
     np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np._core.multiarray.scalar,
@@ -85,7 +83,7 @@ def _content(path):
 
 def _refusal(path, reason):
     """What is wrong with a pickle that the weights-only reader does not take."""
-    if "Unsupported global" in reason or "Unsupported class" in reason or "not an allowed global" in reason:
+    if "unsupported global" in reason.lower() or "unsupported class" in reason.lower():
         return (
             f"{path} holds pickled code, which is never run: "
             "save the weights alone with torch.save(model.state_dict(), …) where it came from"
@@ -175,12 +173,12 @@ def _counted(names, one, many):
 
 
 def unpacked(path):
-    """Return the folder of a package: itself, or where its zip archive was unpacked.
+    """Return the folder of a package: itself, or where its archive was unpacked.
 
     Parameters
     ----------
     path : path
-        A folder or a zip archive. The archive is unpacked once, below the cache folder.
+        A folder, a zip or a tar archive. The archive is unpacked once, below the cache folder.
 
     Returns
     -------
@@ -192,7 +190,7 @@ def unpacked(path):
     DataNotFound
         There is no such file or folder.
     InputError
-        It is no zip archive, is damaged, or would write outside its folder.
+        It is no archive, is damaged, or would write outside its folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -206,7 +204,7 @@ def unpacked(path):
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent))
         try:
-            _unzip(path, scratch)
+            unpack(path, scratch)
             scratch.rename(folder)
         except OSError:
             if not folder.is_dir():  # another process may have been faster
@@ -215,21 +213,3 @@ def unpacked(path):
             shutil.rmtree(scratch, ignore_errors=True)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
-
-
-def _unzip(path, folder):
-    """Unpack a zip archive after every name in it was looked at."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                target = (folder / member.filename).resolve()
-                link = stat.S_ISLNK(member.external_attr >> 16)
-                if link or "\\" in member.filename or not target.is_relative_to(folder.resolve()):
-                    raise InputError(f"{path}: {member.filename!r} would be written outside its folder; do not use it")
-            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-                raise InputError(f"{path} unpacks to more than {_LARGEST // 2**30} GiB; unpack it yourself")
-            archive.extractall(folder)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a zip archive, or is damaged: get it anew") from None

@@ -1,4 +1,4 @@
-"""The command line: `tte study` and `tte data`.
+"""The command line: `tte study`, `tte data` and `tte bank`.
 
 Reads and writes what the named command says; every error a user can cause is one line on stderr and exit code 1.
 """
@@ -56,6 +56,15 @@ def _parser():
     study.add_argument("--recompute", action="store_true", help="repeat inference and scores although recorded")
     study.set_defaults(run=_study)
 
+    bank = commands.add_parser(
+        "bank",
+        help="what is in a bank file, and what each model needs",
+        description="List the models of a bank file: whether their weights are here, and whether loading one runs code "
+        "that comes with it. Nothing is loaded or run. Every fault of the file is one line, and the exit code 1.",
+    )
+    bank.add_argument("path", metavar="BANK.yml", help="a YAML file with a list `models`")
+    bank.set_defaults(run=_bank)
+
     data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -92,7 +101,14 @@ def _parser():
 
 
 def _study(options):
-    from tte.study import fine_tune, panels, summary, zero_shot  # heavy imports only when they are needed
+    from tte.study import (  # heavy imports only when they are needed
+        features,
+        fine_tune,
+        panels,
+        summary,
+        transfer,
+        zero_shot,
+    )
     from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
@@ -116,11 +132,15 @@ def _study(options):
             for name in _chosen(only, key, known[key]):
                 if kind == "fine_tune":
                     fine_tune.fine_tune_all(study, name, device=device)
-                module.evaluate(study, name, **run)
+                    transfer.evaluate(study, name, **run)
+                else:
+                    zero_shot.evaluate(study, name, **run)
     if "agree" in steps:
         summary.write_agreement(study, seed=options.seed)
         for target in summary.recorded_targets(study):
-            panels.load_panels(study, target, seed=options.seed, device=device, recompute=options.recompute)
+            panels.load_panels(study, target, **run)
+            if summary.kind_of(study, target) == "fine_tune":
+                features.load_features(study, target, **run)
 
 
 def _known(study):
@@ -148,6 +168,12 @@ def _only(pairs, keys):
             raise ConfigError(f"--only {pair!r}: expected KEY=VALUE with KEY one of {', '.join(keys)}")
         chosen.setdefault(key, []).append(value)
     return chosen
+
+
+def _bank(options):
+    from tte.study.bank_listing import list_bank
+
+    print(list_bank(options.path))
 
 
 def _data_list(options):

@@ -37,7 +37,7 @@ class ReleasedUNet(nn.Module):
     >>> net(torch.zeros(1, 1, 7, 5)).shape
     torch.Size([1, 2, 7, 5])
     >>> net.layers
-    {'bottleneck': 'encoders.1', 'decoder1': 'decoders.0'}
+    {'bottleneck': 'encoders.1', 'decoder1': 'decoders.0', 'out': 'decoders.0'}
     """
 
     def __init__(self, config):
@@ -54,10 +54,10 @@ class ReleasedUNet(nn.Module):
 
     @property
     def layers(self):
-        """Paths of the bottleneck and of the decoder blocks, counted from the output."""
+        """Paths of the bottleneck and of the decoder blocks, counted from the output; `out` enters the last layer."""
         depth = len(self.decoders)
         names = {f"decoder{n}": f"decoders.{depth - n}" for n in range(depth, 0, -1)}
-        return {"bottleneck": f"encoders.{depth}", **names}
+        return {"bottleneck": f"encoders.{depth}", **names, "out": f"decoders.{depth - 1}"}
 
     def forward(self, x):
         """(B, in_channels, H, W[, Z]) → logits (B, out_channels, H, W[, Z]), whatever the size."""

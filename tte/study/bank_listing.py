@@ -1,0 +1,76 @@
+"""What is in a bank file and what each model needs, as a table for people.
+
+Reads the bank file and looks at the files it names; loads no weights and runs nothing.
+"""
+
+from pathlib import Path
+
+from tte.errors import TTEError
+from tte.study.bank_file import is_nickname, read_bank
+from tte.study.sources import training_configuration, trust_reason
+
+__all__ = ["list_bank"]
+
+
+def list_bank(path):
+    """Describe every model of a bank file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+        A line per model: name, source, network, whether its weights are here, whether it runs code of its own, licence;
+        then a line for everything that a model still needs.
+
+    Raises
+    ------
+    DataNotFound, ConfigError
+        As `read_bank`.
+    """
+    entries = read_bank(path)
+    needs = {entry.name: _needs(entry) for entry in entries}
+    rows = [("name", "source", "network", "weights", "trust", "licence")]
+    rows += [_row(entry, needs[entry.name]) for entry in entries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    remarks = [f"{name}: {text}" for name, found in needs.items() for text in found.values()]
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+
+def _row(entry, needs):
+    network = entry.network.network if entry.network else "-"
+    here = "online" if _online(entry) else "missing" if "weights" in needs else "here"
+    unknown = "unread" in needs or ("weights" in needs and _packed(entry))
+    trust = "?" if unknown else "needed" if "trust" in needs else "no"
+    return entry.name, entry.source, network, here, trust, entry.licence or "not stated"
+
+
+def _needs(entry):
+    """What stands between the entry and its model: {"weights" | "config" | "trust" | "unread": text}."""
+    if _online(entry):
+        return {"unread": f"{entry.weights!r} is downloaded when it is loaded; what it needs is known then"}
+    needs = {}
+    if not Path(entry.weights).exists():
+        needs["weights"] = f"{entry.weights} is missing"
+    if entry.source == "pytorch-3dunet" and not (config := training_configuration(entry)).is_file():
+        needs["config"] = f"training configuration {config} is missing"
+    if "weights" in needs and _packed(entry):
+        return needs
+    try:
+        if reason := trust_reason(entry):
+            needs["trust"] = f"needs trust: {reason}"
+    except TTEError as error:
+        needs["unread"] = str(error)
+    return needs
+
+
+def _packed(entry):
+    """True for a source whose package says whether it needs trust."""
+    return entry.source == "bioimageio" or (entry.source == "monai-bundle" and entry.network is None)
+
+
+def _online(entry):
+    return entry.source == "bioimageio" and is_nickname(entry.weights)
