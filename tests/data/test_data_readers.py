@@ -1,6 +1,7 @@
 """Readers: what is stored comes back exactly, and what does not fit is an error that names the file."""
 
 import json
+from dataclasses import replace
 
 import imageio.v3 as iio
 import nibabel as nib
@@ -209,3 +210,9 @@ def test_truncated_and_missing_nifti(tmp_path, part):
 def test_index_without_cases(tmp_path):
     with pytest.raises(InputError, match=r"dataset\.json: expected a list `training`"):
         write_msd(tmp_path, training=["pt_1"]).cases()
+
+
+def test_ignored_ids_of_a_volume_are_neither_a_class_nor_background(tmp_path):
+    dataset = write_msd(tmp_path)
+    dataset = replace(dataset, entry=replace(dataset.entry, ignore=(2,)))
+    np.testing.assert_array_equal(read_first(dataset).label, np.select([ORGANS == 1, ORGANS == 2], [1, -1], 0))

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from tte.study.data import catalogue, open_dataset
+from tte.study.data import catalogue, open_dataset, open_folder
 
 pytestmark = [
     pytest.mark.data,
@@ -56,3 +56,26 @@ def test_every_case_reads(name):
     for case in dataset.cases():
         sample = dataset.read(case)
         assert sample.image.shape == (1, *sample.label.shape), case.id
+
+
+@pytest.mark.parametrize("name", ["nuclei/dsb2018-360", "mitochondria/vnc", "cells/ovules"])
+def test_a_catalogue_folder_reads_alike_as_a_plain_folder(name):
+    dataset = open_dataset(name)
+    plain = open_folder(dataset.folder, kind=dataset.entry.kind)
+    by_id = {case.id: case for case in plain.cases()}
+    for case in dataset.cases()[:3]:
+        expected, sample = dataset.read(case), plain.read(by_id[case.id])
+        np.testing.assert_array_equal(sample.image, expected.image)
+        np.testing.assert_array_equal(sample.label, expected.label)
+
+
+def test_hippocampus_reads_alike_as_a_plain_folder():
+    dataset = open_dataset("msd/Task04_Hippocampus")
+    plain = open_folder(dataset.folder / "imagesTr", dataset.folder / "labelsTr", kind="classes", volumes=True)
+    case, = [case for case in plain.cases() if case.id == dataset.cases()[0].id]
+    expected, sample = dataset.read(dataset.cases()[0]), plain.read(case)
+    np.testing.assert_array_equal(sample.image, expected.image)
+    np.testing.assert_array_equal(sample.label, expected.label)
+    assert sample.spacing == pytest.approx(expected.spacing)
+    slices = open_folder(dataset.folder / "imagesTr", dataset.folder / "labelsTr")
+    np.testing.assert_array_equal(slices.read(slices.cases()[4]).label, expected.label[..., 4])

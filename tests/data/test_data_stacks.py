@@ -1,5 +1,7 @@
 """HDF5 and TIFF stacks: slices, patches, splits, keys and ignored labels come back as they were written."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import tifffile
@@ -92,14 +94,18 @@ def test_negative_ids_can_be_ignored(tmp_path, hdf5):
 
 
 def test_a_slice_is_read_without_its_stack(tmp_path, hdf5):
-    """2 GB of zeros in chunks that were never written: reading all of it would not pass unnoticed."""
+    """2 GB in chunks that were never written; a patch of 128² pixels takes well below 1 MB, a slice of labels too."""
     with hdf5.File(tmp_path / "a.h5", "w") as file:
         for key, kind in (("raw", "u1"), ("labels", "u2")):
             file.create_dataset(key, (10_000, 256, 256), kind, chunks=(1, 256, 256), fillvalue=7)
     found = dataset(tmp_path, "hdf5", tile=128, splits={"some": {"slices": [9000, 9001]}})
+    tracemalloc.start()
     cases = found.cases("some")
-    assert len(cases) == 4 and (found.read(cases[3]).label == 7).all()
-    assert found.read(cases[3]).image.shape == (1, 128, 128)
+    sample = found.read(cases[3])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(cases) == 4 and sample.image.shape == (1, 128, 128) and (sample.label == 7).all()
+    assert peak < 4e6  # the image alone would be 655 MB
 
 
 # ---- TIFF --------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def _guarded(path):
         raise DataNotFound(f"{path}: no such file; get the dataset anew")
     try:
         yield
-    except TTEError:
+    except (TTEError, ImportError):
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
