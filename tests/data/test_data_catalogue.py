@@ -11,6 +11,7 @@ import pytest
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.study.data import Case, catalogue, catalogue_entry, find_data_root, open_dataset
 from tte.study.data.catalogue import _entry, _phantom
+from tte.study.paths import project_root
 
 IDS = ["s2", "s10", "s1", "images.003"]
 
@@ -91,6 +92,14 @@ def test_every_dataset_of_both_papers_is_there():
         assert (set(entry.keys) == {"raw", "label"}) == (entry.layout == "hdf5"), entry.name
         assert bool(entry.images and entry.labels) == (entry.layout == "tiff"), entry.name
         assert all(set(split) <= {"files", "slices"} for split in entry.splits.values()), entry.name
+
+
+def test_the_data_page_says_of_each_what_the_catalogue_says():
+    lines = (project_root() / "book" / "data.md").read_text(encoding="utf-8").splitlines()
+    for name, entry in catalogue().items():
+        if entry.paper in ("CC-FV", "CTE"):
+            direct = "yes" if entry.downloads or entry.paper == "CC-FV" else "no"
+            assert f"| `{name}` | {entry.role} | {entry.licence} | {entry.landing} | {direct} |" in lines
 
 
 def test_no_two_datasets_share_a_folder_on_a_file_system_that_ignores_case():

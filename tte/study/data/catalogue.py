@@ -158,8 +158,7 @@ def catalogue():
     {'anterior': (1,), 'posterior': (2,)}
     """
     entries = {name: _entry(name, row) for name, row in _table("catalogue.yml").items()}
-    rows = files(__package__).joinpath("phantoms", "rows.yml")
-    for base, row in (_table("phantoms", "rows.yml") if rows.is_file() else {}).items():
+    for base, row in _table("phantoms", "rows.yml").items():
         if base not in entries:
             raise ConfigError(f"phantoms/rows.yml: {base!r} is not a dataset of the catalogue")
         entries[f"phantom/{base}"] = _phantom(entries[base], row)
