@@ -154,7 +154,6 @@ def _image_tensor(image, shape, device, dtype):
 def _run(model, image, layers, windows, points, roi, batch):
     """Return {layer: (n, D) tensor on the device} of all points, in the order of their windows."""
     ranks = {name: torch.from_numpy(rank).to(image.device) for name, (rank, _, _) in points.items()}
-    places = {name: torch.from_numpy(place).to(image.device) for name, (_, place, _) in points.items()}
     plans, pieces, done = {}, {name: [] for name in layers}, 0
     while done < len(windows):
         part = windows[done : done + batch]
@@ -163,7 +162,8 @@ def _run(model, image, layers, windows, points, roi, batch):
         def receive(name, feature, part=part, found=found, done=done):
             _check_map(name, feature, len(part), len(roi))
             if name not in plans:  # a layer's map has one size in all windows
-                plans[name] = neighbours(places[name], tuple(feature.shape[2:]), roi)
+                plan = neighbours(points[name][1], feature.shape[2:], roi)
+                plans[name] = [torch.from_numpy(part).to(image.device) for part in plan]
             ours = slice(*np.searchsorted(points[name][0], (done, done + len(part))))
             cells, weights = plans[name]
             found[name] = interpolate_at(feature, ranks[name][ours] - done, cells[:, ours], weights[ours])

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from tte._arrays import label_array
+from tte._arrays import label_image
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["class_shares", "sample_voxels"]
@@ -56,7 +56,7 @@ def class_shares(counts, n_samples, mode="proportional"):
         raise InputError(f"counts: expected one positive number per class, got {counts.tolist()}")
     weights = counts if mode == "proportional" else np.ones_like(counts)
     low, high = np.minimum(_LEAST, counts), counts
-    left = int(np.clip(n_samples, low.sum(), high.sum()))
+    left = int(min(max(n_samples, low.sum()), high.sum()))
     shares, free = np.zeros_like(counts), np.ones(len(counts), dtype=bool)
     while free.any():
         quota = left * weights[free] / weights[free].sum()
@@ -118,7 +118,7 @@ def sample_voxels(label, n_samples, rng=0, *, background=(), mode="proportional"
     >>> {c: v.tolist() for c, v in sample_voxels(label, {"out": 3}, rng=0)["out"].items()}
     {1: [[2, 4], [2, 5]], 4: [[5, 5]]}
     """
-    label = label_array(label, "label")
+    label = label_image(label, "label")
     if label.ndim not in (2, 3):
         raise InputError(f"label: expected shape (H, W) or (H, W, Z), got {label.shape}")
     for layer, number in n_samples.items():
@@ -138,10 +138,9 @@ def sample_voxels(label, n_samples, rng=0, *, background=(), mode="proportional"
         shares = dict(zip(map(int, classes), class_shares(counts, number, mode), strict=True))
         if layer in background and len(pools[0]):
             shares = {0: min(int(sum(shares.values())), len(pools[0])), **shares}
-        voxels[layer] = {
-            c: np.stack(np.unravel_index(_draw(pools[c], n, (seed, layer, c)), label.shape), axis=1)
-            for c, n in shares.items()
-        }
+        drawn = np.concatenate([_draw(pools[c], n, (seed, layer, c)) for c, n in shares.items()])
+        places = np.stack(np.unravel_index(drawn, label.shape), axis=1)
+        voxels[layer] = dict(zip(shares, np.split(places, np.cumsum(list(shares.values()))[:-1]), strict=True))
     return voxels
 
 

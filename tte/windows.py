@@ -40,9 +40,9 @@ def assign(voxels, before, size, roi, overlap):
     place in that window (n, d); where the point stood before the sorting).
     """
     interval = [max(int(r * (1 - overlap)), 1) for r in roi]
-    slices = dense_patch_slices(size, roi, interval)
     # MONAI lays windows on a product grid, so the nearest centre is found axis by axis.
-    starts = [np.array(sorted({window[a].start for window in slices})) for a in range(len(roi))]
+    axes = [dense_patch_slices(axis[:1], axis[1:2], axis[2:]) for axis in zip(size, roi, interval, strict=True)]
+    starts = [np.array([window.start for window, in slices]) for slices in axes]
     corners = {}
     for layer, classes in voxels.items():
         where = np.concatenate(list(classes.values())) + before  # (n, d)
@@ -64,26 +64,24 @@ def neighbours(places, size, roi):
 
     Parameters
     ----------
-    places : int tensor, shape (n, d); voxels of the window
+    places : int array, shape (n, d); voxels of the window
     size : tuple of d int; the map's
     roi : tuple of d int; the window's
 
     Returns
     -------
-    tensor (d, n, k) of int64, tensor (n, k) of float32
+    int64 array (d, n, k), float32 array (n, k)
         The k ≤ 2^d map cells around each voxel and their weights: linear interpolation with align_corners=False.
     """
-    ends, weights = [], []
-    for axis, (r, f) in enumerate(zip(roi, size, strict=True)):
-        # The source coordinate (p + ½) f / r − ½ in units of 1 / 2r: integers, so no rounding before the division.
-        scaled = ((2 * places[:, axis] + 1) * f - r).clamp(0, 2 * r * (f - 1))
-        low, fraction = scaled // (2 * r), (scaled % (2 * r)).float() / (2 * r)
-        ends.append((low,) if f == r else (low, (low + 1).clamp(max=f - 1)))
-        weights.append((1 - fraction, fraction))
-    corners = list(itertools.product(*(range(len(end)) for end in ends)))
-    cells = [torch.stack([ends[axis][corner[axis]] for corner in corners], dim=1) for axis in range(len(roi))]
-    parts = [torch.stack([weights[axis][c] for axis, c in enumerate(corner)]).prod(dim=0) for corner in corners]
-    return torch.stack(cells), torch.stack(parts, dim=1)
+    size, roi = np.array(size), np.array(roi)
+    # The source coordinate (p + ½) f / r − ½ in units of 1 / 2r: integers, so no rounding before the division.
+    low, rest = np.divmod(np.clip((2 * places + 1) * size - roi, 0, 2 * roi * (size - 1)), 2 * roi)
+    high, fraction = np.minimum(low + 1, size - 1), rest / (2 * roi)
+    ends = ([0] if same else [0, 1] for same in size == roi)
+    corners = np.array(list(itertools.product(*ends)), dtype=bool)  # (k, d)
+    cells = np.where(corners, high[:, None], low[:, None])  # (n, k, d)
+    weights = np.where(corners, fraction[:, None], 1 - fraction[:, None]).prod(axis=2)
+    return np.moveaxis(cells, 2, 0), weights.astype(np.float32)
 
 
 def interpolate_at(feature, which, cells, weights):
@@ -93,7 +91,7 @@ def interpolate_at(feature, which, cells, weights):
     ----------
     feature : tensor, shape (batch, D, *size)
     which : int tensor, shape (n,); the map of each point
-    cells, weights : what `neighbours` returns for these points
+    cells, weights : what `neighbours` returns for these points, as tensors on the map's device
 
     Returns
     -------
@@ -102,9 +100,10 @@ def interpolate_at(feature, which, cells, weights):
     Examples
     --------
     >>> feature = torch.arange(4.0).reshape(1, 1, 2, 2)
-    >>> interpolate_at(feature, torch.tensor([0, 0]), *neighbours(torch.tensor([[0, 0], [1, 2]]), (2, 2), (4, 4)))
+    >>> plan = neighbours(np.array([[0, 0], [1, 2]]), (2, 2), (4, 4))
+    >>> interpolate_at(feature, torch.tensor([0, 0]), *map(torch.from_numpy, plan))
     tensor([[0.0000],
             [1.2500]])
     """
     values = feature[(which[:, None], slice(None), *cells)].float()  # (n, k, D)
-    return torch.einsum("nk,nkd->nd", weights, values)
+    return torch.bmm(weights[:, None], values)[:, 0]
