@@ -6,6 +6,8 @@ Takes a random generator and the settings of one scanner; returns arrays. Writes
 import numpy as np
 from scipy import ndimage
 
+from tte.study.data.phantoms.common import blocks, majority
+
 __all__ = ["ORGANS", "SHIFT", "abdominal_ct"]
 
 ORGANS = ("kidney", "vertebra", "vessel", "liver", "lesion")  # label ids 1, 2, ... of `abdominal_ct`
@@ -65,10 +67,10 @@ def abdominal_ct(rng, shape, *, spacing, enhancement, noise, blur, variation, le
     _abdominal_organs(patient, hu, label, enhancement, lesions)
     _spine(patient, hu, label)
     _vessels(patient, hu, label, enhancement)
-    coarse = _blocks(hu).mean(axis=-1)
+    coarse = blocks(hu).mean(axis=-1)
     grain = ndimage.gaussian_filter(rng.standard_normal(shape), (0.6, 0.6, 0.3))
     volume = ndimage.gaussian_filter(coarse, blur) + noise * grain / grain.std()
-    return np.clip(np.round(volume), -1024, 3071).astype(np.int16), _majority(label)
+    return np.clip(np.round(volume), -1024, 3071).astype(np.int16), majority(label, len(ORGANS))
 
 
 class _Patient:
@@ -195,18 +197,3 @@ def _vessels(p, hu, label, enhancement):
     vessel = trunk | legs
     hu[vessel] = 42 + enhancement * p.rng.normal(190, 25)
     label[vessel] = ORGANS.index("vessel") + 1
-
-
-def _blocks(array):
-    """(2H, 2W, 2Z) → (H, W, Z, 8): the samples of each voxel."""
-    h, w, z = (n // 2 for n in array.shape)
-    return array.reshape(h, 2, w, 2, z, 2).transpose(0, 2, 4, 1, 3, 5).reshape(h, w, z, 8)
-
-
-def _majority(label):
-    """The organ that fills at least half of each voxel, else 0."""
-    samples = _blocks(label)
-    out = np.zeros(samples.shape[:3], np.uint8)
-    for i in range(1, len(ORGANS) + 1):
-        out[(samples == i).sum(axis=-1) >= 4] = i
-    return out

@@ -1,4 +1,4 @@
-"""What several phantoms share: a window around a point, 8-bit noise, and labels without gaps.
+"""What several phantoms share: a window around a point, 8-bit noise, labels without gaps, voxels of two samples a side.
 
 Takes and returns arrays. Writes nothing.
 """
@@ -6,7 +6,7 @@ Takes and returns arrays. Writes nothing.
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["eight_bits", "numbered", "window_around"]
+__all__ = ["blocks", "eight_bits", "majority", "numbered", "window_around"]
 
 
 def window_around(shape, centre, reach):
@@ -31,4 +31,19 @@ def numbered(label, smallest):
         if sizes.max() >= smallest:
             count += 1
             out[window][pieces == sizes.argmax() + 1] = count
+    return out
+
+
+def blocks(array):
+    """(2H, 2W, 2Z) → (H, W, Z, 8): the samples of each voxel."""
+    h, w, z = (n // 2 for n in array.shape)
+    return array.reshape(h, 2, w, 2, z, 2).transpose(0, 2, 4, 1, 3, 5).reshape(h, w, z, 8)
+
+
+def majority(part, number):
+    """The id from 1 to `number` that fills at least half of each voxel of two samples a side, else 0."""
+    samples = blocks(part)
+    out = np.zeros(samples.shape[:3], np.uint8)
+    for i in range(1, number + 1):
+        out[(samples == i).sum(axis=-1) >= 4] = i
     return out

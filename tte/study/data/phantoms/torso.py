@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from tte.study.data.phantoms.canvas import Canvas
+from tte.study.data.phantoms.common import blocks, majority
 from tte.study.data.phantoms.torso_anatomy import PARTS, paint_torso
 
 __all__ = ["PARTS", "SHIFT", "torso_ct"]
@@ -74,10 +75,10 @@ def torso_ct(rng, shape, *, spacing, level, enhancement, noise, blur, variation,
     if lesion_site:
         for _ in range(max(1, rng.poisson(lesions))):
             _LESIONS[lesion_site](canvas, lesion_radius * float(np.exp(rng.normal(0, 0.3))), lesion_contrast)
-    coarse = _blocks(canvas.hu).mean(axis=-1)
+    coarse = blocks(canvas.hu).mean(axis=-1)
     grain = ndimage.gaussian_filter(rng.standard_normal(shape), (0.6, 0.6, 0.3))
     volume = ndimage.gaussian_filter(coarse, blur) + noise * grain / grain.std()
-    return np.clip(np.round(volume), -1024, 3071).astype(np.int16), _majority(canvas.part)
+    return np.clip(np.round(volume), -1024, 3071).astype(np.int16), majority(canvas.part, len(PARTS))
 
 
 def _spot(canvas, part):
@@ -135,18 +136,3 @@ def _in_colon(canvas, radius, contrast):
 
 _LESIONS = {"liver": _in_organ("liver", 0.12, 0.7), "pancreas": _in_organ("pancreas", 0.15, 1.0), "lung": _in_lung,
             "colon": _in_colon}
-
-
-def _blocks(array):
-    """(2H, 2W, 2Z) → (H, W, Z, 8): the samples of each voxel."""
-    h, w, z = (n // 2 for n in array.shape)
-    return array.reshape(h, 2, w, 2, z, 2).transpose(0, 2, 4, 1, 3, 5).reshape(h, w, z, 8)
-
-
-def _majority(part):
-    """The part that fills at least half of each voxel, else 0."""
-    samples = _blocks(part)
-    out = np.zeros(samples.shape[:3], np.uint8)
-    for i in range(1, len(PARTS) + 1):
-        out[(samples == i).sum(axis=-1) >= 4] = i
-    return out

@@ -15,7 +15,7 @@ import numpy as np
 
 from tte.errors import ConfigError, InputError
 from tte.study.data.catalogue import catalogue, catalogue_entry
-from tte.study.data.phantoms import abdomen, cells, mitochondria, nuclei, torso
+from tte.study.data.phantoms import abdomen, cells, mitochondria, mri, nuclei, torso
 from tte.study.data.phantoms.layouts import write_dsb2018, write_hdf5, write_msd, write_pairs, write_tiff
 from tte.study.data.readers import read_index
 
@@ -27,6 +27,7 @@ GENERATORS = {
     "mitochondria": (mitochondria.em_mitochondria, mitochondria.SHIFT, 64, ()),
     "cells": (cells.packed_cells, cells.SHIFT, 32, ()),
     "abdomen": (abdomen.abdominal_ct, abdomen.SHIFT, 16, abdomen.ORGANS),
+    "mri": (mri.mri, mri.SHIFT, 10, mri.PARTS),
     "ct": (torso.torso_ct, torso.SHIFT, 16, torso.PARTS),
 }
 LAYOUTS = {"pairs": write_pairs, "msd": write_msd, "dsb2018": write_dsb2018, "hdf5": write_hdf5, "tiff": write_tiff}
