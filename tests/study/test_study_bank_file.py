@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from tte.errors import ConfigError, DataNotFound
-from tte.study import bank_listing
+from tte.study import bank, bank_listing
 from tte.study.bank_file import BankEntry, Standardisation, is_nickname, preprocess, read_bank
 from tte.study.bank_listing import list_bank
 from tte.study.cli import main
@@ -172,6 +172,23 @@ def test_a_damaged_package_is_a_remark(written, tmp_path):
     zoo = {"name": "e", "source": "bioimageio", "weights": "p"}
     *_, remark = list_bank(written(zoo)).splitlines()
     assert remark == f"e: {tmp_path / 'p'} is no BioImage Model Zoo package: it has no rdf.yaml"
+
+
+def test_a_stored_model_is_listed_with_what_its_card_says(written, tmp_path):
+    own = {"name": "own", "source": "torch", "weights": "m.safetensors"}
+    path = written(own, {**own, "name": "mine", "licence": "MIT"})
+    assert list_bank(path).splitlines()[1].split()[:5] == ["own", "torch", "-", "missing", "no"]
+    (tmp_path / "m.safetensors").touch()
+    assert list_bank(path).splitlines()[-2] == "own: state its `network`, for there is no card m.yml beside the weights"
+    card = bank.Card(model="m", network=UNET, activation="sigmoid", classes=["a"], source="x", licence="CC0-1.0",
+                     normalisation={"window": [0, 1]}, citation="", training={}, performance={}, losses=[],
+                     identity={"config": "c", "inputs": None})  # fmt: skip
+    (tmp_path / "m.yml").write_text(yaml.safe_dump(card.model_dump(mode="json")))
+    assert [line.split() for line in list_bank(path).splitlines()[1:]] == [
+        ["own", "torch", "UNet", "here", "no", "CC0-1.0"], ["mine", "torch", "UNet", "here", "no", "MIT"],
+    ]  # fmt: skip
+    (tmp_path / "m.yml").write_text("a: 1")
+    assert "m.yml is not a model card" in list_bank(path)
 
 
 def test_the_command_prints_the_listing(written, capsys):

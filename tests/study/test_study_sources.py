@@ -117,11 +117,13 @@ def test_a_network_that_cannot_be_built(tmp_path, spec, message):
         load(entry("torch", tmp_path / "w.pt", network=spec))
 
 
-def stored_card(folder, classes, out_channels):
-    spec = Network(network="UNet", arguments={**ARGUMENTS, "out_channels": out_channels}, bottleneck="model.1")
-    network = drawn(bank.build_network(spec))
+def stored(folder, classes, activation="softmax", stated=True):
+    arguments = {key: value for key, value in ARGUMENTS.items() if key != "out_channels"}
+    head = {"out_channels": len(classes)}
+    spec = Network(network="UNet", arguments={**arguments, **(head if stated else {})}, bottleneck="model.1")
+    network = drawn(bank.build_network(spec, **head))
     bank.round_to_half(network)
-    card = bank.Card(model="m", network=spec, activation="softmax", classes=classes, source="phantom/x", licence="MIT",
+    card = bank.Card(model="m", network=spec, activation=activation, classes=classes, source="phantom/x", licence="MIT",
                      normalisation=Normalisation(window=(0, 9)), citation="", training={}, performance={}, losses=[],
                      identity={"config": "c", "inputs": None})  # fmt: skip
     bank.save_model(folder, card, network)
@@ -129,14 +131,21 @@ def stored_card(folder, classes, out_channels):
 
 
 def test_a_stored_model_of_one_class_says_everything_itself(tmp_path):
-    network = stored_card(tmp_path, ["nucleus"], 1)
+    network = stored(tmp_path, ["nucleus"])
     loaded = load(BankEntry(name="own", source="torch", weights=str(tmp_path / "m.safetensors")))
     assert torch.equal(output(loaded.network), output(network)) and loaded.activation == "sigmoid"
     assert loaded.preprocessing == Normalisation(window=(0, 9)) and loaded.layers == {"bottleneck": "model.1"}
 
 
-def test_a_stored_model_of_several_classes_gets_its_background(tmp_path):
-    network = stored_card(tmp_path, ["a", "b"], 2)
+def test_a_stored_model_of_two_channels_has_a_sigmoid_for_each(tmp_path):
+    network = stored(tmp_path, ["foreground", "boundary"], "sigmoid")
+    loaded = load(BankEntry(name="own", source="torch", weights=str(tmp_path / "m.safetensors")))
+    assert torch.equal(output(loaded.network), output(network)) and loaded.activation == "sigmoid"
+
+
+@pytest.mark.parametrize("stated", [True, False])  # a fine-tuned model has the channels of its classes
+def test_a_stored_model_of_several_classes_gets_its_background(tmp_path, stated):
+    network = stored(tmp_path, ["a", "b"], stated=stated)
     loaded = load(BankEntry(name="own", source="torch", weights=str(tmp_path / "m.safetensors")))
     found = output(loaded.network)
     assert found.shape[1] == 3 and torch.equal(found[:, 1:], output(network)) and not found[:, 0].any()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tte.errors import TTEError
 from tte.study.bank_file import is_nickname, read_bank
-from tte.study.sources import training_configuration, trust_reason
+from tte.study.packages import stored_card, training_configuration
+from tte.study.sources import trust_reason
 
 __all__ = ["list_bank"]
 
@@ -36,16 +37,19 @@ def list_bank(path):
     rows += [_row(entry, needs[entry.name]) for entry in entries]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    remarks = [f"{name}: {text}" for name, found in needs.items() for text in found.values()]
+    remarks = [f"{name}: {text.removeprefix(f'{name}: ')}" for name, found in needs.items() for text in found.values()]
     return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
 def _row(entry, needs):
-    network = entry.network.network if entry.network else "-"
+    network, licence = entry.network.network if entry.network else "-", entry.licence
+    if _carded(entry) and not needs:
+        card = stored_card(entry)
+        network, licence = card.network.network, licence or card.licence
     here = "online" if _online(entry) else "missing" if "weights" in needs else "here"
     unknown = "unread" in needs or ("weights" in needs and _packed(entry))
     trust = "?" if unknown else "needed" if "trust" in needs else "no"
-    return entry.name, entry.source, network, here, trust, entry.licence or "not stated"
+    return entry.name, entry.source, network, here, trust, licence or "not stated"
 
 
 def _needs(entry):
@@ -57,14 +61,21 @@ def _needs(entry):
         needs["weights"] = f"{entry.weights} is missing"
     if entry.source == "pytorch-3dunet" and not (config := training_configuration(entry)).is_file():
         needs["config"] = f"training configuration {config} is missing"
-    if "weights" in needs and _packed(entry):
+    if "weights" in needs and (_packed(entry) or _carded(entry)):
         return needs
     try:
+        if _carded(entry):
+            stored_card(entry)
         if reason := trust_reason(entry):
             needs["trust"] = f"needs trust: {reason}"
     except TTEError as error:
         needs["unread"] = str(error)
     return needs
+
+
+def _carded(entry):
+    """True for a stored model, whose card says what the entry does not."""
+    return entry.source == "torch" and entry.network is None
 
 
 def _packed(entry):

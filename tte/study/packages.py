@@ -1,6 +1,6 @@
-"""Model packages of the BioImage Model Zoo and of MONAI: what their descriptions say, read without running anything.
+"""What lies beside weights and describes them: cards, configurations, packages of the BioImage Model Zoo and of MONAI.
 
-Reads folders and zip archives; a nickname is downloaded through bioimageio.spec where that is installed.
+Reads files, folders and archives and runs nothing of them; a nickname is downloaded through bioimageio.spec where that is installed.
 """
 
 import json
@@ -12,17 +12,31 @@ import monai.networks.nets
 import yaml
 from torch import nn
 
-from tte.errors import DataNotFound, InputError
+from tte.errors import ConfigError, DataNotFound, InputError
+from tte.study.bank import read_card
 from tte.study.bank_file import Standardisation, is_nickname
 from tte.study.checkpoints import unpacked
 from tte.study.config import Network, Normalisation
 from tte.study.paths import cache_folder
 from tte.study.released.unet_config import UNET_NAMES
 
-__all__ = ["Package", "bundle_network", "open_package"]
+__all__ = ["Package", "bundle_network", "open_package", "stored_card", "training_configuration"]
 
 _DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")
 _PYTORCH3DUNET = "pytorch3dunet.unet3d.model"  # its networks are built here
+
+
+def stored_card(entry):
+    """Return the `Card` that lies beside the weights of an entry; without it, the entry must state its network."""
+    path = Path(entry.weights)
+    if path.suffix != ".safetensors" or not path.with_suffix(".yml").is_file():
+        raise ConfigError(f"{entry.name}: state its `network`, for there is no card {path.stem}.yml beside the weights")
+    return read_card(path.parent, path.stem)
+
+
+def training_configuration(entry):
+    """Path of the training configuration of a pytorch-3dunet checkpoint: `config`, or train_config.yml beside it."""
+    return Path(entry.config) if entry.config else Path(entry.weights).parent / "train_config.yml"
 
 
 class Package:

@@ -17,14 +17,14 @@ from tte.study import bank
 from tte.study.bank_file import Standardisation
 from tte.study.checkpoints import fit_weights, read_weights, unpacked
 from tte.study.config import Normalisation
-from tte.study.packages import bundle_network, open_package
+from tte.study.packages import bundle_network, open_package, stored_card, training_configuration
 from tte.study.released.nnunet import dynunet_names, is_nnunet
 from tte.study.released.unet import ReleasedUNet
 from tte.study.released.unet_config import UNET_NAMES, unet_config
 from tte.study.training import class_logits
 from tte.study.trusted import BUNDLE, PACKAGE, SCRIPT, evaluated, from_package, scripted
 
-__all__ = ["LoadedModel", "load", "training_configuration", "trust_reason"]
+__all__ = ["LoadedModel", "load", "trust_reason"]
 
 _UNKNOWN = "unknown"  # activation that the files of a model do not say
 
@@ -170,10 +170,7 @@ def _torch(entry, _):
         network = _filled(entry.network, entry.weights, entry.key)
         activation, layers = _own_facts(network)
         return network, activation, None, layers
-    path = Path(entry.weights)
-    if path.suffix != ".safetensors" or not path.with_suffix(".yml").is_file():
-        raise ConfigError(f"{entry.name}: state its `network`, for there is no card {path.stem}.yml beside the weights")
-    card = bank.read_card(path.parent, path.stem)
+    path, card = Path(entry.weights), stored_card(entry)
     stated = "out_channels" in card.network.arguments
     network, _ = bank.load_model(path.parent, path.stem, **({} if stated else {"out_channels": len(card.classes)}))
     layers = {"bottleneck": card.network.bottleneck} if card.network.bottleneck else {}
@@ -198,11 +195,6 @@ def _pytorch3dunet(entry, _):
     fit_weights(network, read_weights(path, entry.key), path.name)
     activation, layers = _own_facts(network)
     return network, activation, None, layers
-
-
-def training_configuration(entry):
-    """Path of the training configuration of a pytorch-3dunet checkpoint: `config`, or train_config.yml beside it."""
-    return Path(entry.config) if entry.config else Path(entry.weights).parent / "train_config.yml"
 
 
 def _torchscript(entry, trust):
