@@ -1,6 +1,6 @@
 """What lies beside weights and describes them: cards, configurations, packages of the BioImage Model Zoo and of MONAI.
 
-Reads files, folders and archives and runs nothing of them; a nickname is downloaded through bioimageio.spec where that is installed.
+Reads files, folders and archives and runs nothing of them; bioimageio.spec, where installed, downloads a nickname.
 """
 
 import json
