@@ -1,0 +1,152 @@
+"""Figures about the strength and the kind of a perturbation; each takes tables and returns a matplotlib figure.
+
+Reads nothing and writes nothing. Colours are seaborn's colour-blind palette, as in `tte.study.plots`.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+__all__ = ["agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"]
+
+_AXES = {
+    "dropout": "dropout rate at the bottleneck",
+    "noise": "noise, standard deviation",
+    "brightness": "added brightness",
+    "contrast": "contrast factor",
+    "gamma": "gamma exponent",
+}
+
+
+def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
+    """Agreement against strength, a panel per perturbation: a line per target with intervals, their mean in black.
+
+    Parameters
+    ----------
+    table : DataFrame; as `tte.study.sweeps.strengths` returns it
+    """
+    kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
+    targets = list(dict.fromkeys(table["target"]))
+    figure, grid = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 2.6, 3.8), sharey=True, squeeze=False)
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        rows = table[table["perturbation"] == kind]
+        for i, (colour, target) in enumerate(zip(_palette(len(targets)), targets, strict=True)):
+            line = rows[rows["target"] == target].sort_values("dose")
+            place = np.arange(len(line)) + 0.06 * (i - len(targets) / 2)  # beside each other, to see the intervals
+            spread = [line["kendall"] - line["kendall_low"], line["kendall_high"] - line["kendall"]]
+            axes.errorbar(
+                place, line["kendall"], yerr=np.clip(spread, 0, None), color=colour, lw=1, elinewidth=0.8, marker="o",
+                ms=3.5, alpha=0.75, label=target.split("/", 1)[-1],
+            )  # fmt: skip
+        mean = rows.groupby("dose")["kendall"].mean()
+        axes.plot(np.arange(len(mean)), mean, color="black", lw=2.5, label="mean")
+        names = rows.drop_duplicates("dose").sort_values("dose")["strength"]
+        axes.set_xticks(np.arange(len(mean)), [f"{value:g}" for value in names])
+        axes.axhline(0, color="0.4", lw=1, ls=":")
+        axes.set(xlabel=_AXES[kind])
+    grid[0][0].set_ylabel(ylabel)
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def repeats(table, *, title):
+    """Agreement of the mean of several runs against their number, a line per target; dots are single runs.
+
+    Parameters
+    ----------
+    table : DataFrame; as `tte.study.sweeps.repeated_runs` returns it, targets below each other
+    """
+    figure, axes = plt.subplots(figsize=(8.6, 3.8))
+    groups = list(table.groupby("target", sort=False))
+    for colour, (target, rows) in zip(_palette(len(groups)), groups, strict=True):
+        axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=target.split("/", 1)[-1])
+        axes.scatter(rows["runs"], rows["single"], color=colour, s=14, alpha=0.6)
+    mean = table.groupby("runs")["averaged"].mean()
+    axes.plot(mean.index, mean, color="black", lw=2.5, label="mean")
+    axes.axhline(0, color="0.4", lw=1, ls=":")
+    axes.set(xlabel="runs averaged", ylabel="Kendall τ-b", title=title, xticks=mean.index)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def feature_against_input(table, *, title, unit="CTE-NHD"):
+    """Score under all input perturbations against score under dropout, a panel per target and a colour per source.
+
+    Parameters
+    ----------
+    table : DataFrame; columns target, source, network, feature, input
+    """
+    targets, sources = (list(dict.fromkeys(table[column])) for column in ("target", "source"))
+    networks = list(dict.fromkeys(table["network"]))
+    columns = min(3, len(targets))
+    rows = -(-len(targets) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.7 * columns + 2.6, 2.7 * rows), squeeze=False)
+    colours = dict(zip(sources, _palette(len(sources)), strict=True))
+    for axes, target in zip(grid.flat, targets, strict=False):
+        for row in table[table["target"] == target].itertuples():
+            marker = "o^sDv"[networks.index(row.network)]
+            name = f"{row.source.split('/', 1)[-1]}, {row.network}"
+            axes.scatter(row.feature, row.input, color=colours[row.source], marker=marker, s=40, label=name)
+        axes.set_title(target.split("/", 1)[-1])
+    for axes in list(grid.flat)[len(targets) :]:
+        axes.set_visible(False)
+    figure.supxlabel(f"{unit}, dropout", fontsize=10)
+    figure.supylabel(f"{unit}, input changes", fontsize=10)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def performance_by_strength(scores, *, table, xlabel, ylabel, title):
+    """Performance against score, a colour per model and a symbol per strength, as in Fig. 3 of the CTE paper.
+
+    Parameters
+    ----------
+    scores : DataFrame; columns model, strength, score
+    table : DataFrame; as `tte.study.summary.ranking` returns it
+    """
+    figure, axes = plt.subplots(figsize=(8.6, 4.4))
+    measured = table.set_index("model")["performance"]
+    strengths = sorted(scores["strength"].unique())
+    colours = dict(zip(measured.index, _palette(len(measured)), strict=True))
+    for marker, strength in zip("ovs^DPX*", strengths, strict=False):
+        rows = scores[np.isclose(scores["strength"], strength)]
+        rows = rows[rows["model"].isin(measured.index)]
+        y = measured[rows["model"]].to_numpy()
+        axes.scatter(rows["score"], y, c=[colours[m] for m in rows["model"]], marker=marker, s=30)
+        axes.scatter([], [], color="0.4", marker=marker, label=f"{strength:g}")
+        if rows["score"].nunique() > 1:
+            slope, offset = np.polyfit(rows["score"], y, 1)
+            ends = np.array([rows["score"].min(), rows["score"].max()])
+            axes.plot(ends, slope * ends + offset, color="0.6", lw=1, zorder=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.legend(title="strength", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def score_sweeps(scores, *, table, ylabel, title):
+    """Score of every model against the strength, a panel per input perturbation.
+
+    Parameters
+    ----------
+    scores : DataFrame; columns model, perturbation, strength, score
+    table : DataFrame; as `tte.study.summary.ranking` returns it
+    """
+    kinds = [kind for kind in _AXES if kind in set(scores["perturbation"])]
+    figure, grid = plt.subplots(1, len(kinds), figsize=(2.3 * len(kinds) + 2.6, 3.4), sharey=True, squeeze=False)
+    order = table.sort_values("performance", ascending=False)
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
+            line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
+            axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
+        axes.set(xlabel=_AXES[kind])
+    grid[0][0].set_ylabel(ylabel)
+    grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _palette(n):
+    return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
