@@ -11,8 +11,9 @@ import tifffile
 from tte.errors import ConfigError, DataNotFound
 from tte.study import cli
 from tte.study.data import Sample, catalogue, catalogue_entry, write_phantom
-from tte.study.data.check import check_dataset, listing
+from tte.study.data.check import check_dataset
 from tte.study.data.sheet import view
+from tte.study.data.table import listing
 
 PAIRS, VOLUMES = "nuclei/go-nuclear", "msd/Task04_Hippocampus"
 
@@ -161,6 +162,8 @@ def test_the_table_has_a_line_per_dataset_and_says_what_is_here(pairs):
     assert header.split() == ["name", "task", "role", "size", "here", "licence"]
     assert [line.split()[0] for line in lines] == list(catalogue())
     assert {line.split()[0] for line in lines if " yes " in line} == {PAIRS}
+    files = [path for path in (pairs / catalogue_entry(PAIRS).folder).rglob("*") if path.is_file()]
+    assert f" {sum(path.stat().st_size for path in files)} B " in next(line for line in lines if " yes " in line)
     assert next(line for line in lines if line.startswith("cells/PNAS ")).endswith(" no   -")
 
 

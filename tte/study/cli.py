@@ -166,7 +166,7 @@ def _bank(options):
 
 
 def _data_list(options):
-    from tte.study.data.check import listing
+    from tte.study.data.table import listing
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print("\n".join(listing(options.root, paper=options.paper, width=width)))

@@ -1,6 +1,6 @@
-"""What is on disk: the table of all datasets, and one dataset read case by case.
+"""One dataset read case by case: what it holds, and what of it is damaged.
 
-Reads the catalogue and the files below the data root; writes nothing but the contact sheet that is asked for.
+Reads the files below the data root; writes nothing but the contact sheet that is asked for.
 """
 
 from collections import Counter
@@ -13,65 +13,15 @@ import numpy as np
 from tqdm import tqdm
 
 from tte.errors import ConfigError, DataNotFound, TTEError
-from tte.study.data.archives import size_text
-from tte.study.data.catalogue import CatalogueEntry, catalogue
-from tte.study.data.dataset import Case, find_data_root, open_dataset
+from tte.study.data.catalogue import CatalogueEntry
+from tte.study.data.dataset import Case, open_dataset
 from tte.study.data.readers import msd_files, natural_key, pair_files, read_index
 from tte.study.data.sheet import contact_sheet, view
 
-__all__ = ["DatasetReport", "check_dataset", "listing"]
+__all__ = ["DatasetReport", "check_dataset"]
 
 SPLITS = ("train", "val", "test")
 N_SHOWN = 12
-_LEAST = {"licence": 12, "task": 8, "role": 6}  # columns that may be cut on a narrow terminal, in this order
-
-
-def listing(data_root=None, *, paper=None, width=None):
-    """The catalogue as a table: name, task, role, size, licence, and whether the files are here.
-
-    Parameters
-    ----------
-    data_root : path or None
-        See `find_data_root`.
-    paper : str or None
-        "CC-FV", "CTE" or "companion": only what it uses.
-    width : int or None
-        Columns of the terminal; longer texts are cut to fit as far as possible. None cuts nothing.
-
-    Returns
-    -------
-    list of str
-        A header, then one line per dataset. A dash stands for what is not known.
-
-    Examples
-    --------
-    >>> print("\\n".join(line[:54].rstrip() for line in listing("nowhere", paper="CC-FV")[:2]))
-    name                task                role
-    msd/Task03_Liver    liver and tumour    source, target
-    """
-    keys = ("name", "task", "role", "size", "here", "licence")
-    root, rows = find_data_root(data_root), [keys]
-    for name, entry in catalogue().items():
-        if paper in (None, entry.paper) and not (paper and entry.phantom):
-            size = size_text(entry.size) if entry.size else ""
-            here = "yes" if _is_here(root / entry.folder, entry.layout) else "no"
-            rows.append(tuple(text or "-" for text in (name, entry.task, entry.role, size, here, entry.licence)))
-    widths = {key: max(map(len, column)) for key, column in zip(keys, zip(*rows, strict=True), strict=True)}
-    for key in _LEAST if width else ():
-        excess = sum(widths.values()) + len(keys) - 1 - width
-        widths[key] = max(min(widths[key], _LEAST[key]), widths[key] - max(0, excess))
-    return [" ".join(_cut(text, widths[key]) for key, text in zip(keys, row, strict=True)).rstrip() for row in rows]
-
-
-def _cut(text, width):
-    return text.ljust(width) if len(text) <= width else f"{text[:width - 1]}…"
-
-
-def _is_here(folder, layout):
-    """A look at the folder only: `check_dataset` reads."""
-    if layout in ("pairs", "msd"):
-        return (folder / "dataset.json").is_file()
-    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 @dataclass(frozen=True)
