@@ -96,6 +96,9 @@ def _parser():
     phantom = data.add_parser("phantom", help="write a synthetic dataset in the layout of the real ones")
     phantom.add_argument("name", metavar="NAME", help="a dataset that starts with phantom/")
     phantom.add_argument("--root", metavar="DIR", required=True, help="data root to write below")
+    phantom.add_argument("--n", type=int, metavar="N", help="number of images or files (default: the catalogue's)")
+    phantom.add_argument("--seed", type=int, metavar="S", help="seed of the generator (default: the catalogue's)")
+    phantom.add_argument("--shift", type=float, metavar="X", help="domain shift from 0 (default) to 1")
     phantom.set_defaults(run=_data_phantom)
     return parser
 
@@ -189,7 +192,7 @@ def _data_fetch(options):
 def _data_phantom(options):
     from tte.study.data.phantoms import write_phantom
 
-    print(write_phantom(options.name, Path(options.root)))
+    print(write_phantom(options.name, Path(options.root), n=options.n, seed=options.seed, shift=options.shift))
 
 
 if __name__ == "__main__":
