@@ -41,9 +41,10 @@ _VARIANTS = {
 
 
 def plain_table(frame, name, number):
-    """Return a table of numbers with its index as the first column, headed by `name`."""
-    frame = frame.rename(columns="{:g}".format).rename_axis(None, axis=1).rename_axis(name).reset_index()
-    return _styled(frame, {column: number for column in frame.columns[1:]})
+    """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column."""
+    frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
+    frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
+    return _styled(frame, number if isinstance(number, dict) else {column: number for column in frame.columns[1:]})
 
 
 def label(estimate):
@@ -117,9 +118,12 @@ def trained_out(cards):
     return f"In {falling} of {len(cards)} models the last quarter of training lowers the loss by more than 5%"
 
 
-def ranking_table(table, kind):
-    """Return the ranking with intervals, as a reader sees it."""
-    score, performance = ("CTE-NHD", "median F1") if kind == "zero_shot" else ("CC-FV", "mean Dice")
+_HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
+
+
+def ranking_table(table, kind, measure="f1"):
+    """Return the ranking with intervals, as a reader sees it; `measure` is one of `summary.measures`."""
+    score, performance = _HEADS["dice" if kind == "fine_tune" else measure]
     digits = 4 if kind == "zero_shot" else 2
     rows = pd.DataFrame({
         "rank": table["rank"].astype("string").fillna("–"),
@@ -132,7 +136,7 @@ def ranking_table(table, kind):
     if "group" in table:
         rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
         rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
-        rows.insert(7, "mean F1", table["performance_mean"].map("{:.3f}".format))
+        rows.insert(7, performance.replace("median", "mean"), table["performance_mean"].map("{:.3f}".format))
     return _styled(rows)
 
 

@@ -11,7 +11,7 @@ from tte.errors import DataNotFound, UndefinedScore
 from tte.study import summary
 from tte.study.unlabelled_scores import REPEAT
 
-__all__ = ["groups_told_apart", "recorded_agreement", "repeated_runs", "strengths", "training_luck"]
+__all__ = ["at_headline", "groups_told_apart", "recorded_agreement", "repeated_runs", "strengths", "training_luck"]
 
 
 def recorded_agreement(study):
@@ -43,6 +43,21 @@ def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):
     factor = rows["perturbation"].isin(["contrast", "gamma"])
     rows["dose"] = rows["strength"].where(~factor, np.abs(np.log(rows["strength"].clip(lower=1e-9))))
     return rows.sort_values(["perturbation", "target", "dose"]).reset_index(drop=True)
+
+
+def at_headline(agreement, study):
+    """Return which rows a table of estimators shows: one strength per perturbation, and all inputs together.
+
+    Returns
+    -------
+    Series of bool
+    """
+    part = study.part("zero_shot")
+    leads = {"dropout": part.dropout.headline}
+    if part.inputs is not None:
+        leads |= {name: entry.headline for name, entry in part.inputs.items()}
+    single = np.isclose(agreement["strength"].astype(float), agreement["perturbation"].map(leads).astype(float))
+    return pd.Series(single, agreement.index) | agreement["perturbation"].isin(["", "input"])
 
 
 def groups_told_apart(study, target, estimate, *, seed=0):
