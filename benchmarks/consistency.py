@@ -1,6 +1,13 @@
 """Speed of NHD, effective invariance and V-Rand against their formulas written down directly.
 
 `python -m benchmarks.consistency` writes `results/benchmarks/consistency.csv`.
+
+- NHD stays below what was aimed for. It needs two numbers, each from a logical and a counting pass over 64 kB. NumPy
+  takes about 1.8 µs for any of the four (on bytes, words or packed bits), 7 µs in all against the 45 to 50 µs of the
+  printed formula, so 7 is the limit of whole-array operations; 8 would take a compiled loop.
+- EI takes about 65 µs of 185 on an idle machine: 14 to clear both images of values outside [0, 1], 8 for the two
+  foregrounds, 4 for their union, 12 for the product, 20 to gather what contributes, then roots and sum. That
+  is 2.8 times; where other processes fill the caches it is 4, since the plain formula moves several times the memory.
 """
 
 import numpy as np
@@ -91,7 +98,8 @@ def rows():
     return [
         compare("NHD, Eq. 5 NumPy", size, over(plain_nhd, masks), over(nhd, masks), 8),
         compare("NHD, SciPy", size, over(hamming_nhd, masks), over(nhd, masks), 8),
-        compare("EI, Eq. 4 NumPy", size, over(naive_ei, probabilities), over(effective_invariance, probabilities), 3),
+        compare("EI, Eq. 4 NumPy", size, over(naive_ei, probabilities), over(effective_invariance, probabilities), 3,
+                tolerance=1e-7),
         compare("V-Rand, Eq. 6 NumPy", size, over(plain_vrand, labels), over(vrand, labels), 5),
         compare("V-Rand released, scikit-image", size, over(skimage_vrand, labels), over(released, labels), 5),
     ]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.data.utils import dense_patch_slices
-from monai.networks.nets import UNETR, BasicUNet, DynUNet, UNet
+from monai.networks.nets import UNETR, BasicUNet, DynUNet, SwinUNETR, UNet
 from torch import nn
 
 from tte.errors import InputError, UndefinedScore
@@ -25,6 +25,7 @@ NETS = {
     "UNet": lambda d: UNet(d, 1, 3, channels=(4, 8, 16, 32), strides=(2, 2, 2), num_res_units=1),
     "BasicUNet": lambda d: BasicUNet(d, 1, 3, features=(4, 4, 8, 8, 16, 4)),
     "UNETR": lambda d: UNETR(1, 3, (16,) * d, feature_size=4, hidden_size=16, mlp_dim=32, num_heads=2, spatial_dims=d),
+    "SwinUNETR": lambda d: SwinUNETR(1, 3, feature_size=12, depths=(1,) * 4, num_heads=(1, 1, 2, 2), spatial_dims=d),
 }
 
 
@@ -86,6 +87,7 @@ def whole_map_reference(net, image, voxels, name, roi, overlap, site="output"):
         ("UNet", (40, 37), (32, 16), 0.6),
         ("BasicUNet", (50, 37), (32, 32), 0.0),
         ("UNETR", (20, 18, 30), (16, 16, 16), 0.5),
+        ("SwinUNETR", (70, 50), (64, 64), 0.5),
     ],
 )
 def test_equals_interpolating_the_whole_map(name, shape, roi, overlap, site):
@@ -348,7 +350,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 @pytest.mark.gpu
 @needs_gpu
 class TestGPU:
-    @pytest.mark.parametrize("name", NETS)
+    @pytest.mark.parametrize("name", [name for name in NETS if name != "SwinUNETR"])  # it takes no window of 16
     def test_agrees_with_cpu(self, name):
         """1e-3 relative: float32 sums in another order; the absolute part is for features near zero."""
         image, label = case()
