@@ -11,10 +11,11 @@ from tte.errors import ConfigError, InputError
 from tte.study.data import catalogue, catalogue_entry, open_dataset, write_phantom
 from tte.study.data.phantoms import write as module
 from tte.study.data.phantoms.abdomen import ORGANS, abdominal_ct
+from tte.study.data.phantoms.cells import packed_cells
+from tte.study.data.phantoms.mitochondria import em_mitochondria
 from tte.study.data.phantoms.nuclei import fluorescence_nuclei
-from tte.study.data.phantoms.tissue import em_mitochondria, packed_cells
 
-PHANTOMS = [name for name, entry in catalogue().items() if entry.phantom]
+PHANTOMS = [name for name, entry in catalogue().items() if entry.phantom and name.count("/") == 1]  # of their own
 NUCLEI = [name for name in PHANTOMS if "nuclei" in name]
 ORGAN_TASKS = [name for name in PHANTOMS if "organ" in name]
 SMALL = {"phantom/nuclei": {"n": 3, "shape": (64, 48)}, "phantom/mitochondria": {"n": 2, "shape": (80, 64)},

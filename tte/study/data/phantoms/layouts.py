@@ -74,10 +74,14 @@ def write_hdf5(entry, settings, folder, generate):
     """Stacks (Z, H, W) under the entry's keys: a file per pattern of a split, the images dealt out over the splits."""
     import h5py  # here, so that whoever writes no HDF5 file needs no HDF5 library
 
-    stacks = {}
-    for i, split in enumerate(_dealt(entry, settings["n"])):
-        names = [_numbered(pattern, 0) for pattern in _patterns(entry, split, "phantom/*.h5")]
-        stacks.setdefault(names[sum(map(len, (stacks.get(n, []) for n in names))) % len(names)], []).append(i)
+    dealt, names = _dealt(entry, settings["n"]), {}
+    for split in dict.fromkeys(dealt):
+        names[split] = [_numbered(pattern, 0) for pattern in _patterns(entry, split, "phantom/*.h5")]
+    stacks = {name: [] for files in names.values() for name in files}
+    for i, split in enumerate(dealt):
+        stacks[min(names[split], key=lambda name: len(stacks[name]))].append(i)
+    if empty := [name for name, members in stacks.items() if not members]:
+        raise InputError(f"n: {entry.name} takes more images: none is left for {', '.join(empty)}, got {len(dealt)}")
     for name, members in stacks.items():
         images, labels = zip(*map(generate, members), strict=True)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
