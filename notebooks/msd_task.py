@@ -29,18 +29,20 @@ seed = 0  # of the sampled voxels
 recompute = False  # True repeats sampling, scores and Dice from the volumes
 
 # %% tags=["remove-cell"]
+import math
+
 import matplotlib.pyplot as plt
-import pandas as pd
+import numpy as np
 from IPython.display import Markdown, display
 
-from tte.study import fine_tune, page, panels, plots, summary
-from tte.study.study import open_page
+from tte.study import features, page, panels, pictures, plots, pooling, stability, summary, transfer
+from tte.study.study import display_name, open_page
 
 plots.use_style()
 options = {"data_root": data_root, "out": out, "device": device, "seed": seed, "recompute": recompute}
 work = open_page(study, subject=task, **options)
 part = work.part("fine_tune")
-cells = fine_tune.evaluate(work, task, seed=seed, device=device, recompute=recompute)
+cells = transfer.evaluate(work, task, seed=seed, device=device, recompute=recompute)
 flat = [cell for scores, tuned in cells.values() for cell in (scores, *tuned)]
 table = summary.ranking(work, task, seed=seed)
 agreement = summary.agreement(work, task, seed=seed, models="others")
@@ -50,7 +52,7 @@ lead_row, lead_row_all = (lead.rows(frame).iloc[0] for frame in (agreement, agre
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner())
+    display(page.banner(work, task))
 
 # %% [markdown]
 # ## The target
@@ -72,10 +74,10 @@ Markdown(
 shown = panels.load_panels(work, task, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
-    model: f"{word}: {page.short(model)}\nDice {by_model.loc[model, 'performance']:.2f}"
+    model: f"{word}: {display_name(model)}\nDice {by_model.loc[model, 'performance']:.2f}"
     for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
 }
-_ = plots.panel_grid(shown, names=names, perturbed=False)
+_ = pictures.panel_grid(shown, names=names, perturbed=False)
 plt.show()
 
 # %% tags=["remove-input"]
@@ -89,8 +91,8 @@ if shown.images is None:
 # %% [markdown]
 # ## The models
 #
-# Each model is a small 3D U-Net.
-# The last column shows how well it does at home before any fine-tuning, with the stored half-precision weights; the untrained network stands beside them.
+# Each model is a small 3D network, trained for minutes on one core; the settings are in the configuration of the study.
+# The last column shows how well it does at home before any fine-tuning, with the stored half-precision weights; the untrained networks stand beside them.
 
 # %% tags=["remove-input"]
 page.models_table(work, "fine_tune")
@@ -98,7 +100,7 @@ page.models_table(work, "fine_tune")
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
 cards = [card for card in page.cards_of(work, "fine_tune") if card.losses]
 _ = plots.training_curves(
-    {card.source: card.losses for card in cards},
+    {display_name(card.model): card.losses for card in cards},
     title=page.trained_out(cards),
 )
 plt.show()
@@ -114,7 +116,7 @@ plt.show()
 # %% tags=["remove-input"]
 page.ranking_table(table, "fine_tune")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Dice after fine-tuning against CC-FV before it, one point per model with 95% intervals over test cases. The diamond is the model pre-trained on the target's own task, the hollow circle the untrained network; neither takes part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Scatter plot of Dice after fine-tuning against CC-FV, one point per model"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Dice after fine-tuning against CC-FV before it, one point per model with 95% intervals over test cases. A colour is a source task, a shape an architecture. Models pre-trained on the target's own task have a black edge, untrained networks are hollow; neither takes part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Scatter plot of Dice after fine-tuning against CC-FV, one point per model"}}
 _ = plots.score_against_performance(
     table,
     score="CC-FV (mean over layers of a natural logarithm)",
@@ -126,44 +128,123 @@ plt.show()
 # %% tags=["remove-input"]
 others = table[table["ranked"] & ~table["own"]]
 pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
-random = table[~table["ranked"]]
 lines = [
-    f"Trusting CC-FV picks **{page.short(pick['model'])}**, which reaches a mean Dice of {pick['performance']:.3f}; "
-    f"the best model of other tasks is **{page.short(best['model'])}** with {best['performance']:.3f}, "
+    f"Trusting CC-FV picks **{display_name(pick['model'])}**, which reaches a mean Dice of {pick['performance']:.3f}; "
+    f"the best model of other tasks is **{display_name(best['model'])}** with {best['performance']:.3f}, "
     f"so the pick loses {best['performance'] - pick['performance']:.3f}."
 ]
+n_models = int(lead_row["n_models"])
 if not lead_row["undefined"]:
     lines += [
         f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
-        f"With {int(lead_row['n_models'])} models the smallest possible p of Kendall's τ is "
-        f"{2 / pd.Series(range(1, int(lead_row['n_models']) + 1)).prod():.2f}, so this one target cannot decide anything.",
-        f"With the target's own model the agreement is {page.sentence(lead_row_all)}.",
+        f"With {n_models} models the smallest possible p of Kendall's τ is {2 / math.factorial(n_models):.2g}."
+        + (" This one target cannot decide anything." if n_models < 5 else ""),
+        f"With the target's own models the agreement is {page.sentence(lead_row_all)}.",
     ]
-if len(random):
-    better = int((others["performance"] > random["performance"].max()).sum())
-    above = int((random["score"].max() > others["score"]).sum())
-    if random["performance"].max() < 0.05:
-        lines.append("From the untrained network the fine-tuning failed altogether: it ends in a prediction that is almost empty.")
-    lines.append(
-        f"{better} of {len(others)} models of other tasks fine-tune better than the untrained network; "
-        f"CC-FV puts the untrained network above {above} of them."
-    )
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# ## Agreement of every estimator
+# ## Is pre-training worth it?
 #
-# Each cell holds the coefficient, its 95% interval over test cases, and the exact two-sided permutation p over the orders of the models.
-# Regret is the Dice lost by trusting the estimator's pick.
+# Every pre-trained model of another task is compared with the untrained network of the same architecture, fine-tuned in the same way.
+# Per test case, Dice is averaged over the pre-trained models and over the seeds of fine-tuning; the interval is over test cases, the p that of Wilcoxon's signed-rank test over them.
+
+# %% tags=["remove-input"]
+gain = stability.gain_over_random(work, task, seed=seed)
+page.gain_table(gain)
+
+# %% tags=["remove-input"]
+untrained = table[~table["ranked"]].set_index("network")
+lines = []
+for row in gain.itertuples():
+    above = int((untrained.loc[row.network, "score"] > others.loc[others["network"] == row.network, "score"]).sum())
+    word = "better" if row.gain > 0 else "worse"
+    clear = "a clear difference" if row.p < 0.05 else "no clear difference"
+    lines.append(
+        f"{row.network}: pre-trained models end {abs(row.gain):.3f} {word} on average, {clear} over {split.test} test cases; "
+        f"{row.n_better} of {row.n_models} beat the untrained network, and CC-FV puts the untrained network above {above} of them."
+    )
+    if row.random < 0.05:
+        lines.append("From the untrained network the fine-tuning failed altogether: it ends in a prediction that is almost empty.")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## The methods of the paper (Table 1)
+#
+# Each cell holds the coefficient, its 95% interval over test cases, and the two-sided permutation p over the orders of the models: exact up to eight models, from 10,000 random orders above.
+# Weighted τ counts a pair of good models more than a pair of bad ones.
+# Regret is the Dice lost by trusting the method's pick.
+
+# %% tags=["remove-input"]
+page.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_1(work))
+
+# %% tags=["remove-input"]
+row = pooling.published_row(task, "Table1")
+if row is not None:
+    display(Markdown("Published for this task, with other networks, other data and full-size training:"), page.coefficient_table(row))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-standardised", "caption": "Mean Dice after fine-tuning against the score of each method, in standard deviations from the mean over the models of other tasks. A colour is an architecture. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Mean Dice after fine-tuning against standardised scores of five methods"}}
+z = pooling.standardised(work, [task], pooling.table_1(work), seed=seed)
+tau = {name: e.rows(agreement).iloc[0]["weighted_kendall"] for name, e in pooling.table_1(work).items() if name in set(z["method"])}
+highest = max(tau, key=tau.get)
+_ = plots.standardised(z, group="network", performance="mean Dice", title=f"Highest weighted τ here: {highest}, {tau[highest]:.2f}; CC-FV: {tau.get('CC-FV', np.nan):.2f}")
+plt.show()
+
+# %% [markdown]
+# ## What CC-FV is made of (Table 2)
+#
+# The ablations leave out one of the two terms, look at one layer alone, or measure the distance between classes in another way.
+
+# %% tags=["remove-input"]
+page.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_2(work))
+
+# %% tags=["remove-input"]
+row = pooling.published_row(task, "Table2")
+if row is not None:
+    display(Markdown("Published for this task:"), page.coefficient_table(row))
+
+# %% [markdown]
+# ## Features before fine-tuning
+#
+# CC-FV looks for features of a class that lie together across cases (consistency) and spread within a case (variety).
+# The maps show the sampled foreground features of the last layer, for the model that CC-FV picks and for the untrained network of the same architecture; a colour is a labelled case.
+# Colours that mix mean that the cases look alike to the network.
+# Distances between far-apart groups have no meaning in a t-SNE.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-tsne", "caption": "t-SNE of foreground features before fine-tuning (openTSNE, perplexity 30, at most 1,000 points a row; the two rows are separate maps). Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "t-SNE maps of foreground features coloured by case, for the pick and the untrained network"}}
+made = features.load_features(work, task, seed=seed, device=device, recompute=recompute)
+maps = [features.embed(f, seed=seed) for f in made]
+_ = pictures.feature_maps(
+    made, maps, classes=list(work.dataset_entry(task).classes),
+    titles=[f"{display_name(f.model)}: CC-FV {by_model.loc[f.model, 'score']:.1f}, Dice {by_model.loc[f.model, 'performance']:.2f}" for f in made],
+)
+plt.show()
+
+# %% [markdown]
+# ## How much the order owes to the sample
+#
+# The scores were computed again with fewer of the labelled cases, with fewer of the sampled voxels, and with other draws of the voxels; the performance is always that of the whole test set.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-parts", "caption": "Kendall τ-b of CC-FV over the models of other tasks. Grey: one subset or draw; blue: the mean; the last blue point is the whole sample. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Kendall tau-b against the number of labelled cases, the share of voxels and by draw"}}
+parts = stability.agreement_of_parts(work, task, seed=seed)
+if parts["kendall"].notna().any():
+    few = parts[parts["what"] == "cases"]["kendall"]
+    title = f"Over subsets of the cases τ of CC-FV runs from {few.min():.2f} to {few.max():.2f}" if few.notna().any() else "τ of CC-FV"
+    _ = plots.smaller_parts(parts, n_cases=split.finetune, title=title)
+    plt.show()
+
+# %% [markdown]
+# ## Every estimator
+#
 # An estimator that gives all models the same value is undefined.
 #
-# Without the model pre-trained on the target's own task:
+# Without the models pre-trained on the target's own task:
 
 # %% tags=["remove-input"]
 page.agreement_table(agreement)
 
 # %% [markdown]
-# With it:
+# With them:
 
 # %% tags=["remove-input"]
 page.agreement_table(agreement_all)

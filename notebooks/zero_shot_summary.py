@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from tte.study import page, plots, pooling, summary, zero_shot
-from tte.study.study import open_page
+from tte.study.study import display_name, open_page
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
@@ -48,7 +48,7 @@ over_targets = pooling.significance(work, lead, "zero_shot", seed=seed)
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner())
+    display(page.banner(work))
 
 # %% tags=["remove-input"]
 Markdown(
@@ -75,7 +75,7 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
 everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
-everything = everything.assign(model=everything["model"].map(page.short)).sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
+everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
 best = everything[~everything["own"]]["median F1"]
 _ = plots.transfer_map(
     everything, value="median F1", title=f"F1 of a transferred model runs from {best.min():.2f} to {best.max():.2f}"

@@ -58,7 +58,7 @@ def test_golden_pages_are_pages_that_need_no_live_study():
 
 def test_pages_follow_a_configuration(tmp_path):
     (tmp_path / "mine.yml").write_text(
-        "name: mine\nphantom: true\nzero_shot: {targets: [a/b/c]}\nfine_tune: {tasks: {d/e: {}}}\n"
+        "name: mine\nphantom: true\nlive: true\nzero_shot: {targets: [a/b/c]}\nfine_tune: {tasks: {d/e: {}}}\n"
     )
     pages = {page.path: page for page in book.pages(tmp_path)}
     assert [path for path in pages if "mine" in path] == [

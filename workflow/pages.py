@@ -40,8 +40,8 @@ def studies(config_folder):
 
 
 def live_studies(config_folder):
-    """Return the names of the synthetic studies: they keep no tracked records and are run for the book."""
-    return [name for name, content in studies(config_folder).items() if content.get("phantom")]
+    """Return the names of the studies that are run for the book, which shows no tracked records of them."""
+    return [name for name, content in studies(config_folder).items() if content.get("live")]
 
 
 def pages(config_folder):

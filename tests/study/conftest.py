@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from tte.study import fine_tune, records, zero_shot
+from tte.study import fine_tune, records, transfer, zero_shot
 from tte.study import study as study_module
 from tte.study.data import write_phantom
 from tte.study.records import Records
@@ -131,7 +131,7 @@ def tiny(tmp_path_factory, tiny_data, tiny_file):
             zero_shot.evaluate(study, target)
         for task in ORGANS:
             fine_tune.fine_tune_all(study, task)
-            fine_tune.evaluate(study, task)
+            transfer.evaluate(study, task)
     return study
 
 

@@ -57,8 +57,8 @@ def trained(spec=UNET, seed=0, **arguments):
 
 
 def image(spec):
-    dims = spec.arguments["spatial_dims"]
-    return torch.randn(2, 1, *(32,) * dims, generator=torch.Generator().manual_seed(7))
+    shape = spec.arguments.get("img_size", (32,) * spec.arguments["spatial_dims"])
+    return torch.randn(2, 1, *shape, generator=torch.Generator().manual_seed(7))
 
 
 def outputs(network, spec):

@@ -13,7 +13,7 @@ from tte import estimators, metrics
 from tte.errors import ConfigError, DataNotFound, UndefinedScore
 from tte.samples import FeatureSamples
 from tte.sampling import sample_features
-from tte.study import bank, fine_tune, summary, training
+from tte.study import bank, fine_tune, summary, training, transfer
 from tte.study.config import StudyConfig
 from tte.study.records import COLUMNS
 
@@ -114,15 +114,15 @@ def test_dice_is_that_of_the_fine_tuned_models_on_the_test_cases(tiny):
 
 def test_a_second_evaluation_reads_the_records(scratch, monkeypatch):
     forbid(monkeypatch, fine_tune, "predict")
-    forbid(monkeypatch, fine_tune, "labelled_scores")
-    cells = fine_tune.evaluate(scratch, KIDNEY)
+    forbid(monkeypatch, transfer, "labelled_scores")
+    cells = transfer.evaluate(scratch, KIDNEY)
     assert list(cells) == MODELS and [cell.source for cell in flat(cells)] == ["record"] * 6
 
 
 def test_recomputing_changes_no_digit_and_never_trains(scratch, monkeypatch):
     forbid(monkeypatch, training, "train")
     before = {name: scratch.records.table(name) for name in COLUMNS}
-    cells = flat(fine_tune.evaluate(scratch, KIDNEY, recompute=True))
+    cells = flat(transfer.evaluate(scratch, KIDNEY, recompute=True))
     assert [cell.source for cell in cells] == ["computed"] * 6
     assert [cell.largest_change for cell in cells] == [0.0] * 6
     for name in COLUMNS:
@@ -131,7 +131,7 @@ def test_recomputing_changes_no_digit_and_never_trains(scratch, monkeypatch):
 
 def test_tasks_in_any_order_give_the_same_rows(tiny, empty):
     for task in (VERTEBRA, KIDNEY):
-        fine_tune.evaluate(empty, task)
+        transfer.evaluate(empty, task)
     for name in COLUMNS:
         for task in (KIDNEY, VERTEBRA):
             here, there = rows_of(empty, name, task), rows_of(tiny, name, task)
@@ -139,7 +139,7 @@ def test_tasks_in_any_order_give_the_same_rows(tiny, empty):
 
 
 def test_another_seed_samples_other_voxels_and_leaves_the_dice(scratch):
-    cells = fine_tune.evaluate(scratch, KIDNEY, seed=1)
+    cells = transfer.evaluate(scratch, KIDNEY, seed=1)
     assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
     scores = summary.where(rows_of(scratch, "scores"), estimator="ccfv", variant="paper", model=MODELS[0])
     assert scores["score"].nunique() == 2 and list(scores["seed"]) == [0, 1]
@@ -147,7 +147,7 @@ def test_another_seed_samples_other_voxels_and_leaves_the_dice(scratch):
 
 def test_settings_reach_the_cells_that_use_them_and_no_others(scratch):
     sampling = {"layers": {"decoder2": 20, "out": 30}, "roi_size": [16, 16, 16]}
-    cells = fine_tune.evaluate(with_config(scratch, sampling=sampling), KIDNEY)
+    cells = transfer.evaluate(with_config(scratch, sampling=sampling), KIDNEY)
     assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
 
 
@@ -156,24 +156,41 @@ def test_settings_reach_the_cells_that_use_them_and_no_others(scratch):
 
 def test_labels_of_the_test_cases_enter_the_dice_and_no_score(tiny, relabel):
     study = relabel("test")
-    cells = fine_tune.evaluate(study, KIDNEY, recompute=True)
+    cells = transfer.evaluate(study, KIDNEY, recompute=True)
     assert {scores.largest_change for scores, _ in cells.values()} == {0.0}
     assert min(dice.largest_change for _, (dice,) in cells.values()) > 1e-4
     pd.testing.assert_frame_equal(rows_of(study, "scores"), rows_of(tiny, "scores"), check_exact=True)
 
 
-def test_labels_of_the_fine_tuning_cases_enter_the_scores_and_not_the_dice_of_stored_models(tiny, relabel):
+def test_labels_of_the_fine_tuning_cases_enter_the_scores_and_ask_for_new_models(tiny, relabel):
     study = relabel("finetune")
-    cells = fine_tune.evaluate(study, KIDNEY)
-    assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
+    for model in MODELS:
+        transfer.score(study, KIDNEY, model)
     before, after = (summary.where(rows_of(s, "scores"), estimator="ccfv", variant="paper") for s in (tiny, study))
     assert (before["score"].to_numpy() != after["score"].to_numpy()).all()
+    with pytest.raises(DataNotFound, match=f"fine-tuned/organ-kidney/{MODELS[0]}_f0 with these settings and cases"):
+        transfer.measure(study, KIDNEY, MODELS[0], 0)
+
+
+def test_without_the_fine_tuned_weights_the_recorded_dice_stand_and_scores_are_recomputed(scratch, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(scratch.models, models, ignore=shutil.ignore_patterns("fine-tuned"))
+    cells = transfer.evaluate(replace(scratch, models=models), KIDNEY, recompute=True)
+    assert {(s.source, d.source) for s, (d,) in cells.values()} == {("computed", "record")}
+
+
+def test_a_network_may_have_a_learning_rate_of_its_own(tiny, tmp_path):
+    study = replace(with_config(tiny, learning_rates={"unet": 0.25}), models=tmp_path / "models")
+    card = fine_tune.pretrain(study, KIDNEY, "unet", 0)
+    assert card.training["learning_rate"] == 0.25
+    assert card.losses[0] == bank.read_card(tiny.models, MODELS[0]).losses[0]  # the first step has not been taken
+    assert card.losses[1:] != bank.read_card(tiny.models, MODELS[0]).losses[1:]
 
 
 def test_performance_enters_no_score(scratch, monkeypatch):
     before = rows_of(scratch, "scores")
     monkeypatch.setattr(metrics, "mean_dice", lambda *_: 0.321)
-    fine_tune.evaluate(scratch, KIDNEY, recompute=True)
+    transfer.evaluate(scratch, KIDNEY, recompute=True)
     pd.testing.assert_frame_equal(rows_of(scratch, "scores"), before, check_exact=True)
     assert set(rows_of(scratch, "performance")["value"]) == {0.321}
 
@@ -184,7 +201,7 @@ def test_an_undefined_estimator_is_a_counted_gap_and_the_others_have_their_score
 
     before = rows_of(scratch, "scores")
     monkeypatch.setattr(estimators, "logme", undefined)
-    fine_tune.evaluate(scratch, KIDNEY, recompute=True)
+    transfer.evaluate(scratch, KIDNEY, recompute=True)
     after = rows_of(scratch, "scores")
     gap = after["estimator"] == "logme"
     assert gap.sum() == 3 and after.loc[gap, "score"].isna().all() and (after.loc[gap, "n_undefined"] == 1).all()
@@ -205,30 +222,30 @@ def test_the_random_network_has_scores_and_dice_and_is_not_ranked(tiny):
 
 
 def test_without_the_data_the_records_stand(scratch, without_data):
-    cells = fine_tune.evaluate(without_data(scratch), KIDNEY)
+    cells = transfer.evaluate(without_data(scratch), KIDNEY)
     assert {cell.source for cell in flat(cells)} == {"record"}
 
 
 def test_without_the_data_and_the_records_it_says_what_is_missing_and_how_to_get_it(empty, without_data):
     with pytest.raises(DataNotFound, match=r"^phantom/organ-kidney: .*nowhere.* does not exist.*tte data phantom"):
-        fine_tune.evaluate(without_data(empty), KIDNEY)
+        transfer.evaluate(without_data(empty), KIDNEY)
 
 
 def test_without_the_data_nothing_can_be_recomputed(scratch, without_data):
     with pytest.raises(DataNotFound, match=r"^phantom/organ-kidney: .*nowhere"):
-        fine_tune.evaluate(without_data(scratch), KIDNEY, recompute=True)
+        transfer.evaluate(without_data(scratch), KIDNEY, recompute=True)
 
 
 def test_without_the_data_and_with_other_settings_both_are_said(scratch, without_data):
     sampling = {"layers": {"decoder2": 20, "out": 30}, "roi_size": [16, 16, 16]}
     with pytest.raises(DataNotFound, match=r"other settings or weights\. phantom/organ-kidney: .*nowhere"):
-        fine_tune.evaluate(with_config(without_data(scratch), sampling=sampling), KIDNEY)
+        transfer.evaluate(with_config(without_data(scratch), sampling=sampling), KIDNEY)
 
 
 def test_an_unknown_task_lists_the_known_ones(tiny):
     message = "unknown task of study 'tiny' 'phantom/organ-vessel': expected one of phantom/organ-kidney, "
     with pytest.raises(ConfigError, match=message):
-        fine_tune.evaluate(tiny, "phantom/organ-vessel")
+        transfer.evaluate(tiny, "phantom/organ-vessel")
 
 
 # ---- training

@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from tte.study import fine_tune, page, plots, summary, zero_shot
+from tte.study import page, pictures, plots, summary, transfer, zero_shot
 from tte.study.panels import load_panels
 from tte.study.paths import project_root
 
@@ -58,8 +59,16 @@ def test_an_undefined_agreement_is_said_in_words(tiny):
     assert "undefined" in page.agreement_table(summary.agreement(tiny, KINDS["zero_shot"])).to_html()
 
 
-def test_the_banner_warns_that_the_images_are_drawn():
-    assert "Synthetic data" in page.banner().data and "class: warning" in page.banner().data
+def test_the_banner_warns_that_the_images_are_drawn(tiny):
+    text = page.banner(tiny).data
+    assert "Synthetic data" in text and "class: warning" in text and "tte data fetch" not in text
+
+
+def test_the_banner_of_a_phantom_names_the_dataset_it_stands_for_and_the_way_to_it(tiny):
+    study = replace(tiny, config=tiny.config.model_copy(update={"real": "paper-msd"}))
+    text = page.banner(study, "phantom/msd/Task09_Spleen").data
+    assert "They stand for msd/Task09_Spleen" in text
+    assert "tte data fetch msd/Task09_Spleen --root DIR\nTTE_DATA=DIR make study STUDY=paper-msd\n" in text
 
 
 def test_the_rerun_box_holds_a_command_that_names_every_parameter(tiny):
@@ -72,7 +81,7 @@ def test_the_rerun_box_holds_a_command_that_names_every_parameter(tiny):
 
 @both
 def test_provenance_names_settings_weights_and_versions(tiny, kind, target):
-    cells = zero_shot.evaluate(tiny, target) if kind == "zero_shot" else fine_tune.evaluate(tiny, target)
+    cells = zero_shot.evaluate(tiny, target) if kind == "zero_shot" else transfer.evaluate(tiny, target)
     cells = cells.values() if kind == "zero_shot" else [c for s, d in cells.values() for c in (s, *d)]
     text = page.provenance(cells).data
     for cell in cells:
@@ -89,7 +98,7 @@ def test_figures_of_a_target_draw(tiny, tmp_path, kind, target):
     assert sum("untrained" in label for label in labels) == (kind == "fine_tune")
     assert drawn(figure, tmp_path) > 500
     shown = load_panels(tiny.scratch(), target)
-    figure = plots.panel_grid(shown, names={model: model for model in shown.models}, perturbed=kind == "zero_shot")
+    figure = pictures.panel_grid(shown, names={model: model for model in shown.models}, perturbed=kind == "zero_shot")
     assert len(figure.axes) == len(shown.ids) * (len(shown.models) + 1) and drawn(figure, tmp_path) > 500
 
 

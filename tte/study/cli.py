@@ -104,7 +104,14 @@ def _parser():
 
 
 def _study(options):
-    from tte.study import fine_tune, panels, summary, zero_shot  # heavy imports only when they are needed
+    from tte.study import (  # heavy imports only when they are needed
+        features,
+        fine_tune,
+        panels,
+        summary,
+        transfer,
+        zero_shot,
+    )
     from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
@@ -128,11 +135,15 @@ def _study(options):
             for name in _chosen(only, key, known[key]):
                 if kind == "fine_tune":
                     fine_tune.fine_tune_all(study, name, device=device)
-                module.evaluate(study, name, **run)
+                    transfer.evaluate(study, name, **run)
+                else:
+                    zero_shot.evaluate(study, name, **run)
     if "agree" in steps:
         summary.write_agreement(study, seed=options.seed)
         for target in summary.recorded_targets(study):
-            panels.load_panels(study, target, seed=options.seed, device=device, recompute=options.recompute)
+            panels.load_panels(study, target, **run)
+            if summary.kind_of(study, target) == "fine_tune":
+                features.load_features(study, target, **run)
 
 
 def _known(study):

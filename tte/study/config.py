@@ -143,8 +143,9 @@ class FineTune(_Section):
     """Every task's model is fine-tuned on every other task; scores are to predict its Dice."""
 
     tasks: dict[str, Task]
+    spacing: tuple[float, float, float] | None = None  # voxel size in mm to resample to; None = as stored
     networks: dict[str, Network]
-    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)  # of a network that needs its own
+    learning_rates: dict[str, float] = Field(default_factory=dict)  # of a network that needs its own
     seeds: tuple[int, ...]  # of pre-training
     finetune_seeds: tuple[int, ...]
     split: Split
@@ -166,6 +167,8 @@ class StudyConfig(_Section):
     name: str
     title: str
     phantom: bool = False  # its pages carry a banner
+    live: bool = False  # run for the book, which shows no tracked records of it
+    real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None
 

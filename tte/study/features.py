@@ -44,7 +44,7 @@ def load_features(study, task, *, seed=0, device="cpu", recompute=False):
     part = study.part("fine_tune")
     models, layer = _choose(study, task, seed), list(part.sampling.layers)[-1]
     identity = {
-        "config": config_hash(part.sampling, part.tasks[task], part.split, layer, seed),
+        "config": config_hash(part.sampling, *fine_tune.inputs_of(part, task), layer, seed),
         "models": models,
         "weights": [bank.weights_hash(study.models, model) for model in models],
     }

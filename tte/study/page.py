@@ -8,12 +8,15 @@ import pandas as pd
 from IPython.display import Markdown
 
 from tte.study import bank, fine_tune, summary, zero_shot
+from tte.study.study import display_name
 
 __all__ = [
     "agreement_table",
     "banner",
     "cards_of",
     "coefficient_table",
+    "control_table",
+    "gain_table",
     "label",
     "models_table",
     "plain_table",
@@ -22,7 +25,6 @@ __all__ = [
     "ranking_table",
     "rerun",
     "sentence",
-    "short",
     "target_table",
     "trained_out",
 ]
@@ -60,17 +62,17 @@ def label(estimate):
     return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
 
 
-def short(model):
-    """Return a model's name without its network and seed, for a study that has one of each."""
-    return model.rsplit("_", 2)[0]
-
-
-def banner():
-    """Return the warning that a page shows synthetic data."""
+def banner(study, name=""):
+    """Return the warning that a page shows synthetic data, with the way to the dataset that it stands for."""
+    real = study.config.real and name.removeprefix("phantom/")
+    way = (
+        f"\nThey stand for {real}, which was not at hand where this book was made. With the real data below DIR:\n\n"
+        f"```bash\ntte data fetch {real} --root DIR\nTTE_DATA=DIR make study STUDY={study.config.real}\n```\n"
+    )
     return Markdown(
-        ":::{admonition} Synthetic data\n:class: warning\n"
+        "::::{admonition} Synthetic data\n:class: warning\n"
         "Everything on this page was computed on images that a program drew. "
-        "It shows how the pipeline works, not which model is good on real images.\n:::"
+        f"It shows how the pipeline works, not which model is good on real images.{way if real else ''}\n::::"
     )
 
 
@@ -93,7 +95,7 @@ def models_table(study, kind):
     name = "median F1 at home" if kind == "zero_shot" else "mean Dice at home"
     rows = [
         {
-            "model": card.model, "trained on": card.source, "cases": card.training.get("n_cases", 0),
+            "model": display_name(card.model), "trained on": card.source, "cases": card.training.get("n_cases", 0),
             "iterations": card.training.get("iterations", 0), "seed": card.training["seed"],
             name: card.performance.get(metric, np.nan),
         }
@@ -127,7 +129,7 @@ def ranking_table(table, kind, measure="f1"):
     digits = 4 if kind == "zero_shot" else 2
     rows = pd.DataFrame({
         "rank": table["rank"].astype("string").fillna("–"),
-        "model": table["model"].map(short) + np.where(table["own"], " (the target's own)", ""),
+        "model": table["model"].map(display_name) + np.where(table["own"], " (the target's own)", ""),
         score: [_with_interval(r, "score", digits) for r in table.to_dict("records")],
         "undefined": table["n_undefined"],
         performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
@@ -145,12 +147,36 @@ def _with_interval(row, name, digits):
     return f"{row[name]:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if np.isfinite(low) else "")
 
 
-def agreement_table(table, coefficients=summary.COEFFICIENTS):
-    """Return agreement with intervals and exact p-values, one row per estimator and choice of models."""
+def gain_table(gain):
+    """Return `stability.gain_over_random` as a reader sees it."""
+    rows = pd.DataFrame({
+        **({"task": gain["task"]} if "task" in gain else {}),
+        "network": gain["network"],
+        "pre-trained models": gain["n_models"],
+        "better than untrained": gain["n_better"],
+        "mean Dice, pre-trained": gain["pretrained"],
+        "mean Dice, untrained": gain["random"],
+        "difference": [f"{r.gain:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for r in gain.itertuples()],
+        "p": gain["p"],
+    })  # fmt: skip
+    return _styled(rows, {"mean Dice, pre-trained": "{:.3f}", "mean Dice, untrained": "{:.3f}", "p": "{:.2g}"})
+
+
+def agreement_table(table, coefficients=summary.COEFFICIENTS, wanted=None):
+    """Return agreement with intervals and p-values, one row per estimator and choice of models.
+
+    Parameters
+    ----------
+    table : DataFrame; rows of `summary.agreement`
+    wanted : dict of str → Estimate, or None for every row under its own name
+    """
     rows = []
-    for row in table.to_dict("records"):
-        estimate = summary.Estimate(*(row[k] for k in ("estimator", "variant", "perturbation", "strength", "layer")))
-        cells = {"estimator": label(estimate), "models": f"{row['n_models']}"}
+    if wanted is None:
+        named = [(label(summary.Estimate(*(row[k] for k in summary.KEY))), row) for row in table.to_dict("records")]
+    else:
+        named = [(name, row) for name, e in wanted.items() for row in e.rows(table).to_dict("records")]
+    for name_of_row, row in named:
+        cells = {"estimator": name_of_row, "models": f"{row['n_models']}"}
         for name in coefficients:
             cells[_COLUMNS[name]] = _coefficient(row, name)
         cells["regret"] = "–" if row["undefined"] else f"{row['regret']:.3f}"
@@ -171,6 +197,18 @@ def _coefficient(row, name):
         return "undefined"
     interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
     return f"{row[name]:.2f}{interval}, p = {row[f'{name}_p']:.2f}"
+
+
+def control_table(frame):
+    """Return `pooling.with_control` as a reader sees it."""
+    rows = pd.DataFrame({
+        "method": frame["method"],
+        "weighted τ, mean ± sd": [f"{r.weighted_kendall:.2f} ± {r.sd:.2f}" for r in frame.itertuples()],
+        "95% of permuted means": [f"{r.low:.2f} to {r.high:.2f}" for r in frame.itertuples()],
+        "Pearson r": frame["pearson"], "Kendall τ-b": frame["kendall"], "p of τ-b": frame["p"],
+        "tasks": frame["targets"],
+    })  # fmt: skip
+    return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": "{:.2g}"})
 
 
 def pooled_table(pooled, coefficient="Kendall τ-b"):

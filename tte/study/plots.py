@@ -9,13 +9,19 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 
+from tte.study.study import display_name
+
 __all__ = [
     "all_targets",
-    "panel_grid",
+    "palette",
     "score_against_performance",
+    "smaller_parts",
+    "standardised",
     "strength_curves",
+    "subset_sizes",
     "training_curves",
     "transfer_map",
+    "use_style",
 ]
 
 _OWN = "the target's own"
@@ -39,13 +45,13 @@ def score_against_performance(table, *, score, performance, title):
     """
     figure, axes = plt.subplots(figsize=(8.6, 4.6))
     others = table[table["ranked"] & ~table["own"]]
-    colours = _colours(table)
+    looks = _looks(table)
     if len(others) > 1 and others["score"].nunique() > 1:
         slope, offset = np.polyfit(others["score"], others["performance"], 1)
         ends = np.array([others["score"].min(), others["score"].max()])
         axes.plot(ends, slope * ends + offset, color="0.4", lw=1.5, zorder=1)
     for row in table.itertuples():
-        colour, fill = colours[row.model], "none" if not row.ranked else colours[row.model]
+        colour, marker = looks[row.model]
         spread = [[max(0, row.performance - row.performance_low)], [max(0, row.performance_high - row.performance)]]
         across = None
         if hasattr(row, "score_low") and np.isfinite(row.score_low):
@@ -53,15 +59,14 @@ def score_against_performance(table, *, score, performance, title):
         axes.errorbar(
             row.score, row.performance, yerr=spread, xerr=across, fmt="none", ecolor=colour, alpha=0.6, lw=1.2
         )
-        marker = "D" if row.own else "o"
-        looks = {"s": 70, "marker": marker, "facecolor": fill, "edgecolor": colour, "lw": 1.6, "zorder": 3}
-        axes.scatter(row.score, row.performance, label=_short(row), **looks)
+        style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
+        axes.scatter(row.score, row.performance, label=_name(row), s=70, marker=marker, lw=1.6, zorder=3, **style)
     axes.set(xlabel=score, ylabel=performance, title=title)
     handles, labels = axes.get_legend_handles_labels()
     if len(others) > 1:
         handles.append(Line2D([], [], color="0.4", lw=1.5))
-        labels.append("least squares, circles only")
-    axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+        labels.append("least squares, other sources")
+    axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5)
     return figure
 
 
@@ -74,12 +79,12 @@ def strength_curves(scores, *, table, ylabel, title):
     table : DataFrame; `ranking`, for the colours and the order by performance
     """
     figure, axes = plt.subplots(figsize=(8.6, 4.2))
-    colours = _colours(table)
+    looks = _looks(table)
     for row in table.sort_values("performance", ascending=False).itertuples():
         line = scores[scores["model"] == row.model].sort_values("strength")
-        style = {"ls": "--", "marker": "D"} if row.own else {"ls": "-", "marker": "o"}
-        label = f"{_short(row)}: {row.performance:.2f}"
-        axes.plot(line["strength"], line["score"], color=colours[row.model], ms=5, label=label, **style)
+        colour, marker = looks[row.model]
+        style = {"color": colour, "marker": marker, "ls": "--" if row.own else "-"}
+        axes.plot(line["strength"], line["score"], ms=5, label=f"{_name(row)}: {row.performance:.2f}", **style)
     axes.set(xlabel="dropout rate at the bottleneck", ylabel=ylabel, title=title)
     axes.legend(title="model: performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
@@ -93,7 +98,7 @@ def training_curves(losses, *, title, window=20):
     losses : dict of str → sequence of float; one value per iteration
     """
     figure, axes = plt.subplots(figsize=(8.6, 3.4))
-    for colour, (name, values) in zip(_palette(len(losses)), sorted(losses.items()), strict=True):
+    for colour, (name, values) in zip(palette(len(losses)), sorted(losses.items()), strict=True):
         smooth = np.convolve(values, np.ones(min(window, len(values))) / min(window, len(values)), mode="valid")
         axes.plot(np.arange(len(smooth)) + len(values) - len(smooth), smooth, color=colour, label=name)
     axes.set(xlabel="iteration", ylabel=f"BCE + Dice, mean of {window}", title=title)
@@ -110,7 +115,7 @@ def all_targets(tables, *, score, performance, title, axes=None):
     axes : matplotlib Axes or None; where to draw; None makes a figure
     """
     axes = axes or plt.subplots(figsize=(8.6, 5))[1]
-    for colour, (name, table) in zip(_palette(len(tables)), tables.items(), strict=True):
+    for colour, (name, table) in zip(palette(len(tables)), tables.items(), strict=True):
         ranked = table[table["ranked"]]
         others, own = ranked[~ranked["own"]], ranked[ranked["own"]]
         axes.scatter(others["score"], others["performance"], color=colour, s=45, label=name)
@@ -125,6 +130,87 @@ def all_targets(tables, *, score, performance, title, axes=None):
     labels.append(_OWN)
     axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return axes.figure
+
+
+def standardised(table, *, group, performance, title):
+    """Performance against the score of each method, standardised within each target: a panel per method.
+
+    Parameters
+    ----------
+    table : DataFrame; columns method, z (score in standard deviations from the mean over the models of one target),
+        performance, and `group`
+    group : str; the column that gives the colour
+    """
+    methods, groups = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table[group]))
+    figure, grid = plt.subplots(1, len(methods), figsize=(2.3 * len(methods), 3.4), sharey=True, squeeze=False)
+    for axes, method in zip(grid[0], methods, strict=True):
+        rows = table[table["method"] == method]
+        for colour, name in zip(palette(len(groups)), groups, strict=True):
+            part = rows[rows[group] == name]
+            axes.scatter(part["z"], part["performance"], color=colour, s=28, label=name)
+        if rows["z"].nunique() > 1:
+            slope, offset = np.polyfit(rows["z"], rows["performance"], 1)
+            ends = np.array([rows["z"].min(), rows["z"].max()])
+            axes.plot(ends, slope * ends + offset, color="0.3", lw=1.5)
+        axes.set_title(method, loc="center")
+    grid[0][0].set_ylabel(performance)
+    figure.supxlabel("score, standard deviations from the mean of the models", fontsize=11)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8.5)
+    return figure
+
+
+def smaller_parts(parts, *, n_cases, title):
+    """Kendall's τ-b against the number of labelled cases, the share of voxels, and by draw of the voxels.
+
+    Parameters
+    ----------
+    parts : DataFrame; as `tte.study.stability.agreement_of_parts` returns it
+    n_cases : int; labelled cases in all
+    """
+    figure, grid = plt.subplots(1, 3, figsize=(8.6, 3.2), sharey=True, width_ratios=[3, 3, 2])
+    draws = parts[parts["what"] == "draw"]
+    whole = draws["kendall"].iloc[0]
+    labels = {"cases": "labelled cases", "voxels": "share of the sampled voxels", "draw": "draw of the voxels"}
+    for axes, (what, label), end in zip(grid, labels.items(), (n_cases, 1.0, None), strict=True):
+        rows = draws.assign(level=np.arange(len(draws))) if what == "draw" else parts[parts["what"] == what]
+        groups = rows.groupby("level")["kendall"]
+        middle = groups.mean()
+        axes.scatter(rows["level"], rows["kendall"], color="0.7", s=12, zorder=1)
+        if what != "draw":
+            middle = middle.reindex([*middle.index, end], fill_value=whole)
+            axes.plot(middle.index, middle, color=sns.color_palette("colorblind")[0], marker="o")
+        axes.axhline(0, color="0.4", lw=1, ls=":")
+        axes.set(xlabel=label, xticks=list(middle.index))
+        axes.set_xticklabels([f"{level:g}" for level in middle.index])
+    grid[0].set_ylabel("Kendall τ-b")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def subset_sizes(subsets, *, title):
+    """Kendall's τ-b and the regret when a bank holds fewer models: mean and 5 to 95% of random banks.
+
+    Parameters
+    ----------
+    subsets : DataFrame; as `tte.study.stability.agreement_of_subsets` returns it
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.4))
+    blue, orange = sns.color_palette("colorblind")[:2]
+    groups = subsets.groupby("n_models")
+    tau, sizes = groups["kendall"], sorted(subsets["n_models"].unique())
+    left.fill_between(sizes, tau.quantile(0.05), tau.quantile(0.95), color=blue, alpha=0.25, lw=0, label="5 to 95%")
+    left.plot(sizes, tau.mean(), color=blue, marker="o", label="mean")
+    left.axhline(0, color="0.4", lw=1, ls=":")
+    left.set(xlabel="models to choose from", ylabel="Kendall τ-b on one task", xticks=sizes)
+    right.plot(sizes, groups["regret"].mean(), color=blue, marker="o", label="CC-FV's pick")
+    right.plot(sizes, groups["random_regret"].mean(), color=orange, marker="s", label="a pick at random")
+    right.set(xlabel="models to choose from", ylabel="Dice lost", xticks=sizes, ylim=(0, None))
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
 
 
 def transfer_map(table, *, value, title, fmt=".2f"):
@@ -146,79 +232,19 @@ def transfer_map(table, *, value, title, fmt=".2f"):
     return figure
 
 
-def panel_grid(panels, *, names, perturbed):
-    """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
-
-    Contours are predictions; where `perturbed`, pixels that flip under the perturbation are filled. A picture is cut to
-    what there is to see in it.
-    """
-    with_image, palette = panels.images is not None, sns.color_palette("colorblind")
-    columns = len(panels.models) + with_image
-    windows = [_window(panels, i) for i in range(len(panels.ids))]
-    ratios = [(w[0].stop - w[0].start) / (w[1].stop - w[1].start) for w in windows]
-    width = 11 / columns
-    size = (11, sum(min(ratio, 1.2) for ratio in ratios) * width + 0.5)
-    layout = {"height_ratios": [min(ratio, 1.2) for ratio in ratios]}
-    figure, grid = plt.subplots(len(panels.ids), columns, figsize=size, squeeze=False, gridspec_kw=layout)
-    for i, (row, window) in enumerate(zip(grid, windows, strict=True)):
-        image = panels.images[i][window] if with_image else None
-        if with_image:
-            _picture(row[0], image)
-            _contour(row[0], panels.references[i][window], palette[8])
-            row[0].set_title("reference" if i == 0 else "", loc="center")
-        for axes, model in zip(row[int(with_image) :], panels.models, strict=True):
-            masks = panels.masks[model][i][(slice(None), *window)]
-            _picture(axes, image if with_image else np.zeros(masks.shape[1:]))
-            if perturbed:
-                _fill(axes, masks[0] != masks[1], palette[1])
-            _contour(axes, masks[0], palette[9])
-            axes.set_title(names[model] if i == 0 else "", loc="center")
-    return figure
-
-
-def _window(panels, i, margin=4):
-    """The part of image i with content: brighter than its background, or, without the image, near a prediction."""
-    if panels.images is not None:
-        image = panels.images[i]
-        content = image > image.min() + 0.02 * np.ptp(image)
-    else:
-        content = np.logical_or.reduce([np.any(panels.masks[model][i] > 0, axis=0) for model in panels.models])
-    if not content.any():
-        return tuple(slice(0, size) for size in content.shape)
-    ends = [np.flatnonzero(content.any(axis=1 - axis))[[0, -1]] for axis in range(2)]
-    return tuple(
-        slice(max(0, low - margin), min(size, high + margin + 1))
-        for (low, high), size in zip(ends, content.shape, strict=True)
-    )
-
-
-def _picture(axes, image):
-    low, high = np.percentile(image, [0.5, 99.7])
-    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.grid(False)
-
-
-def _contour(axes, labels, colour):
-    for class_id in np.unique(labels[labels > 0]):
-        axes.contour(labels == class_id, levels=[0.5], colors=[colour], linewidths=1.1)
-
-
-def _fill(axes, mask, colour):
-    overlay = np.zeros((*mask.shape, 4))
-    overlay[mask] = (*colour, 1)
-    axes.imshow(overlay, interpolation="nearest")
-
-
-def _palette(n):
+def palette(n):
+    """Return n colours that a colour-blind reader tells apart, up to ten of them."""
     return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
 
 
-def _colours(table):
-    models = sorted(table["model"])
-    return dict(zip(models, _palette(len(models)), strict=True))
+def _looks(table):
+    """Colour and marker of every model: a colour per source, a marker per network."""
+    sources, networks = (sorted(table[column].unique()) for column in ("source", "network"))
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
+    markers = dict(zip(networks, "o^sDv", strict=False))
+    return {row.model: (colours[row.source], markers[row.network]) for row in table.itertuples()}
 
 
-def _short(row):
-    name = row.model.rsplit("_", 2)[0]
+def _name(row):
+    name = display_name(row.model)
     return f"{name} ({_OWN})" if row.own else f"{name} (untrained)" if not row.ranked else name

@@ -3,13 +3,18 @@
 Takes the agreement of several targets (`tte.study.summary`); reads `results/published/` and writes nothing.
 """
 
+import re
+
 import pandas as pd
 
 from tte.agreement import pooled_significance
-from tte.study import summary
+from tte.study import stability, summary
 from tte.study.paths import project_root
 
-__all__ = ["coefficients", "pooled", "published", "significance"]
+__all__ = [
+    *("coefficients", "pooled", "published", "published_means", "published_row", "significance", "standardised"),
+    *("table_1", "table_2", "with_control"),
+]
 
 
 def pooled(table, coefficient="kendall"):
@@ -53,9 +58,106 @@ def coefficients(agreements, wanted):
     return pd.DataFrame(result)
 
 
+def standardised(study, targets, wanted, *, seed=0):
+    """Scores of models of other sources in standard deviations from their mean on one target, with the performance.
+
+    Parameters
+    ----------
+    wanted : dict of str → Estimate; a name for each method
+
+    Returns
+    -------
+    DataFrame
+        target, model, network, method, z, performance; a method whose scores are all equal has no rows.
+    """
+    found = []
+    for target in targets:
+        table = summary.ranking(study, target, seed=seed)
+        table = table[table["ranked"] & ~table["own"]].set_index("model")
+        scores = summary.where(study.records.table("scores"), target=target, seed=seed)
+        for method, estimate in wanted.items():
+            values = estimate.rows(scores).set_index("model")["score"].reindex(table.index)
+            if values.notna().all() and values.std() > 0:
+                z = (values - values.mean()) / values.std()
+                found.append(table[["network", "performance"]].assign(target=target, method=method, z=z))
+    return pd.concat(found).rename_axis("model").reset_index()
+
+
 def published(file, **keys):
     """Return rows of a table of published numbers (`results/published/`)."""
     return summary.where(pd.read_csv(project_root() / "results" / "published" / file), **keys)
+
+
+def published_row(target, table):
+    """Return the published coefficients of one task of the CC-FV paper, or None for a task that is not in it.
+
+    Parameters
+    ----------
+    target : str; a dataset whose name holds the number of the task, for instance "msd/Task09_Spleen"
+    table : {"Table1", "Table2"}
+
+    Returns
+    -------
+    DataFrame or None
+        method, and a column per printed coefficient.
+    """
+    rows, task = published("ccfv_tables.csv", table=table), re.search(r"Task\d\d", target)
+    if task is None or task.group() not in rows:
+        return None
+    return rows.pivot(index="method", columns="metric", values=task.group()).loc[rows["method"].unique()].reset_index()
+
+
+def table_1(study):
+    """Return the methods of Table 1 of the CC-FV paper as {name: Estimate}."""
+    last = list(study.part("fine_tune").sampling.layers)[-1]
+    return {
+        "CC-FV": summary.Estimate("ccfv", variant="paper"),
+        "LogME": summary.Estimate("logme", layer=last),
+        "TransRate": summary.Estimate("transrate", variant="proportional", layer=last),
+        "LEEP": summary.Estimate("leep", layer="logits"),
+        "GBC": summary.Estimate("gbc", variant="diagonal", layer=last),
+    }
+
+
+def table_2(study):
+    """Return CC-FV and its ablations, Table 2 of the CC-FV paper, as {name: Estimate}: a single scale per layer."""
+    layers = study.part("fine_tune").sampling.layers
+    return {
+        "CC-FV": summary.Estimate("ccfv", variant="paper"),
+        "w/o C_cons": summary.Estimate("ccfv", variant="without_consistency"),
+        "w/o F_v": summary.Estimate("ccfv", variant="without_variety"),
+        **{f"single scale, {x}": summary.Estimate("ccfv", variant="single_scale", layer=x) for x in layers},
+        "KL": summary.Estimate("ccfv", variant="kl"),
+        "Bhattacharyya": summary.Estimate("ccfv", variant="bhattacharyya"),
+    }
+
+
+def with_control(study, agreements, wanted, *, seed=0):
+    """Means over tasks of weighted τ, Pearson's r and τ-b of some methods, each with what chance gives.
+
+    Returns
+    -------
+    DataFrame
+        method, weighted_kendall and its standard deviation over tasks (sd), the 95% range of that mean under permuted
+        performance (low, high), pearson, kendall, its pooled p (p), and on how many tasks it is defined (targets).
+    """
+    rows = []
+    for name, estimate in wanted.items():
+        found = summary.where(estimate.rows(agreements), models="others")
+        low, high = stability.permuted_mean(study, estimate, "weighted_kendall", seed=seed)
+        rows.append({
+            "method": name, "weighted_kendall": found["weighted_kendall"].mean(), "sd": found["weighted_kendall"].std(),
+            "low": low, "high": high, "pearson": found["pearson"].mean(), "kendall": found["kendall"].mean(),
+            "p": significance(study, estimate, "fine_tune", seed=seed).p, "targets": found["kendall"].count(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def published_means(table):
+    """Return the published table of the CC-FV paper: the mean of the five task values of each row, as recomputed."""
+    rows = published("ccfv_tables.csv", table=table)
+    wide = rows.pivot(index="method", columns="metric", values="Avg_recomputed").loc[rows["method"].unique()]
+    return wide[[c for c in ("weighted_kendall", "pearson") if c in wide]].reset_index()
 
 
 def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall"):

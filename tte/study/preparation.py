@@ -6,6 +6,9 @@ Reads cases through a `Dataset`; returns arrays and writes nothing.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Spacing
 
 from tte.errors import InputError
 
@@ -37,7 +40,7 @@ class Prepared:
         return replace(self, labels=tuple(function(label) for label in self.labels))
 
 
-def prepare(dataset, cases, normalisation, *, binary=False):
+def prepare(dataset, cases, normalisation, *, binary=False, spacing=None):
     """Read, check and scale the given cases.
 
     Parameters
@@ -46,13 +49,26 @@ def prepare(dataset, cases, normalisation, *, binary=False):
     cases : sequence of Case
     normalisation : tte.study.config.Normalisation
     binary : bool; every foreground id becomes 1 (instances → semantic)
+    spacing : sequence of float, or None; voxel size to resample volumes to, in the unit of the dataset
     """
     if not cases:
         raise InputError(f"{dataset.name}: expected at least one case, got none")
     samples = [dataset.read(case) for case in cases]
+    if spacing is not None:
+        samples = [_resampled(sample, spacing) for sample in samples]
     raw = tuple(sample.image for sample in samples)
     labels = tuple((s.label > 0).astype(np.int32) if binary else s.label for s in samples)
     return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases))
+
+
+def _resampled(sample, spacing):
+    """The same volume on another grid: intensities interpolated linearly, labels taken from the nearest voxel."""
+    affine = torch.diag(torch.tensor([*sample.spacing, 1.0], dtype=torch.float64))
+    image, label = (
+        Spacing(spacing, mode=mode, padding_mode="border")(MetaTensor(torch.from_numpy(array), affine=affine)).numpy()
+        for array, mode in ((sample.image, "bilinear"), (sample.label[None], "nearest"))
+    )
+    return replace(sample, image=image.astype(np.float32), label=label[0].astype(np.int32), spacing=tuple(spacing))
 
 
 def scale(images, normalisation):

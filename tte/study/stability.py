@@ -7,13 +7,13 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
+from scipy.stats import kendalltau, wilcoxon
 
 from tte._coefficients import batch_coefficients
 from tte.agreement import expected_regret
 from tte.study import fine_tune, summary
 
-__all__ = ["agreement_of_parts", "agreement_of_subsets", "gain_over_random", "permuted_mean"]
+__all__ = ["agreement_of_parts", "agreement_of_subsets", "gain_over_random", "models_needed", "permuted_mean"]
 
 
 def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
@@ -107,6 +107,29 @@ def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutati
         dealt = rng.permuted(np.tile(performance, (n_permutations, 1)), axis=1)
         total += batch_coefficients(np.broadcast_to(scores, dealt.shape), dealt)[coefficient]
     return tuple(np.percentile(total / len(pairs), [2.5, 97.5]))
+
+
+def models_needed(tau, level=0.05):
+    """Return the smallest number of models with which a Kendall τ of `tau` on one target has a two-sided p < `level`.
+
+    Exact distribution of τ without ties (`scipy.stats.kendalltau`); a τ that M models cannot take is rounded down.
+
+    >>> models_needed(0.5), models_needed(1.0)
+    (11, 5)
+    """
+    return next(n for n in range(2, 1000) if _smallest_p(tau, n) < level)
+
+
+def _smallest_p(tau, n):
+    """p of the largest possible τ of n models that is not above `tau`."""
+    pairs = n * (n - 1) // 2
+    discordant = int(np.ceil(pairs * (1 - tau) / 2 - 1e-9))
+    order, left = [], discordant
+    for size in range(n):  # an order with that many inversions: each value overtakes as many earlier ones as it may
+        overtaken = min(left, size)
+        order.insert(size - overtaken, size)
+        left -= overtaken
+    return kendalltau(np.arange(n), np.argsort(order)).pvalue
 
 
 def _performance(study, task):

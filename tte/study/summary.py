@@ -204,10 +204,10 @@ def ranking(study, target, *, seed=0, measure=None):
     Returns
     -------
     DataFrame
-        model, source, own (trained on the target's data), ranked (False for random networks), score, performance,
-        their 95% intervals over images, rank and performance_rank among the ranked, n_undefined; for a zero-shot target
-        also group (models of one group are too close to call by their scores, 0 = not defined) and the means over
-        images beside the medians.
+        model, source, network, training_seed, own (trained on the target's data), ranked (False for random networks),
+        score, performance, their 95% intervals over images, rank and performance_rank among the ranked, n_undefined;
+        for a zero-shot target also group (models of one group are too close to call by their scores, 0 = not defined)
+        and the means over images beside the medians.
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind, measure)
@@ -215,7 +215,8 @@ def ranking(study, target, *, seed=0, measure=None):
     lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
-    table = pd.DataFrame({"model": list(models), "source": [source for source, *_ in models.values()]})
+    table = pd.DataFrame(list(models.values()), columns=["source", "network", "training_seed"])
+    table["model"] = list(models)
     table["own"], table["ranked"] = table["source"] == target, table["source"] != fine_tune.RANDOM
     table["score"] = table["model"].map(scores["score"])
     table["n_undefined"] = table["model"].map(scores["n_undefined"]).astype(int)
