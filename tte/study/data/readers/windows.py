@@ -4,6 +4,7 @@ A window is read without the rest of its stack, except that a compressed file is
 """
 
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 import imageio.v3 as iio
@@ -59,6 +60,14 @@ def stored_shape(path, keys=None, channel=None):
     DataNotFound
         There is no such file.
     """
+    if not path.is_file():
+        raise DataNotFound(f"{path}: no such file; get the dataset anew")
+    stat = path.stat()
+    return _shape(path, keys, channel, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1024)  # a compressed TIFF tells its shape only after all page headers are read
+def _shape(path, keys, channel, changed, size):
     with _opened(path, keys, channel) as stored:
         return stored.shape
 
