@@ -33,8 +33,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, panels, plots, summary, zero_shot
-from tte.study.study import open_page
+from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, zero_shot
+from tte.study.study import display_name, open_page
 
 plots.use_style()
 options = {"data_root": data_root, "out": out, "device": device, "seed": seed, "recompute": recompute}
@@ -42,15 +42,21 @@ work = open_page(study, subject=target, **options)
 cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=recompute)
 table = summary.ranking(work, target, seed=seed)
 lead = summary.headline(work, "zero_shot")
-agreement = summary.agreement(work, target, seed=seed, models="others")
-agreement_all = summary.agreement(work, target, seed=seed, models="all")
-at_headline = agreement["perturbation"].eq("") | agreement["strength"].eq(lead.strength)
+part = work.part("zero_shot")
+scores = summary.where(work.records.table("scores"), target=target, seed=seed)
+listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
+pixels, objects = listed[listed["estimator"].ne("cte_vrand")], listed[~listed["estimator"].isin(["cte_nhd", "cte_ei"])]
+agreement, agreement_all = (
+    summary.agreement(work, target, seed=seed, models=models, scores=summary.estimates(pixels)) for models in ("others", "all")
+)
+at_headline = sweeps.at_headline(agreement, work)
+with_instances = "map" in summary.measures(work, "zero_shot")
 lead_row = lead.rows(agreement).iloc[0]
 lead_row_all = lead.rows(agreement_all).iloc[0]
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner())
+    display(page.banner(work, target))
 
 # %% [markdown]
 # ## The target
@@ -63,10 +69,10 @@ page.target_table(work, target, n_images)
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
-    model: f"{word}: {page.short(model)}\nF1 {by_model.loc[model, 'performance']:.2f}"
+    model: f"{word}: {display_name(model)}\nF1 {by_model.loc[model, 'performance']:.2f}"
     for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
 }
-_ = plots.panel_grid(shown, names=names, perturbed=True)
+_ = pictures.panel_grid(shown, names=names, perturbed=True)
 plt.show()
 
 # %% tags=["remove-input"]
@@ -89,7 +95,7 @@ page.models_table(work, "zero_shot")
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
 cards = page.cards_of(work, "zero_shot")
 _ = plots.training_curves(
-    {page.short(card.model): card.losses for card in cards},
+    {display_name(card.model): card.losses for card in cards},
     title=page.trained_out(cards),
 )
 plt.show()
@@ -97,10 +103,22 @@ plt.show()
 # %% [markdown]
 # ## Score and performance
 #
-# Intervals are 95% and come from resampling the test images.
+# Intervals are 95% and come from resampling the test images or patches.
 # Models with the same letter in the column "group" are too close to call by their scores: the interval of their difference to the first of the group contains 0.
 # The scores and the F1 are medians over images, with the mean beside them.
 # CTE-NHD is the median over the images on which it is defined; the column "undefined" counts the others, on which a model finds no foreground with and without dropout.
+
+# %% tags=["remove-input"]
+if part.view(target).within_one:
+    display(Markdown(
+        "All patches of this target come from one image or one stack. "
+        "Every interval on this page is therefore **within one image**: it says what other patches would change, not other images."
+    ))
+if part.view(target).patch:
+    display(Markdown(
+        f"Images are cut into patches of {' × '.join(map(str, part.view(target).patch))} pixels. "
+        "Scores use all of them, F1 and mAP those with foreground in the reference."
+    ))
 
 # %% tags=["remove-input"]
 page.ranking_table(table, "zero_shot")
@@ -119,8 +137,8 @@ others = table[table["ranked"] & ~table["own"]]
 pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
 undefined = others[others["n_undefined"] > 0]
 lines = [
-    f"Trusting CTE-NHD picks **{page.short(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
-    f"the best model of other sources is **{page.short(best['model'])}** with {best['performance']:.3f}, "
+    f"Trusting CTE-NHD picks **{display_name(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
+    f"the best model of other sources is **{display_name(best['model'])}** with {best['performance']:.3f}, "
     f"so the pick loses {best['performance'] - pick['performance']:.3f}."
 ]
 if not lead_row["undefined"]:
@@ -161,7 +179,8 @@ page.agreement_table(agreement_all[at_headline])
 # ## Strength of the perturbation
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength", "caption": "CTE-NHD against the dropout rate, one line per model, ordered by F1. An estimator that orders the models well keeps the lines in that order. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against dropout rate, one line per model"}}
-sweep = summary.where(work.records.table("scores"), target=target, estimator="cte_nhd", seed=seed)
+sweep = summary.where(scores, estimator="cte_nhd", perturbation="dropout")
+sweep = sweep[sweep["model"].isin(table["model"])]
 weakest, strongest = sweep["strength"].min(), sweep["strength"].max()
 spread = sweep.groupby("strength")["score"].agg(lambda s: s.max() - s.min())
 _ = plots.strength_curves(
@@ -176,6 +195,71 @@ plt.show()
 # %% tags=["remove-input"]
 strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambda t: t["estimator"].map(page.label))
 strengths.pivot(index="label", columns="strength", values="kendall").pipe(page.plain_table, "dropout rate", "{:.2f}")
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a colour per model and a symbol per dropout rate, with a least-squares line per rate, as in Fig. 3 of the CTE paper. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, one symbol per dropout rate"}}
+_ = sweep_plots.performance_by_strength(
+    sweep, table=table, xlabel="CTE-NHD (median over images)", ylabel="median F1",
+    title=f"At dropout {strongest:g} the smallest CTE-NHD is {sweep.loc[sweep['strength'] == strongest, 'score'].min():.3f}",
+)
+plt.show()
+
+# %% tags=["remove-input"]
+if part.inputs is not None:
+    display(Markdown(
+        "### Input perturbations\n\n"
+        "The same measure when the input is changed instead of a feature layer, at three strengths each, "
+        "and all of them together at the headline strength of each (mean over the kinds of change)."
+    ))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-inputs", "caption": "CTE-NHD against the strength of each input perturbation, a line per model, from dark (highest F1) to bright (lowest). Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against strength, a panel per input perturbation"}}
+if part.inputs is not None:
+    inputs = summary.where(scores, estimator="cte_nhd")
+    inputs = inputs[~inputs["perturbation"].isin(["dropout", "input"]) & inputs["model"].isin(table["model"])]
+    reach = inputs.groupby("perturbation")["score"].min()
+    _ = sweep_plots.score_sweeps(
+        inputs, table=table, ylabel="CTE-NHD",
+        title=f"The strongest change of one kind is {reach.idxmin()}: CTE-NHD falls to {reach.min():.2f}",
+    )
+    plt.show()
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-feature-input", "caption": "CTE-NHD under all input perturbations against CTE-NHD under dropout, a colour per source and a symbol per network, as in Fig. 2e–f of the CTE paper. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Consistency under input changes against consistency under dropout"}}
+if part.inputs is not None:
+    both = {
+        name: summary.where(scores, estimator="cte_nhd", perturbation=kind, strength=strength).set_index("model")["score"]
+        for name, kind, strength in (("feature", "dropout", lead.strength), ("input", "input", float("nan")))
+    }
+    pairs = table.assign(target=target, **{name: table["model"].map(values) for name, values in both.items()})
+    order = pairs["feature"].corr(pairs["input"], method="spearman")
+    _ = sweep_plots.feature_against_input(pairs, title=f"Both kinds of perturbation: Spearman ρ = {order:.2f} over all models")
+    plt.show()
+
+# %% tags=["remove-input"]
+if with_instances:
+    by_map = summary.ranking(work, target, seed=seed, measure="map")
+    lead_map = summary.headline(work, "zero_shot", "map")
+    agreement_map = summary.agreement(work, target, seed=seed, measure="map", scores=summary.estimates(objects))
+    row_map = lead_map.rows(agreement_map).iloc[0]
+    display(Markdown(
+        "## Instances\n\n"
+        "The second output of each network is the boundary of the instances; a watershed, seeded where no boundary is, cuts the foreground. "
+        "V-Rand ({eq}`eq-vrand`) compares the instances with and without the perturbation, and is to predict mean average precision."
+    ))
+
+# %% tags=["remove-input"]
+if with_instances:
+    display(page.ranking_table(by_map, "zero_shot", "map"))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Mean average precision against V-Rand, as above. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of mean average precision against V-Rand"}}
+if with_instances:
+    _ = plots.score_against_performance(
+        by_map, score=f"V-Rand at dropout {lead.strength:g}", performance="median mAP on the test images",
+        title=f"{int(row_map['n_models'])} models of other sources: {page.sentence(row_map)}",
+    )
+    plt.show()
+
+# %% tags=["remove-input"]
+if with_instances:
+    display(page.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
 
 # %% [markdown]
 # ## Rerun and provenance

@@ -77,11 +77,11 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
     ----------
     table : DataFrame; columns target, source, network, feature, input
     """
-    targets, sources = (list(dict.fromkeys(table[column])) for column in ("target", "source"))
-    networks = list(dict.fromkeys(table["network"]))
+    targets = list(dict.fromkeys(table["target"]))
+    sources, networks = (sorted(table[column].unique()) for column in ("source", "network"))  # as in `tte.study.plots`
     columns = min(3, len(targets))
-    rows = -(-len(targets) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2.7 * columns + 2.6, 2.7 * rows), squeeze=False)
+    rows, side = -(-len(targets) // columns), 4.6 if columns == 1 else 2.7
+    figure, grid = plt.subplots(rows, columns, figsize=(side * columns + 2.6, side * rows), squeeze=False)
     colours = dict(zip(sources, _palette(len(sources)), strict=True))
     for axes, target in zip(grid.flat, targets, strict=False):
         for row in table[table["target"] == target].itertuples():
