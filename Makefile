@@ -59,5 +59,5 @@ $(READY): constraints.txt pyproject.toml
 	  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or 3.12 is needed: name one with PYTHON=..."; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV); this takes a few minutes the first time."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,test]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,test,zoo]"
 	@touch $@
