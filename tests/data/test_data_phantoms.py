@@ -9,7 +9,7 @@ from skimage.segmentation import find_boundaries
 
 from tte.errors import ConfigError, InputError
 from tte.study.data import catalogue, catalogue_entry, open_dataset, write_phantom
-from tte.study.data.phantoms import write as module
+from tte.study.data.phantoms import layouts
 from tte.study.data.phantoms.abdomen import ORGANS, abdominal_ct
 from tte.study.data.phantoms.cells import packed_cells
 from tte.study.data.phantoms.mitochondria import em_mitochondria
@@ -185,7 +185,7 @@ def test_failure_leaves_the_earlier_phantom_and_no_scraps(tmp_path, monkeypatch)
         if len(calls) == 2:
             raise OSError("No space left on device")
 
-    monkeypatch.setattr(module.iio, "imwrite", fails_at_second)
+    monkeypatch.setattr(layouts.iio, "imwrite", fails_at_second)
     with pytest.raises(OSError, match="No space left"):
         small("phantom/nuclei-a", tmp_path)
     assert bytes_of(dataset.folder) == before
