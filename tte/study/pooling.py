@@ -160,11 +160,11 @@ def published_means(table):
     return wide[[c for c in ("weighted_kendall", "pearson") if c in wide]].reset_index()
 
 
-def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall"):
+def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall", measure=None):
     """Return `PooledSignificance` of one estimator over the targets of the study."""
     pairs = []
     scores = summary.where(study.records.table("scores"), seed=seed)
-    performance = summary.where(study.records.table("performance"), metric=summary.metric(kind)[0])
+    performance = summary.where(study.records.table("performance"), metric=summary.metric(kind, measure)[0])
     for target in summary.targets(study, kind):
         ranked = [m for m, source in summary.sources(study, kind).items() if models == "all" or source != target]
         values = estimate.rows(scores[scores["target"] == target]).set_index("model")["score"].reindex(ranked)
