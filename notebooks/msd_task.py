@@ -141,6 +141,12 @@ if not lead_row["undefined"]:
         + (" This one target cannot decide anything." if n_models < 5 else ""),
         f"With the target's own models the agreement is {page.sentence(lead_row_all)}.",
     ]
+reproduced = stability.agreement_of_seeds(work, task)
+if not math.isnan(reproduced):
+    lines.append(
+        f"Dice itself is not certain either: between the {len(part.finetune_seeds)} seeds of fine-tuning, "
+        f"the order of the same models has a τ of {reproduced:.2f}."
+    )
 Markdown("\n".join(lines))
 
 # %% [markdown]

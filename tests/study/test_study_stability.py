@@ -123,6 +123,16 @@ def test_agreement_of_parts_is_tau_against_the_whole_performance(fake):
     assert found["kendall"][1] == pytest.approx(kendalltau(table[keep], performance).statistic)
 
 
+def test_agreement_of_seeds_is_the_tau_between_their_dice(fake, monkeypatch):
+    assert stability.agreement_of_seeds(fake, TASKS[0]) == 1.0  # both seeds of the fake study have the same Dice
+    table = fake.records.table("performance")
+    table["value"] = np.random.default_rng(3).uniform(size=len(table))
+    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    keep = [m for m in fine_tune.initial_models(fake) if not m.startswith(("a_", "random"))]
+    wide = summary.where(table, target=TASKS[0]).pivot(index="seed", columns="model", values="value")[keep]
+    assert stability.agreement_of_seeds(fake, TASKS[0]) == pytest.approx(kendalltau(*wide.to_numpy()).statistic)
+
+
 def test_the_gain_over_the_untrained_network_is_paired_by_test_case(fake):
     found = stability.gain_over_random(fake, TASKS[1])
     per_image = summary.where(fake.records.table("per_image"), target=TASKS[1], seed=0)

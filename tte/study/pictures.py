@@ -77,7 +77,7 @@ def _fill(axes, mask, colour):
 
 
 def feature_maps(features, maps, *, classes, titles):
-    """t-SNE of foreground features: a row per model, a column per class, a colour per labelled case.
+    """t-SNE of foreground features: a row per class, a column per model, a colour per labelled case.
 
     Parameters
     ----------
@@ -86,17 +86,16 @@ def feature_maps(features, maps, *, classes, titles):
     classes : list of str; the name of class 1, 2, …
     titles : list of str; one per model
     """
-    figure, grid = plt.subplots(
-        len(features), len(classes), figsize=(1.2 + 3.7 * max(len(classes), 1), 3.3 * len(features)), squeeze=False
-    )
-    for row, made, (points, kept), title in zip(grid, features, maps, titles, strict=True):
+    size = (1.4 + 3.6 * len(features), 0.6 + 3.0 * len(classes))
+    figure, grid = plt.subplots(len(classes), len(features), figsize=size, squeeze=False)
+    for column, made, (points, kept), title in zip(grid.T, features, maps, titles, strict=True):
         ids, cases = made.classes[kept], made.cases[kept]
-        for number, (axes, name) in enumerate(zip(row, classes, strict=True), start=1):
+        column[0].set_title(title, fontsize=10)
+        for number, (axes, name) in enumerate(zip(column, classes, strict=True), start=1):
             axes.scatter(*points[ids != number].T, color="0.88", s=6)
             for case, colour in zip(np.unique(made.cases), palette(len(np.unique(made.cases))), strict=True):
                 axes.scatter(*points[(ids == number) & (cases == case)].T, color=colour, s=8, label=f"case {case + 1}")
-            axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
-            axes.set_title(f"{title}\nclass {name}", fontsize=10)
+            axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel=f"{name}\nt-SNE 2")
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9, markerscale=2)
     return figure

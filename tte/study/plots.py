@@ -182,6 +182,8 @@ def smaller_parts(parts, *, n_cases, title):
             middle = middle.reindex([*middle.index, end], fill_value=whole)
             axes.plot(middle.index, middle, color=sns.color_palette("colorblind")[0], marker="o")
         axes.axhline(0, color="0.4", lw=1, ls=":")
+        if what == "voxels":
+            axes.set_xscale("log", base=2)
         axes.set(xlabel=label, xticks=list(middle.index))
         axes.set_xticklabels([f"{level:g}" for level in middle.index])
     grid[0].set_ylabel("Kendall τ-b")

@@ -13,7 +13,10 @@ from tte._coefficients import batch_coefficients
 from tte.agreement import expected_regret
 from tte.study import fine_tune, summary
 
-__all__ = ["agreement_of_parts", "agreement_of_subsets", "gain_over_random", "models_needed", "permuted_mean"]
+__all__ = [
+    *("agreement_of_parts", "agreement_of_seeds", "agreement_of_subsets"),
+    *("gain_over_random", "models_needed", "permuted_mean"),
+]
 
 
 def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
@@ -93,6 +96,18 @@ def gain_over_random(study, task, *, seed=0):
             "low": low, "high": high, "p": wilcoxon(difference).pvalue if difference.any() else 1.0,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def agreement_of_seeds(study, task):
+    """Return the mean Kendall's τ-b between the Dice of two seeds of fine-tuning, or NaN where there is one seed.
+
+    The order of the models that fine-tuning itself reproduces: no score can be expected to agree better with one seed.
+    """
+    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
+    table = summary.where(study.records.table("performance"), target=task, metric="dice_mean")
+    wide = table.pivot(index="seed", columns="model", values="value")[ranked].to_numpy()
+    found = [batch_coefficients(a[None], b[None])["kendall"][0] for a, b in combinations(wide, 2)]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutations=1000):

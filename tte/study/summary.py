@@ -146,7 +146,8 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
         per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
         per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
-        row = {"study": study.name, "target": target, "metric": name, "models": models, **{k: getattr(estimate, k) for k in KEY}}
+        same = {"study": study.name, "target": target, "metric": name, "models": models}
+        row = {**same, **{k: getattr(estimate, k) for k in KEY}}
         resamples = study.part(kind).resamples
         if models == "all" and estimate.estimator == "source_performance":
             found = {"undefined": "of the target's own model it is the performance itself"}
