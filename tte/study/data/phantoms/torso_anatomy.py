@@ -62,7 +62,7 @@ def _wall(c):
     c.hu[ribs & ((phase < 0.65) | (muscle > 0.965) | (inner < 1.03))] = CORTEX
     c.hu[middle & (np.abs(x) < 17) & (y < 0) & (z > -15)] = MARROW + 40
     for side in (-1, 1):
-        window, depth = c.blob((side * 105, 45, -290), (34, 60, 75), turn=0.5 * side, uneven=0.04)
+        window, depth = c.blob((side * 112, 45, -292), (30, 58, 75), turn=0.5 * side, uneven=0.04)
         wing = (depth < 1) & (depth > 0.72)
         c.hu[window][wing] = np.where(depth[wing] > 0.86, CORTEX, MARROW)
     return inner
@@ -90,9 +90,9 @@ def _small_bowel(c, inner):
 
 def _colon(c):
     """A frame of haustrated tube around the belly, with gas above and stool below."""
-    corners = np.array([(-88, 25, -300), (-96, 22, -230), (-98, 18, -165), (-82, -22, -138), (-35, -66, -165),
+    corners = np.array([(-66, -8, -300), (-84, 6, -235), (-96, 16, -165), (-82, -22, -138), (-35, -66, -165),
                         (5, -72, -172), (45, -64, -155), (88, -20, -108), (104, 22, -105), (106, 32, -180),
-                        (100, 36, -250), (88, 30, -310)], float)
+                        (92, 14, -240), (66, 2, -310)], float)
     corners += c.variation * c.rng.normal(0, 5, corners.shape)
     points = _smooth_line(corners, 110)
     along = np.arange(len(points))
