@@ -45,9 +45,9 @@ lead = summary.headline(work, "zero_shot")
 part = work.part("zero_shot")
 scores = summary.where(work.records.table("scores"), target=target, seed=seed)
 listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
-pixels, objects = listed[listed["estimator"].ne("cte_vrand")], listed[~listed["estimator"].isin(["cte_nhd", "cte_ei"])]
+about = {measure: [e for e in summary.estimates(listed) if summary.is_about(e, measure)] for measure in ("f1", "map")}
 agreement, agreement_all = (
-    summary.agreement(work, target, seed=seed, models=models, scores=summary.estimates(pixels)) for models in ("others", "all")
+    summary.agreement(work, target, seed=seed, models=models, scores=about["f1"]) for models in ("others", "all")
 )
 at_headline = sweeps.at_headline(agreement, work)
 with_instances = "map" in summary.measures(work, "zero_shot")
@@ -237,7 +237,7 @@ if part.inputs is not None:
 if with_instances:
     by_map = summary.ranking(work, target, seed=seed, measure="map")
     lead_map = summary.headline(work, "zero_shot", "map")
-    agreement_map = summary.agreement(work, target, seed=seed, measure="map", scores=summary.estimates(objects))
+    agreement_map = summary.agreement(work, target, seed=seed, measure="map", scores=about["map"])
     row_map = lead_map.rows(agreement_map).iloc[0]
     display(Markdown(
         "## Instances\n\n"

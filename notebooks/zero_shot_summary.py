@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, summary, zero_shot
+from tte.study import page, plots, pooling, summary, sweep_plots, sweeps, zero_shot, zero_shot_tables
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -37,11 +37,25 @@ work = open_page(study, data_root=data_root, out=out, seed=seed)
 names = summary.targets(work, "zero_shot")
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
 tables = {name: summary.ranking(work, name, seed=seed) for name in names}
-agreement = pd.concat(
-    [summary.agreement(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
-    ignore_index=True,
-)
+part, measures = work.part("zero_shot"), summary.measures(work, "zero_shot")
 lead = summary.headline(work, "zero_shot")
+all_scores = summary.where(work.records.table("scores"), seed=seed)
+shown = {
+    measure: [e for e in summary.estimates(all_scores[sweeps.at_headline(all_scores, work)]) if summary.is_about(e, measure)]
+    for measure in measures
+}
+agreements = {
+    measure: pd.concat(
+        [
+            summary.agreement(work, name, seed=seed, models=choice, measure=measure, scores=estimates)
+            for name in names
+            for choice in ("others", "all")
+        ],
+        ignore_index=True,
+    )
+    for measure, estimates in shown.items()
+}
+agreement = agreements["f1"]
 lead_rows = lead.rows(summary.where(agreement, models="others"))
 confidence = summary.Estimate("mean_confidence").rows(summary.where(agreement, models="others"))
 over_targets = pooling.significance(work, lead, "zero_shot", seed=seed)
@@ -98,29 +112,112 @@ plt.show()
 page.pooled_table(pooling.pooled(agreement))
 
 # %% [markdown]
-# ## Beside the paper
-#
-# The published numbers belong to other models, other datasets and more training; they stand here for comparison and are not mixed with ours.
-#
-# Computed here:
+# ## Input against feature perturbations
 
-# %% tags=["remove-input"]
-ours = pooling.coefficients(agreement, {
-    f"CTE-NHD, dropout {lead.strength:g}": lead,
-    f"CTE-EI, dropout {lead.strength:g}": summary.Estimate("cte_ei", perturbation="dropout", strength=lead.strength),
-    "mean confidence": summary.Estimate("mean_confidence"),
-})
-paper = pooling.published("cte_tables.csv", table=1, stat="avg")
-paper = paper[paper["task"].str.startswith("Nuclei")]
-names_here = {"kendall_tau": "kendall", "spearman_rho": "spearman", "pearson_r": "pearson", "task": "setting"}
-paper = paper.rename(columns=names_here).replace({"method": {"CCFV": "CC-FV"}})
-page.coefficient_table(ours.drop(columns="weighted_kendall"))
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-feature-input", "caption": "CTE-NHD under all input perturbations against CTE-NHD under dropout, a panel per target, a colour per source and a symbol per network, as in Fig. 2e–f of the CTE paper. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Consistency under input changes against consistency under dropout, a panel per target"}}
+if part.inputs is not None:
+    frames = []
+    for name, table in tables.items():
+        rows = summary.where(all_scores, target=name, estimator="cte_nhd")
+        feature = lead.rows(rows).set_index("model")["score"]
+        together = summary.where(rows, perturbation="input").set_index("model")["score"]
+        frames.append(table.assign(target=name, feature=table["model"].map(feature), input=table["model"].map(together)))
+    both = pd.concat(frames)
+    order = both.groupby("target")[["feature", "input"]].apply(lambda t: t["feature"].corr(t["input"], method="spearman"))
+    _ = sweep_plots.feature_against_input(
+        both, title=f"The two kinds of perturbation order the models with Spearman ρ = {order.mean():.2f} on average"
+    )
+    plt.show()
+else:
+    display(Markdown("This study has feature perturbations alone."))
 
 # %% [markdown]
-# Published, Table 1 of the CTE paper, average over targets:
+# ## Beside the paper: pixels
+#
+# Mean and standard deviation over targets, for models of other sources; the p is that of the mean τ-b, and a pick at random has the regret of the column "random".
+# The published numbers belong to other models, other datasets and more training, and count the target's own model; they stand here for comparison and are not mixed with ours.
+#
+# Computed here, models of other sources:
 
 # %% tags=["remove-input"]
-page.coefficient_table(paper[["method", "setting", "kendall", "spearman", "pearson"]])
+page.paper_table(zero_shot_tables.computed(work, agreement, seed=seed))
+
+# %% [markdown]
+# Computed here, with the target's own models, as the paper counts:
+
+# %% tags=["remove-input"]
+page.paper_table(zero_shot_tables.computed(work, agreement, models="all", seed=seed))
+
+# %% [markdown]
+# Published, Table 1 of the CTE paper:
+
+# %% tags=["remove-input"]
+page.paper_table(zero_shot_tables.published(work))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-digitised", "caption": "Points read off Fig. 2 of the CTE paper (mitochondria, three source models, dropout 0.05): median F1 against CTE-NHD. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Digitised points of the CTE paper: median F1 against CTE-NHD"}}
+if part.task == "mitochondria":
+    _ = plots.all_targets(
+        zero_shot_tables.digitised_targets(), score="CTE-NHD at dropout 0.05, digitised", performance="median F1, digitised",
+        title="Digitised from the paper: three models per target, in the same order by both",
+    )
+    plt.show()
+
+# %% tags=["remove-input"]
+if "map" in measures:
+    display(Markdown(
+        "## Beside the paper: instances\n\n"
+        "V-Rand is to predict mean average precision. Computed here, models of other sources:"
+    ))
+    display(page.paper_table(zero_shot_tables.computed(work, agreements["map"], measure="map", seed=seed)))
+    display(Markdown("Published, Table 2 of the CTE paper:"))
+    display(page.paper_table(zero_shot_tables.published(work, "map")))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Median mean average precision against V-Rand, as the first figure. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Mean average precision against V-Rand for all targets"}}
+if "map" in measures:
+    of_instances = {name: summary.ranking(work, name, seed=seed, measure="map") for name in names}
+    lead_map = summary.headline(work, "zero_shot", "map")
+    rows_map = lead_map.rows(summary.where(agreements["map"], models="others"))
+    _ = plots.all_targets(
+        of_instances, score=f"V-Rand at dropout {lead.strength:g}", performance="median mAP on the test images",
+        title=f"Mean τ over {len(names)} targets: {rows_map['kendall'].mean():.2f}",
+    )
+    plt.show()
+
+# %% tags=["remove-input"]
+if len(part.seeds) > 1:
+    luck = sweeps.training_luck(work, seed=seed)
+    luck.loc["mean"] = luck.mean()
+    gap = (luck.drop("mean").max(axis=1) - luck.drop("mean").min(axis=1)).mean()
+    display(Markdown(
+        "## Luck of training\n\n"
+        "Every model was trained again with another seed, which draws other weights, crops and augmentation. "
+        f"Kendall's τ-b of CTE-NHD moves by {gap:.2f} on a target on average:"
+    ))
+    display(page.plain_table(luck.rename(columns="seed {}".format), "target", "{:.2f}"))
+
+# %% tags=["remove-input"]
+if len(part.networks) > 1:
+    depth = sweeps.by_network(tables)
+    display(Markdown(
+        "## Networks of one kind\n\n"
+        "The bottleneck of a deeper network holds a smaller part of what reaches the output, so the same dropout rate is a weaker perturbation there. "
+        "Mean CTE-NHD and F1 of models of other sources, and τ-b among models of one network:"
+    ))
+    depth = depth.rename(columns={"score": "mean CTE-NHD", "performance": "mean F1", "kendall": "mean τ-b within"})
+    formats = {"mean CTE-NHD": "{:.3f}", "mean F1": "{:.3f}", "mean τ-b within": "{:.2f}", "targets": "{:.0f}"}
+    display(page.plain_table(depth.set_index("network"), "network", formats))
+
+# %% [markdown]
+# ## Pairs that can be told apart
+#
+# Two models whose F1 is the same within the resampling of images cannot be ordered by any score.
+# Over the pairs that differ:
+
+# %% tags=["remove-input"]
+resolvable = lead_rows.set_index("target")[["n_pairs", "n_resolvable_pairs", "kendall", "resolvable_kendall"]]
+resolvable.columns = ["pairs of models", "that differ in F1", "τ-b over all", "τ over those that differ"]
+formats = {"pairs of models": "{:.0f}", "that differ in F1": "{:.0f}", "τ-b over all": "{:.2f}", "τ over those that differ": "{:.2f}"}
+page.plain_table(resolvable, "target", formats)
 
 # %% [markdown]
 # ## Rerun

@@ -236,9 +236,6 @@ def test_pooled_is_the_mean_over_targets(study):
     assert found["mean"] == pytest.approx(np.mean(taus)) and found["sd"] == pytest.approx(np.std(taus, ddof=1))
     assert (found["low"], found["high"], found["n_targets"]) == pytest.approx((min(taus), max(taus), 2))
     assert found["regret"] == pytest.approx(np.mean([value["regret"] for value in values]), abs=1e-8)
-    means = pooling.coefficients(table, {"NHD": LEAD})
-    assert list(means["models"]) == ["without the target's own model", "with the target's own model"]
-    assert means["spearman"].iloc[1] == pytest.approx(np.mean([reference(t, "all")["spearman"] for t in TARGETS]))
 
 
 def test_significance_pools_the_targets(study):

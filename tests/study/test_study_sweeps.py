@@ -1,6 +1,7 @@
 """Strengths, repeats, instances and training seeds, on records made by hand whose answers are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tte.agreement import rank_agreement
@@ -127,3 +128,15 @@ def test_models_that_differ_on_every_image_are_groups_of_their_own(study):
     keys = {"perturbation": "dropout"}
     assert sweeps.groups_told_apart(study, TARGET, Estimate("cte_nhd", strength=0.5, **keys)) == 3
     assert sweeps.groups_told_apart(study, TARGET, Estimate("cte_nhd", strength=0.2, **keys)) == 1
+
+
+def test_models_of_one_network_are_compared_among_themselves():
+    """Two networks whose scores lie apart: the order over all follows the network, within one it is perfect."""
+    rows = [("shallow", 0.7, 0.5), ("shallow", 0.8, 0.6), ("deep", 0.90, 0.3), ("deep", 0.95, 0.4)]
+    table = pd.DataFrame(rows, columns=["network", "score", "performance"]).assign(ranked=True, own=False)
+    hidden = table.assign(own=[False, True, False, False])
+    found = sweeps.by_network({"a": table, "b": hidden}).set_index("network")
+    assert found["kendall"].to_dict() == pytest.approx({"shallow": 1, "deep": 1})
+    assert found["targets"].to_dict() == {"shallow": 1, "deep": 2}  # one model alone has no order
+    assert found.loc["shallow", "score"] == pytest.approx((0.7 + 0.8 + 0.7) / 3)
+    assert found.loc["deep", "performance"] == pytest.approx(0.35)

@@ -19,6 +19,7 @@ __all__ = [
     "gain_table",
     "label",
     "models_table",
+    "paper_table",
     "plain_table",
     "pooled_table",
     "provenance",
@@ -243,6 +244,14 @@ def coefficient_table(frame):
     numbers = frame.select_dtypes("number").columns.difference(counts)
     formats = {**{column: "{:.2f}" for column in numbers}, **{column: "{:.0f}" for column in counts}}
     return _styled(frame.rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
+
+
+def paper_table(frame):
+    """Return a table of `tte.study.zero_shot_tables` as a reader sees it."""
+    heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
+    numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}"}
+    formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
+    return _styled(frame.rename(columns=heads), formats)
 
 
 def sentence(row, name="kendall"):

@@ -12,7 +12,7 @@ from tte.study import stability, summary
 from tte.study.paths import project_root
 
 __all__ = [
-    *("coefficients", "pooled", "published", "published_means", "published_row", "significance", "standardised"),
+    *("pooled", "published", "published_means", "published_row", "significance", "standardised"),
     *("table_1", "table_2", "with_control"),
 ]
 
@@ -39,23 +39,6 @@ def pooled(table, coefficient="kendall"):
         regret=("regret", "mean"),
         n_targets=(coefficient, "count"),
     ).reset_index()
-
-
-def coefficients(agreements, wanted):
-    """Mean of each coefficient over targets, for some estimators, without and with the target's own model.
-
-    Parameters
-    ----------
-    agreements : DataFrame; rows of `agreement` of several targets
-    wanted : dict of str → Estimate; a name for each
-    """
-    result = []
-    for name, estimate in wanted.items():
-        for models, words in summary.MODELS.items():
-            rows = summary.where(estimate.rows(agreements), models=models)
-            means = {coefficient: rows[coefficient].mean() for coefficient in summary.COEFFICIENTS}
-            result.append({"method": name, "models": words, "targets": rows["kendall"].count(), **means})
-    return pd.DataFrame(result)
 
 
 def standardised(study, targets, wanted, *, seed=0):

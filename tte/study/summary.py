@@ -14,8 +14,8 @@ from tte.study import fine_tune, zero_shot
 from tte.study.records import atomic_write
 
 __all__ = [
-    *("COEFFICIENTS", "KEY", "MODELS", "Estimate", "agreement", "estimates", "headline", "image_matrix", "kind_of"),
-    *("measures", "metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
+    *("COEFFICIENTS", "KEY", "MODELS", "Estimate", "agreement", "estimates", "headline", "image_matrix", "is_about"),
+    *("kind_of", "measures", "metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
@@ -142,7 +142,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
     name, quantity, statistic = metric(kind, measure)
     performance, images = image_matrix(tables["per_image"], ranked, quantity=quantity)
     result = []
-    for estimate in scores or [e for e in estimates(table) if _is_about(e, measure)]:
+    for estimate in scores or [e for e in estimates(table) if is_about(e, measure)]:
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
         per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
         per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
@@ -157,7 +157,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
     return pd.DataFrame(result, columns=_AGREEMENT)  # every column, also where no estimator has a coefficient
 
 
-def _is_about(estimate, measure):
+def is_about(estimate, measure):
     """True unless the estimate is a consistency of pixels and instances are measured, or the other way round."""
     return not estimate.estimator.startswith("cte_") or (estimate.estimator == "cte_vrand") == (measure == "map")
 

@@ -11,7 +11,10 @@ from tte.errors import DataNotFound, UndefinedScore
 from tte.study import summary
 from tte.study.unlabelled_scores import REPEAT
 
-__all__ = ["at_headline", "groups_told_apart", "recorded_agreement", "repeated_runs", "strengths", "training_luck"]
+__all__ = [
+    *("at_headline", "by_network", "groups_told_apart", "recorded_agreement", "repeated_runs", "strengths"),
+    "training_luck",
+]
 
 
 def recorded_agreement(study):
@@ -122,6 +125,35 @@ def _tau(values, performance):
         return rank_agreement(medians, performance).kendall
     except UndefinedScore:
         return float("nan")
+
+
+def by_network(tables):
+    """Agreement among the models of one network, so that depth plays no part in the order.
+
+    Parameters
+    ----------
+    tables : dict of str → DataFrame; `summary.ranking` of each target
+
+    Returns
+    -------
+    DataFrame
+        network, score and performance (means over targets and models of other sources), kendall (mean over the targets
+        on which it is defined), targets (their number).
+    """
+    others = {target: table[table["ranked"] & ~table["own"]] for target, table in tables.items()}
+    everything, rows = pd.concat(others.values()), []
+    for network in dict.fromkeys(everything["network"]):
+        means = everything.loc[everything["network"] == network, ["score", "performance"]].mean()
+        taus = []
+        for table in others.values():
+            same = table[table["network"] == network]
+            try:
+                taus.append(rank_agreement(same["score"], same["performance"]).kendall)
+            except UndefinedScore:
+                continue
+        mean = float(np.mean(taus)) if taus else float("nan")
+        rows.append({"network": network, **means, "kendall": mean, "targets": len(taus)})
+    return pd.DataFrame(rows)
 
 
 def training_luck(study, *, measure=None, seed=0):
