@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, stability, summary, transfer
+from tte.study import page, plots, pooling, stability, summary, tables, transfer
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -38,7 +38,7 @@ work = open_page(study, data_root=data_root, out=out, seed=seed)
 names = summary.targets(work, "fine_tune")
 found = [pair for name in names for pair in transfer.evaluate(work, name, seed=seed).values()]
 cells = [cell for scores, tuned in found for cell in (scores, *tuned)]
-tables = {name: summary.ranking(work, name, seed=seed) for name in names}
+rankings = {name: summary.ranking(work, name, seed=seed) for name in names}
 agreement = pd.concat(
     [summary.agreement(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
     ignore_index=True,
@@ -76,7 +76,7 @@ plt.show()
 # ## Who transfers where
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last row is the untrained network. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
-everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
+everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
 everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
 trained = everything[everything["ranked"]]
 best = trained[~trained["own"]]["mean Dice"]
@@ -100,7 +100,7 @@ plt.show()
 
 # %% tags=["remove-input"]
 gain = pd.concat([stability.gain_over_random(work, name, seed=seed).assign(task=name) for name in names], ignore_index=True)
-page.gain_table(gain)
+tables.gain_table(gain)
 
 # %% tags=["remove-input"]
 clear = gain["p"] < 0.05
@@ -118,7 +118,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 ours = pooling.with_control(work, agreement, pooling.table_1(work), seed=seed)
-page.control_table(ours)
+tables.control_table(ours)
 
 # %% [markdown]
 # Published, Table 1 of CC-FV, mean of the five task values of each row.
@@ -127,7 +127,7 @@ page.control_table(ours)
 
 # %% tags=["remove-input"]
 paper = pooling.published_means("Table1")
-page.coefficient_table(paper)
+tables.coefficient_table(paper)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-standardised", "caption": "Mean Dice after fine-tuning against the score of each method, in standard deviations from the mean over the models of one task. A colour is a task. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Mean Dice against standardised scores of five methods, all tasks"}}
 z = pooling.standardised(work, names, pooling.table_1(work), seed=seed)
@@ -145,13 +145,13 @@ plt.show()
 
 # %% tags=["remove-input"]
 ablations = pooling.with_control(work, agreement, pooling.table_2(work), seed=seed)
-page.control_table(ablations)
+tables.control_table(ablations)
 
 # %% [markdown]
 # Published, Table 2 of CC-FV:
 
 # %% tags=["remove-input"]
-page.coefficient_table(pooling.published_means("Table2"))
+tables.coefficient_table(pooling.published_means("Table2"))
 
 # %% [markdown]
 # ## What held, what did not
@@ -221,7 +221,7 @@ Markdown("\n".join(lines))
 # An estimator that gives all models of a task one value has no coefficient there.
 
 # %% tags=["remove-input"]
-page.pooled_table(pooling.pooled(agreement))
+tables.pooled_table(pooling.pooled(agreement))
 
 # %% [markdown]
 # ## Rerun

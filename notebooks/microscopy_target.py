@@ -33,7 +33,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, zero_shot
+from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, tables, zero_shot
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -63,7 +63,7 @@ if work.config.phantom:
 
 # %% tags=["remove-input"]
 n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
-page.target_table(work, target, n_images)
+tables.target_table(work, target, n_images)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Yellow contours are the reference, blue ones a prediction; pixels that flip when channels of the bottleneck are dropped are filled in orange. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
@@ -90,7 +90,7 @@ if shown.images is None:
 # The last column shows how well it does at home, with the stored half-precision weights.
 
 # %% tags=["remove-input"]
-page.models_table(work, "zero_shot")
+tables.models_table(work, "zero_shot")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
 cards = page.cards_of(work, "zero_shot")
@@ -121,7 +121,7 @@ if part.view(target).patch:
     ))
 
 # %% tags=["remove-input"]
-page.ranking_table(table, "zero_shot")
+tables.ranking_table(table, "zero_shot")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. The diamond is the model trained on the target's own training images; it takes no part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
 _ = plots.score_against_performance(
@@ -167,13 +167,13 @@ Markdown("\n".join(lines))
 # Without the target's own model, which is what a user of a model bank meets:
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement[at_headline])
+tables.agreement_table(agreement[at_headline])
 
 # %% [markdown]
 # With the target's own model, as the CTE paper counts, computed here:
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement_all[at_headline])
+tables.agreement_table(agreement_all[at_headline])
 
 # %% [markdown]
 # ## Strength of the perturbation
@@ -193,8 +193,8 @@ plt.show()
 # Whether the strength matters for the order is what the coefficients say: Kendall's τ-b of CTE-NHD with the F1 of the models of other sources, and that of CTE-EI.
 
 # %% tags=["remove-input"]
-strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambda t: t["estimator"].map(page.label))
-strengths.pivot(index="label", columns="strength", values="kendall").pipe(page.plain_table, "dropout rate", "{:.2f}")
+strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambda t: t["estimator"].map(tables.label))
+strengths.pivot(index="label", columns="strength", values="kendall").pipe(tables.plain_table, "dropout rate", "{:.2f}")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a colour per model and a symbol per dropout rate, with a least-squares line per rate, as in Fig. 3 of the CTE paper. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, one symbol per dropout rate"}}
 _ = sweep_plots.performance_by_strength(
@@ -247,7 +247,7 @@ if with_instances:
 
 # %% tags=["remove-input"]
 if with_instances:
-    display(page.ranking_table(by_map, "zero_shot", "map"))
+    display(tables.ranking_table(by_map, "zero_shot", "map"))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Mean average precision against V-Rand, as above. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of mean average precision against V-Rand"}}
 if with_instances:
@@ -259,7 +259,7 @@ if with_instances:
 
 # %% tags=["remove-input"]
 if with_instances:
-    display(page.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
+    display(tables.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
 
 # %% [markdown]
 # ## Rerun and provenance

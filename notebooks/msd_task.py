@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown, display
 
-from tte.study import features, page, panels, pictures, plots, pooling, stability, summary, transfer
+from tte.study import features, page, panels, pictures, plots, pooling, stability, summary, tables, transfer
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -58,7 +58,7 @@ if work.config.phantom:
 # ## The target
 
 # %% tags=["remove-input"]
-page.target_table(work, task, part.split.finetune + part.split.test)
+tables.target_table(work, task, part.split.finetune + part.split.test)
 
 # %% tags=["remove-input"]
 split = part.split
@@ -95,7 +95,7 @@ if shown.images is None:
 # The last column shows how well it does at home before any fine-tuning, with the stored half-precision weights; the untrained networks stand beside them.
 
 # %% tags=["remove-input"]
-page.models_table(work, "fine_tune")
+tables.models_table(work, "fine_tune")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
 cards = [card for card in page.cards_of(work, "fine_tune") if card.losses]
@@ -114,7 +114,7 @@ plt.show()
 # At the border of a volume neighbouring voxels can get exactly the same interpolated feature; such repeats are dropped before CC-FV, because the energy of two equal points is infinite.
 
 # %% tags=["remove-input"]
-page.ranking_table(table, "fine_tune")
+tables.ranking_table(table, "fine_tune")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Dice after fine-tuning against CC-FV before it, one point per model with 95% intervals over test cases. A colour is a source task, a shape an architecture. Models pre-trained on the target's own task have a black edge, untrained networks are hollow; neither takes part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Scatter plot of Dice after fine-tuning against CC-FV, one point per model"}}
 _ = plots.score_against_performance(
@@ -157,7 +157,7 @@ Markdown("\n".join(lines))
 
 # %% tags=["remove-input"]
 gain = stability.gain_over_random(work, task, seed=seed)
-page.gain_table(gain)
+tables.gain_table(gain)
 
 # %% tags=["remove-input"]
 untrained = table[~table["ranked"]].set_index("network")
@@ -182,12 +182,12 @@ Markdown("\n".join(lines))
 # Regret is the Dice lost by trusting the method's pick.
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_1(work))
+tables.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_1(work))
 
 # %% tags=["remove-input"]
 row = pooling.published_row(task, "Table1")
 if row is not None:
-    display(Markdown("Published for this task, with other networks, other data and full-size training:"), page.coefficient_table(row))
+    display(Markdown("Published for this task, with other networks, other data and full-size training:"), tables.coefficient_table(row))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-standardised", "caption": "Mean Dice after fine-tuning against the score of each method, in standard deviations from the mean over the models of other tasks. A colour is an architecture. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Mean Dice after fine-tuning against standardised scores of five methods"}}
 z = pooling.standardised(work, [task], pooling.table_1(work), seed=seed)
@@ -202,12 +202,12 @@ plt.show()
 # The ablations leave out one of the two terms, look at one layer alone, or measure the distance between classes in another way.
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_2(work))
+tables.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_2(work))
 
 # %% tags=["remove-input"]
 row = pooling.published_row(task, "Table2")
 if row is not None:
-    display(Markdown("Published for this task:"), page.coefficient_table(row))
+    display(Markdown("Published for this task:"), tables.coefficient_table(row))
 
 # %% [markdown]
 # ## Features before fine-tuning
@@ -247,13 +247,13 @@ if parts["kendall"].notna().any():
 # Without the models pre-trained on the target's own task:
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement)
+tables.agreement_table(agreement)
 
 # %% [markdown]
 # With them:
 
 # %% tags=["remove-input"]
-page.agreement_table(agreement_all)
+tables.agreement_table(agreement_all)
 
 # %% [markdown]
 # ## Rerun and provenance

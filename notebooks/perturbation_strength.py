@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, summary, sweep_plots, sweeps, zero_shot
+from tte.study import page, plots, summary, sweep_plots, sweeps, tables, zero_shot
 from tte.study.study import open_page
 
 plots.use_style()
@@ -73,7 +73,7 @@ Markdown(
 steps = means.assign(step=means.groupby("perturbation")["dose"].rank().astype(int))
 steps["entry"] = [f"{row.strength:g}: {row.kendall:.2f}" for row in steps.itertuples()]
 wide = steps.pivot(index="perturbation", columns="step", values="entry").fillna("–")
-page.plain_table(wide, "perturbation", {})
+tables.plain_table(wide, "perturbation", {})
 
 # %% [markdown]
 # ## Which models can be told apart
@@ -100,7 +100,7 @@ counts = [
     for row in means.itertuples()
 ]
 formats = {"groups": "{:.1f}", "smallest score": "{:.3f}", "Kendall τ-b": "{:.2f}"}
-page.plain_table(pd.DataFrame(counts).set_index("perturbation"), "perturbation", formats)
+tables.plain_table(pd.DataFrame(counts).set_index("perturbation"), "perturbation", formats)
 
 # %% [markdown]
 # ## Does averaging over runs help?

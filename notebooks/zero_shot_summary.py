@@ -29,14 +29,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, summary, sweep_plots, sweeps, zero_shot, zero_shot_tables
+from tte.study import page, plots, pooling, summary, sweep_plots, sweeps, tables, zero_shot, zero_shot_tables
 from tte.study.study import display_name, open_page
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
 names = summary.targets(work, "zero_shot")
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
-tables = {name: summary.ranking(work, name, seed=seed) for name in names}
+rankings = {name: summary.ranking(work, name, seed=seed) for name in names}
 part, measures = work.part("zero_shot"), summary.measures(work, "zero_shot")
 lead = summary.headline(work, "zero_shot")
 all_scores = summary.where(work.records.table("scores"), seed=seed)
@@ -88,7 +88,7 @@ plt.show()
 # ## Who transfers where
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
-everything = pd.concat([table.assign(target=name) for name, table in tables.items()])
+everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
 everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
 best = everything[~everything["own"]]["median F1"]
 _ = plots.transfer_map(
@@ -109,7 +109,7 @@ plt.show()
 # Mean and standard deviation are over targets; the regret is the F1 lost by trusting the estimator, averaged over targets.
 
 # %% tags=["remove-input"]
-page.pooled_table(pooling.pooled(agreement))
+tables.pooled_table(pooling.pooled(agreement))
 
 # %% [markdown]
 # ## Input against feature perturbations
@@ -117,7 +117,7 @@ page.pooled_table(pooling.pooled(agreement))
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-feature-input", "caption": "CTE-NHD under all input perturbations against CTE-NHD under dropout, a panel per target, a colour per source and a symbol per network, as in Fig. 2e–f of the CTE paper. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Consistency under input changes against consistency under dropout, a panel per target"}}
 if part.inputs is not None:
     frames = []
-    for name, table in tables.items():
+    for name, table in rankings.items():
         rows = summary.where(all_scores, target=name, estimator="cte_nhd")
         feature = lead.rows(rows).set_index("model")["score"]
         together = summary.where(rows, perturbation="input").set_index("model")["score"]
@@ -140,19 +140,19 @@ else:
 # Computed here, models of other sources:
 
 # %% tags=["remove-input"]
-page.paper_table(zero_shot_tables.computed(work, agreement, seed=seed))
+tables.paper_table(zero_shot_tables.computed(work, agreement, seed=seed))
 
 # %% [markdown]
 # Computed here, with the target's own models, as the paper counts:
 
 # %% tags=["remove-input"]
-page.paper_table(zero_shot_tables.computed(work, agreement, models="all", seed=seed))
+tables.paper_table(zero_shot_tables.computed(work, agreement, models="all", seed=seed))
 
 # %% [markdown]
 # Published, Table 1 of the CTE paper:
 
 # %% tags=["remove-input"]
-page.paper_table(zero_shot_tables.published(work))
+tables.paper_table(zero_shot_tables.published(work))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-digitised", "caption": "Points read off Fig. 2 of the CTE paper (mitochondria, three source models, dropout 0.05): median F1 against CTE-NHD. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Digitised points of the CTE paper: median F1 against CTE-NHD"}}
 if part.task == "mitochondria":
@@ -168,9 +168,9 @@ if "map" in measures:
         "## Beside the paper: instances\n\n"
         "V-Rand is to predict mean average precision. Computed here, models of other sources:"
     ))
-    display(page.paper_table(zero_shot_tables.computed(work, agreements["map"], measure="map", seed=seed)))
+    display(tables.paper_table(zero_shot_tables.computed(work, agreements["map"], measure="map", seed=seed)))
     display(Markdown("Published, Table 2 of the CTE paper:"))
-    display(page.paper_table(zero_shot_tables.published(work, "map")))
+    display(tables.paper_table(zero_shot_tables.published(work, "map")))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Median mean average precision against V-Rand, as the first figure. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Mean average precision against V-Rand for all targets"}}
 if "map" in measures:
@@ -193,11 +193,11 @@ if len(part.seeds) > 1:
         "Every model was trained again with another seed, which draws other weights, crops and augmentation. "
         f"Kendall's τ-b of CTE-NHD moves by {gap:.2f} on a target on average:"
     ))
-    display(page.plain_table(luck.rename(columns="seed {}".format), "target", "{:.2f}"))
+    display(tables.plain_table(luck.rename(columns="seed {}".format), "target", "{:.2f}"))
 
 # %% tags=["remove-input"]
 if len(part.networks) > 1:
-    depth = sweeps.by_network(tables)
+    depth = sweeps.by_network(rankings)
     display(Markdown(
         "## Networks of one kind\n\n"
         "The bottleneck of a deeper network holds a smaller part of what reaches the output, so the same dropout rate is a weaker perturbation there. "
@@ -205,7 +205,7 @@ if len(part.networks) > 1:
     ))
     depth = depth.rename(columns={"score": "mean CTE-NHD", "performance": "mean F1", "kendall": "mean τ-b within"})
     formats = {"mean CTE-NHD": "{:.3f}", "mean F1": "{:.3f}", "mean τ-b within": "{:.2f}", "targets": "{:.0f}"}
-    display(page.plain_table(depth.set_index("network"), "network", formats))
+    display(tables.plain_table(depth.set_index("network"), "network", formats))
 
 # %% [markdown]
 # ## Pairs that can be told apart
@@ -217,7 +217,7 @@ if len(part.networks) > 1:
 resolvable = lead_rows.set_index("target")[["n_pairs", "n_resolvable_pairs", "kendall", "resolvable_kendall"]]
 resolvable.columns = ["pairs of models", "that differ in F1", "τ-b over all", "τ over those that differ"]
 formats = {"pairs of models": "{:.0f}", "that differ in F1": "{:.0f}", "τ-b over all": "{:.2f}", "τ over those that differ": "{:.2f}"}
-page.plain_table(resolvable, "target", formats)
+tables.plain_table(resolvable, "target", formats)
 
 # %% [markdown]
 # ## Rerun

@@ -73,6 +73,15 @@ def test_pages_follow_a_configuration(tmp_path):
     assert book.live_studies(tmp_path) == ["mine"]
 
 
+def test_a_study_that_phantoms_stand_for_has_no_pages_of_its_own(tmp_path):
+    (tmp_path / "big.yml").write_text("name: big\nfine_tune: {tasks: {d/e: {}}}\n")
+    assert any(page.study == "big" for page in book.pages(tmp_path))
+    text = "name: small\nphantom: true\nreal: big\nfine_tune: {tasks: {phantom/d/e: {}}}\n"
+    (tmp_path / "small.yml").write_text(text)
+    assert {page.study for page in book.pages(tmp_path)} == {"small", None}
+    assert book.live_studies(tmp_path) == []
+
+
 DATASETS = sorted(
     value for page in PAGES for key, value in page.parameters.items() if key != "study" and "phantom/" not in value
 )

@@ -55,10 +55,14 @@ def pages(config_folder):
     Returns
     -------
     list of Page
-        In the order of the studies, each study's pages together, the chapters last.
+        In the order of the studies, each study's pages together, the chapters last. A study whose data cannot be at
+        hand has no pages: those of the phantoms that stand for it name it.
     """
-    found = []
-    for study, content in studies(config_folder).items():
+    found, every = [], studies(config_folder)
+    shown_as_phantoms = {content.get("real") for content in every.values()}
+    for study, content in every.items():
+        if study in shown_as_phantoms:
+            continue
         zero_shot, fine_tune = content.get("zero_shot") or {}, content.get("fine_tune") or {}
         subjects = [("microscopy_target", "target", name) for name in zero_shot.get("targets", ())]
         subjects += [("msd_task", "task", name) for name in fine_tune.get("tasks", ())]

@@ -28,6 +28,7 @@ UNET = Network(
 NETWORKS = {
     f"{study}/{name}": spec
     for study in study_names()
+    if (MODELS / study).is_dir()
     for part in (load_config(study).zero_shot, load_config(study).fine_tune)
     if part is not None
     for name, spec in part.networks.items()
@@ -120,7 +121,8 @@ def test_stored_and_loaded_gives_the_outputs_of_the_rounded_network_bit_for_bit(
     assert read == card(network=spec) and not loaded.training
     assert torch.equal(outputs(loaded, spec), rounded)
     assert not torch.equal(rounded, unrounded)  # else nothing was rounded and the test says nothing
-    assert (tmp_path / "m.safetensors").stat().st_size <= 2**20  # 1 MB each in the repository
+    largest = 2**22 if spec.network == "UNETR" else 2**20  # bytes, in the repository
+    assert (tmp_path / "m.safetensors").stat().st_size <= largest
 
 
 def test_rounding_twice_changes_nothing_more():

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from tte.study import page, pictures, plots, summary, transfer, zero_shot
+from tte.study import page, pictures, plots, summary, tables, transfer, zero_shot
+from tte.study.features import ModelFeatures
 from tte.study.panels import load_panels
 from tte.study.paths import project_root
 
@@ -34,18 +36,18 @@ def drawn(figure, folder):
 def test_every_estimator_of_a_study_has_a_label_of_its_own(tiny, kind, target):
     scores = tiny.records.table("scores")
     estimates = summary.estimates(scores[scores["target"] == target])
-    labels = [page.label(estimate) for estimate in estimates]
+    labels = [tables.label(estimate) for estimate in estimates]
     assert len(set(labels)) == len(labels) > 5
-    assert page.label(summary.headline(tiny, kind)) in labels
+    assert tables.label(summary.headline(tiny, kind)) in labels
 
 
 @both
 def test_tables_hold_a_row_per_model_or_estimator_and_the_same_html_twice(tiny, kind, target):
     ranking, agreement = summary.ranking(tiny, target), summary.agreement(tiny, target, models="all")
     makers = {
-        len(ranking): lambda: page.ranking_table(ranking, kind),
-        len(agreement): lambda: page.agreement_table(agreement),
-        len(page.cards_of(tiny, kind)): lambda: page.models_table(tiny, kind),
+        len(ranking): lambda: tables.ranking_table(ranking, kind),
+        len(agreement): lambda: tables.agreement_table(agreement),
+        len(page.cards_of(tiny, kind)): lambda: tables.models_table(tiny, kind),
     }
     for n, make in makers.items():
         html = make().to_html()
@@ -56,7 +58,7 @@ def test_tables_hold_a_row_per_model_or_estimator_and_the_same_html_twice(tiny, 
 def test_an_undefined_agreement_is_said_in_words(tiny):
     row = summary.agreement(tiny, KINDS["zero_shot"], models="others").iloc[0]  # one model of another source
     assert page.sentence(row).startswith("no rank agreement is defined (") and "2 models" in page.sentence(row)
-    assert "undefined" in page.agreement_table(summary.agreement(tiny, KINDS["zero_shot"])).to_html()
+    assert "undefined" in tables.agreement_table(summary.agreement(tiny, KINDS["zero_shot"])).to_html()
 
 
 def test_the_banner_warns_that_the_images_are_drawn(tiny):
@@ -132,3 +134,68 @@ def test_a_page_recomputed_twice_is_the_same_bytes_and_leaves_the_records(tiny, 
     assert first == second and "the largest change of any number is 0" in first
     assert "Synthetic data" not in first  # the study does not call itself a phantom
     assert {path: path.read_bytes() for path in tiny.records.folder.rglob("*") if path.is_file()} == before
+
+
+# ---- figures and tables of the fine-tuning pages
+
+
+@pytest.fixture
+def banks():
+    """Scores and Dice of eight models on two tasks, as the figures take them."""
+    rng = np.random.default_rng(0)
+    rows = [{"target": t, "method": m, "network": n, "z": rng.normal(), "performance": rng.uniform()}
+            for t in ("a", "b") for m in ("CC-FV", "LogME") for n in ("unet", "unetr") for _ in range(4)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("group", ["target", "network"])
+def test_standardised_scores_have_a_panel_per_method_and_a_colour_per_group(banks, group, tmp_path):
+    figure = plots.standardised(banks, group=group, performance="Dice", title="t")
+    assert [axes.get_title() for axes in figure.axes] == ["CC-FV", "LogME"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == sorted(banks[group].unique())
+    assert sum(len(c.get_offsets()) for axes in figure.axes for c in axes.collections) == len(banks)
+    assert drawn(figure, tmp_path) > 500
+
+
+def test_smaller_parts_end_at_the_whole(tmp_path):
+    rows = [("cases", 2.0, 0, 0.1), ("cases", 2.0, 1, 0.3), ("voxels", 0.5, 0, 0.4)]
+    rows += [("draw", 0.0, 0, 0.7), ("draw", 1.0, 0, 0.5)]
+    parts = pd.DataFrame(rows, columns=["what", "level", "repeat", "kendall"])
+    figure = plots.smaller_parts(parts, n_cases=3, title="t")
+    (cases,), (voxels,) = ([line for line in axes.lines if line.get_marker() == "o"] for axes in figure.axes[:2])
+    np.testing.assert_allclose(cases.get_xydata(), [[2, 0.2], [3, 0.7]])
+    np.testing.assert_allclose(voxels.get_xydata(), [[0.5, 0.4], [1, 0.7]])
+    assert drawn(figure, tmp_path) > 500
+
+
+def test_subset_sizes_show_the_mean_and_the_spread(tmp_path):
+    frame = pd.DataFrame({"n_models": [2, 2, 3], "kendall": [-1.0, 1.0, 0.5], "regret": [0.0, 0.2, 0.1],
+                          "random_regret": [0.1, 0.1, 0.2]})  # fmt: skip
+    figure = plots.subset_sizes(frame, title="t")
+    line = next(line for line in figure.axes[0].lines if line.get_label() == "mean")
+    np.testing.assert_allclose(line.get_xydata(), [[2, 0.0], [3, 0.5]])
+    assert drawn(figure, tmp_path) > 500
+
+
+def test_feature_maps_have_a_row_per_class_and_a_column_per_model(tmp_path):
+    rng = np.random.default_rng(0)
+    ids, cases = rng.integers(1, 3, 50).astype(np.int8), rng.integers(0, 2, 50).astype(np.int8)
+    made = [ModelFeatures(name, "out", np.zeros((50, 3), np.float32), ids, cases) for name in "ab"]
+    maps = [(rng.normal(size=(40, 2)), np.arange(40)) for _ in made]
+    figure = pictures.feature_maps(made, maps, classes=["front", "back"], titles=["A", "B"])
+    assert len(figure.axes) == 4 and [axes.get_title() for axes in figure.axes[:2]] == ["A", "B"]
+    points = [[c for c in axes.collections if c.get_label().startswith("case")] for axes in figure.axes]
+    coloured = [sum(len(c.get_offsets()) for c in collections) for collections in points]
+    assert coloured == [n for k in (1, 2) for n in [(ids[:40] == k).sum()] * 2]
+    assert drawn(figure, tmp_path) > 500
+
+
+def test_the_tables_of_gain_and_control_show_their_numbers():
+    gain = pd.DataFrame([{"network": "unet", "n_models": 5, "n_better": 3, "pretrained": 0.61, "random": 0.5,
+                          "gain": 0.11, "low": -0.02, "high": 0.2, "p": 0.04}])  # fmt: skip
+    text = tables.gain_table(gain).to_html()
+    assert "+0.110 (-0.020 to +0.200)" in text and "0.610" in text and "0.04" in text
+    control = pd.DataFrame([{"method": "CC-FV", "weighted_kendall": 0.31, "sd": 0.2, "low": -0.25, "high": 0.24,
+                             "pearson": 0.1, "kendall": 0.2, "p": 0.012, "targets": 6}])  # fmt: skip
+    text = tables.control_table(control).to_html()
+    assert "0.31 ± 0.20" in text and "-0.25 to 0.24" in text and "0.012" in text

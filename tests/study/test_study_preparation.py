@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tte.errors import ConfigError, InputError
-from tte.study import fine_tune
+from tte.study import fine_tune, preparation
 from tte.study.config import FineTune, Normalisation, Split
-from tte.study.data import open_dataset, write_phantom
+from tte.study.data import Sample, open_dataset, write_phantom
 from tte.study.preparation import prepare, scale, split_cases
 from tte.study.study import Study
 
@@ -197,3 +197,34 @@ def test_the_tiny_studys_parts_are_disjoint_across_organs(tiny):
     assert isinstance(tiny, Study)
     first, second = (parts_of(tiny, task) for task in tiny.part("fine_tune").tasks)
     assert first == second and len(set().union(*first.values())) == 6 == sum(map(len, first.values()))
+
+
+# ---- another voxel size
+
+
+def _volume(spacing, shape=(12, 10, 8)):
+    """A linear ramp in mm and a box, on a grid of the given voxel size."""
+    grid = np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, spacing, strict=True)), indexing="ij")
+    label = np.zeros(shape, dtype=np.int32)
+    label[4:8, 3:7, 2:6] = 3
+    return Sample((grid[0] + 2 * grid[1] - grid[2])[None].astype(np.float32), label, spacing)
+
+
+def test_resampling_keeps_a_linear_ramp_and_the_volume_of_a_label():
+    sample = _volume((2.0, 2.0, 4.0))
+    made = preparation._resampled(sample, (1.0, 1.0, 2.0))
+    assert made.spacing == (1.0, 1.0, 2.0)
+    assert made.image.shape[1:] == made.label.shape
+    assert set(np.unique(made.label)) == {0, 3}
+    inner = made.image[0, 4:-4, 4:-4, 4:-4]
+    for axis, step in enumerate((1.0, 2.0, -2.0)):  # mm per voxel times the slope of the ramp
+        np.testing.assert_allclose(np.diff(inner, axis=axis), step, rtol=1e-4)
+    before, after = (sample.label == 3).sum() * 16, (made.label == 3).sum() * 2  # mm³
+    assert abs(after - before) / before < 0.35  # the box is four voxels wide: its border moves by up to half a voxel
+
+
+def test_the_same_voxel_size_changes_nothing():
+    sample = _volume((2.0, 2.0, 4.0))
+    made = preparation._resampled(sample, (2.0, 2.0, 4.0))
+    np.testing.assert_allclose(made.image, sample.image, rtol=1e-6)
+    np.testing.assert_array_equal(made.label, sample.label)

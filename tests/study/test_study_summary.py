@@ -165,7 +165,8 @@ def test_images_without_a_score_are_passed_over(study):
 def test_ranking_has_a_row_per_model_best_score_first(study):
     table = summary.ranking(study, "nuclei/b")
     assert list(table.columns) == [
-        *("model", "source", "own", "ranked", "score", "n_undefined", "performance", "performance_low"),
+        *("source", "network", "training_seed", "model", "own", "ranked"),
+        *("score", "n_undefined", "performance", "performance_low"),
         *("performance_high", "score_low", "score_high", "group", "score_mean", "performance_mean"),
         *("rank", "performance_rank"),
     ]

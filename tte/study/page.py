@@ -1,66 +1,14 @@
-"""What the pages of the book have in common: banner, tables, sentences with numbers, the rerun box, provenance.
+"""What the pages of the book have in common: banner, sentences with numbers, the rerun box, provenance.
 
-Takes tables and cells; returns Markdown text or styled tables and writes nothing.
+Takes tables and cells; returns Markdown text and writes nothing.
 """
 
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
-from tte.study import bank, fine_tune, summary, zero_shot
-from tte.study.study import display_name
+from tte.study import bank, fine_tune, zero_shot
 
-__all__ = [
-    "agreement_table",
-    "banner",
-    "cards_of",
-    "coefficient_table",
-    "control_table",
-    "gain_table",
-    "label",
-    "models_table",
-    "paper_table",
-    "plain_table",
-    "pooled_table",
-    "provenance",
-    "ranking_table",
-    "rerun",
-    "sentence",
-    "target_table",
-    "trained_out",
-]
-
-_LABELS = {
-    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "cte_vrand": "V-Rand", "mean_confidence": "mean confidence",
-    "leep": "LEEP", "nleep": "NLEEP",
-    "soft_dice_confidence": "soft Dice confidence", "ccfv": "CC-FV", "logme": "LogME", "transrate": "TransRate",
-    "gbc": "GBC", "hscore": "H-score", "knn": "k-NN", "n_parameters": "number of parameters",
-    "source_performance": "performance on own data",
-}  # fmt: skip
-_VARIANTS = {
-    "without_consistency": "without C_cons", "without_variety": "without F_v", "single_scale": "single scale",
-    "kl": "KL divergence", "bhattacharyya": "Bhattacharyya",
-}  # fmt: skip
-
-
-def plain_table(frame, name, number):
-    """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column."""
-    frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
-    frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
-    return _styled(frame, number if isinstance(number, dict) else {column: number for column in frame.columns[1:]})
-
-
-def label(estimate):
-    """Return the name of an estimator as a reader knows it, with its variant, strength and layer."""
-    if isinstance(estimate, str):
-        return _LABELS[estimate]
-    parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
-    if estimate.perturbation:
-        together = np.isnan(estimate.strength)
-        parts.append("all input changes" if together else f"{estimate.perturbation} {estimate.strength:g}")
-    parts += [estimate.layer] if estimate.variant == "single_scale" else []
-    detail = ", ".join(part for part in parts if part)
-    return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
+__all__ = ["banner", "cards_of", "provenance", "rerun", "sentence", "trained_out"]
 
 
 def banner(study, name=""):
@@ -77,34 +25,6 @@ def banner(study, name=""):
     )
 
 
-def target_table(study, name, n_images):
-    """Return what is known of a dataset."""
-    entry = study.dataset_entry(name)
-    facts = {
-        "dataset": name, "modality": entry.modality, "images in this study": n_images, "labels": entry.kind,
-        "source": entry.source or entry.landing or "", "licence": entry.licence, "citation": entry.citation,
-        "note": entry.note or "",
-    }  # fmt: skip
-    rows = [(key, str(value)) for key, value in facts.items() if str(value)]
-    return _styled(pd.DataFrame(rows, columns=["", " "]))
-
-
-def models_table(study, kind):
-    """Return the models of a study with how they were trained and how well they do on their own data."""
-    cards = cards_of(study, kind)
-    metric = "f1_median" if kind == "zero_shot" else "dice_mean"
-    name = "median F1 at home" if kind == "zero_shot" else "mean Dice at home"
-    rows = [
-        {
-            "model": display_name(card.model), "trained on": card.source, "cases": card.training.get("n_cases", 0),
-            "iterations": card.training.get("iterations", 0), "seed": card.training["seed"],
-            name: card.performance.get(metric, np.nan),
-        }
-        for card in cards
-    ]  # fmt: skip
-    return _styled(pd.DataFrame(rows), {name: "{:.2f}"})
-
-
 def cards_of(study, kind):
     """Return the card of every model."""
     models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
@@ -119,139 +39,6 @@ def trained_out(cards):
         before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
         falling += before > 1.05 * end
     return f"In {falling} of {len(cards)} models the last quarter of training lowers the loss by more than 5%"
-
-
-_HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
-
-
-def ranking_table(table, kind, measure="f1"):
-    """Return the ranking with intervals, as a reader sees it; `measure` is one of `summary.measures`."""
-    score, performance = _HEADS["dice" if kind == "fine_tune" else measure]
-    digits = 4 if kind == "zero_shot" else 2
-    rows = pd.DataFrame({
-        "rank": table["rank"].astype("string").fillna("–"),
-        "model": table["model"].map(display_name) + np.where(table["own"], " (the target's own)", ""),
-        score: [_with_interval(r, "score", digits) for r in table.to_dict("records")],
-        "undefined": table["n_undefined"],
-        performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
-        f"rank by {performance}": table["performance_rank"].astype("string").fillna("–"),
-    })  # fmt: skip
-    if "group" in table:
-        rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
-        rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
-        rows.insert(7, performance.replace("median", "mean"), table["performance_mean"].map("{:.3f}".format))
-    return _styled(rows)
-
-
-def _with_interval(row, name, digits):
-    low, high = row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan)
-    return f"{row[name]:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if np.isfinite(low) else "")
-
-
-def gain_table(gain):
-    """Return `stability.gain_over_random` as a reader sees it."""
-    rows = pd.DataFrame({
-        **({"task": gain["task"]} if "task" in gain else {}),
-        "network": gain["network"],
-        "pre-trained models": gain["n_models"],
-        "better than untrained": gain["n_better"],
-        "mean Dice, pre-trained": gain["pretrained"],
-        "mean Dice, untrained": gain["random"],
-        "difference": [f"{r.gain:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for r in gain.itertuples()],
-        "p": gain["p"],
-    })  # fmt: skip
-    return _styled(rows, {"mean Dice, pre-trained": "{:.3f}", "mean Dice, untrained": "{:.3f}", "p": "{:.2g}"})
-
-
-def agreement_table(table, coefficients=summary.COEFFICIENTS, wanted=None):
-    """Return agreement with intervals and p-values, one row per estimator and choice of models.
-
-    Parameters
-    ----------
-    table : DataFrame; rows of `summary.agreement`
-    wanted : dict of str → Estimate, or None for every row under its own name
-    """
-    rows = []
-    if wanted is None:
-        named = [(label(summary.Estimate(*(row[k] for k in summary.KEY))), row) for row in table.to_dict("records")]
-    else:
-        named = [(name, row) for name, e in wanted.items() for row in e.rows(table).to_dict("records")]
-    for name_of_row, row in named:
-        cells = {"estimator": name_of_row, "models": f"{row['n_models']}"}
-        for name in coefficients:
-            cells[_COLUMNS[name]] = _coefficient(row, name)
-        cells["regret"] = "–" if row["undefined"] else f"{row['regret']:.3f}"
-        rows.append(cells)
-    return _styled(pd.DataFrame(rows))
-
-
-_COLUMNS = {
-    "kendall": "Kendall τ-b",
-    "weighted_kendall": "weighted τ",
-    "spearman": "Spearman ρ",
-    "pearson": "Pearson r",
-}
-
-
-def _coefficient(row, name):
-    if row["undefined"]:
-        return "undefined"
-    interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
-    return f"{row[name]:.2f}{interval}, p = {row[f'{name}_p']:.2f}"
-
-
-def control_table(frame):
-    """Return `pooling.with_control` as a reader sees it."""
-    rows = pd.DataFrame({
-        "method": frame["method"],
-        "weighted τ, mean ± sd": [f"{r.weighted_kendall:.2f} ± {r.sd:.2f}" for r in frame.itertuples()],
-        "95% of permuted means": [f"{r.low:.2f} to {r.high:.2f}" for r in frame.itertuples()],
-        "Pearson r": frame["pearson"], "Kendall τ-b": frame["kendall"], "p of τ-b": frame["p"],
-        "tasks": frame["targets"],
-    })  # fmt: skip
-    return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": "{:.2g}"})
-
-
-def pooled_table(pooled, coefficient="Kendall τ-b"):
-    """Return `pooling.pooled` as a reader sees it: a row per estimator, best mean over others first."""
-    keys = list(summary.KEY)
-    others, everything = (pooled[pooled["models"] == choice].set_index(keys) for choice in ("others", "all"))
-    others = others.sort_values("mean", ascending=False, kind="stable")
-    everything = everything.reindex(others.index)
-    frame = pd.DataFrame(
-        {
-            "estimator": [label(summary.Estimate(*key)) for key in others.index],
-            f"{coefficient}, other sources": _spread(others),
-            "smallest to largest": [
-                f"{r.low:.2f} to {r.high:.2f}" if r.n_targets else "–" for r in others.itertuples()
-            ],
-            "regret": others["regret"].to_numpy(),
-            f"{coefficient}, with the own": _spread(everything),
-            "regret ": everything["regret"].to_numpy(),
-            "targets": others["n_targets"].to_numpy(),
-        }
-    )
-    return _styled(frame, {"regret": "{:.3f}", "regret ": "{:.3f}"})
-
-
-def _spread(rows):
-    return [f"{round(row.mean, 2) + 0.0:.2f} ± {row.sd:.2f}" if row.n_targets else "–" for row in rows.itertuples()]
-
-
-def coefficient_table(frame):
-    """Return a table of coefficients, ours or published, headed as a reader knows them."""
-    counts = [column for column in ("targets",) if column in frame]
-    numbers = frame.select_dtypes("number").columns.difference(counts)
-    formats = {**{column: "{:.2f}" for column in numbers}, **{column: "{:.0f}" for column in counts}}
-    return _styled(frame.rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
-
-
-def paper_table(frame):
-    """Return a table of `tte.study.zero_shot_tables` as a reader sees it."""
-    heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
-    numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}"}
-    formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
-    return _styled(frame.rename(columns=heads), formats)
 
 
 def sentence(row, name="kendall"):
@@ -295,8 +82,3 @@ def _versions(entry):
 
 def _distinct(entries, key):
     return ", ".join(sorted({str(entry.get(key)) for entry in entries}))
-
-
-def _styled(frame, formats=None):
-    styler = frame.style.hide(axis="index").format(formats or {}, na_rep="–").set_uuid("x")
-    return styler.set_table_attributes('class="tte-table"')

@@ -64,7 +64,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
 def _available(study, task, which):
     """Return the prepared cases, or None where the data are not at hand, or cannot tell whether a record is theirs.
 
-    Phantoms that stand for a real dataset are drawn where they are needed, and the last bit of a pixel may differ there.
+    Phantoms that stand for a real dataset are drawn where they are needed; the last bit of a pixel may differ there.
     """
     if study.config.real:
         return None
