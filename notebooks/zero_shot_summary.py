@@ -77,7 +77,7 @@ Markdown(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
 _ = plots.all_targets(
-    tables,
+    rankings,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
     performance="median F1 on the test images",
     title=f"Mean τ over {len(names)} targets: {lead_rows['kendall'].mean():.2f}",

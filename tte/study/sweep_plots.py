@@ -7,7 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-__all__ = ["agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"]
+__all__ = [
+    *("agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"),
+    "shift_curves",
+]
 
 _AXES = {
     "dropout": "dropout rate at the bottleneck",
@@ -150,3 +153,24 @@ def score_sweeps(scores, *, table, ylabel, title):
 
 def _palette(n):
     return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
+
+
+def shift_curves(table, *, title):
+    """Performance and scores against a known domain shift, a panel per dial.
+
+    Parameters
+    ----------
+    table : DataFrame; as `tte.study.known_answer.shift_table` returns it
+    """
+    dials, lines = list(dict.fromkeys(table["dial"])), ("F1", "CTE-NHD", "CTE-EI", "mean confidence")
+    figure, grid = plt.subplots(2, -(-len(dials) // 2), figsize=(11, 5.4), sharey=True, sharex=True, squeeze=False)
+    for axes, dial in zip(grid.flat, dials, strict=False):
+        rows = table[table["dial"] == dial].sort_values("shift")
+        for colour, name in zip(_palette(len(lines)), lines, strict=True):
+            style = {"lw": 2.5, "color": "black"} if name == "F1" else {"color": colour}
+            axes.plot(rows["shift"], rows[name], marker="o", ms=4, label=name, **style)
+        axes.set_title(dial)
+    figure.supxlabel("shift (1 is a clear change, training was at 0)", fontsize=10)
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
