@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import tte.study.study
-from tte.study import cli, training, zero_shot
+from tte.study import cli, fine_tune, training, zero_shot
 from tte.study.data import catalogue, open_dataset
 from tte.study.paths import project_root
 from tte.study.records import Records
@@ -246,3 +246,21 @@ def test_it_runs_as_a_module_and_returns_its_exit_code():
     done = subprocess.run(command, cwd=project_root(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("tte: unknown study 'nuclej'") and done.stderr.count("\n") == 1
+
+
+def test_a_fault_in_one_target_does_not_stop_the_others_and_every_fault_is_said(capsys, place, tmp_path, tiny_data):
+    arguments, study = place
+    root = tmp_path / "damaged"
+    shutil.copytree(tiny_data, root)
+    for case in fine_tune.cases(study, "phantom/organ-kidney", "test").cases:
+        path = root / case.image.relative_to(tiny_data)
+        path.write_bytes(path.read_bytes()[:200])
+    before = study.records.table("performance")
+    shutil.rmtree(study.records.folder)
+    code, _, err = run(capsys, *arguments, "--data-root", str(root), "--step", "evaluate")
+    assert code == 1 and "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("tte: ") or line.startswith("  ")]
+    assert lines[0] == "tte: phantom/organ-kidney: 2 of 2 cases cannot be used:"
+    assert len(lines) == 3 and all("expected a whole NIfTI volume" in line for line in lines[1:])
+    recorded = study.records.table("performance")
+    assert set(recorded["target"]) == set(before["target"]) - {"phantom/organ-kidney"}

@@ -6,6 +6,7 @@ Reads and writes what the named command says; every error a user can cause is on
 import argparse
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from tte.errors import ConfigError, TTEError
@@ -104,14 +105,7 @@ def _parser():
 
 
 def _study(options):
-    from tte.study import (  # heavy imports only when they are needed
-        features,
-        fine_tune,
-        panels,
-        summary,
-        transfer,
-        zero_shot,
-    )
+    from tte.study import features, fine_tune, panels, summary, zero_shot  # heavy imports only when they are needed
     from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
@@ -125,25 +119,52 @@ def _study(options):
         for value in values:
             require(value, known[key], f"{key} of study {study.name!r}")
     device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
-    for kind, module in (("zero_shot", zero_shot), ("fine_tune", fine_tune)):
-        if getattr(study.config, kind) is None:
-            continue
-        if "train" in steps:
-            module.train_all(study, sources=only.get("source"), device=device)
-        if "evaluate" in steps:
-            key = "target" if kind == "zero_shot" else "task"
-            for name in _chosen(only, key, known[key]):
-                if kind == "fine_tune":
-                    fine_tune.fine_tune_all(study, name, device=device)
-                    transfer.evaluate(study, name, **run)
-                else:
-                    zero_shot.evaluate(study, name, **run)
+    kinds = {"zero_shot": zero_shot, "fine_tune": fine_tune}
+    kinds = {kind: module for kind, module in kinds.items() if getattr(study.config, kind) is not None}
+    if "train" in steps:  # every target needs every model, so a fault ends it here
+        _run_all(
+            partial(module.train_all, study, sources=[name], device=device)
+            for kind, module in kinds.items()
+            for name in only.get("source", _sources(study, kind))
+        )
+    if "evaluate" in steps:
+        jobs = []
+        for name in _chosen(only, "target", known["target"]):
+            jobs.append(partial(zero_shot.evaluate, study, name, **run))
+        for name in _chosen(only, "task", known["task"]):
+            jobs.append(partial(_fine_tune_and_evaluate, study, name, run))
+        _run_all(jobs)
     if "agree" in steps:
         summary.write_agreement(study, seed=options.seed)
         for target in summary.recorded_targets(study):
             panels.load_panels(study, target, **run)
             if summary.kind_of(study, target) == "fine_tune":
                 features.load_features(study, target, **run)
+
+
+def _run_all(jobs):
+    """Run every job; what fails for want of good input does not stop the others, and is said at the end."""
+    faults = []
+    for job in jobs:
+        try:
+            job()
+        except TTEError as error:
+            if str(error) not in faults:
+                faults.append(str(error))
+    if faults:
+        raise TTEError("\ntte: ".join(faults))
+
+
+def _fine_tune_and_evaluate(study, task, run):
+    from tte.study import fine_tune, transfer
+
+    fine_tune.fine_tune_all(study, task, device=run["device"])
+    transfer.evaluate(study, task, **run)
+
+
+def _sources(study, kind):
+    part = getattr(study.config, kind)
+    return part.sources if kind == "zero_shot" else tuple(part.tasks)
 
 
 def _known(study):

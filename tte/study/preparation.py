@@ -53,12 +53,28 @@ def prepare(dataset, cases, normalisation, *, binary=False, spacing=None):
     """
     if not cases:
         raise InputError(f"{dataset.name}: expected at least one case, got none")
-    samples = [dataset.read(case) for case in cases]
+    samples = _read_all(dataset, cases)
     if spacing is not None:
         samples = [_resampled(sample, spacing) for sample in samples]
     raw = tuple(sample.image for sample in samples)
     labels = tuple((s.label > 0).astype(np.int32) if binary else s.label for s in samples)
     return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases))
+
+
+def _read_all(dataset, cases):
+    """Read every case; all that cannot be read are named in one error, so that they can be mended together."""
+    samples, faults = [], []
+    for case in cases:
+        try:
+            samples.append(dataset.read(case))
+        except InputError as error:
+            faults.append(str(error))
+    if len(faults) > 1:
+        some = f"{len(faults)} of {len(cases)}"
+        raise InputError(f"{dataset.name}: {some} cases cannot be used:\n  " + "\n  ".join(faults))
+    if faults:
+        raise InputError(faults[0])
+    return samples
 
 
 def _resampled(sample, spacing):
