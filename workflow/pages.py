@@ -18,6 +18,7 @@ GOLDEN = {
     "nuclei-summary": ("zero_shot_summary", {"study": "nuclei"}),
     "volumes-hippocampus": ("msd_task", {"study": "volumes", "task": "msd/Task04_Hippocampus"}),
     "volumes-summary": ("fine_tune_summary", {"study": "volumes"}),
+    "paper-spleen": ("msd_task", {"study": "paper-msd-phantom", "task": "phantom/msd/Task09_Spleen"}),
     "phantom-nuclei-b-recomputed": ("microscopy_target", {"target": "phantom/nuclei-b", "recompute": True}),
     "phantom-kidney-recomputed": ("msd_task", {"task": "phantom/organ-kidney", "recompute": True}),
 }  # name: (notebook, parameters). They read tracked records, or recompute from stored weights; none needs real data
