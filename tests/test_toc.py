@@ -65,6 +65,7 @@ def test_pages_follow_a_configuration(tmp_path):
         "book/pages/mine/a_b_c.ipynb",
         "book/pages/mine/d_e.ipynb",
         "book/pages/mine/zero_shot_summary.ipynb",
+        "book/pages/mine/perturbation_strength.ipynb",
         "book/pages/mine/fine_tune_summary.ipynb",
     ]
     assert pages["book/pages/mine/d_e.ipynb"] == book.Page(

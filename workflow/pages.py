@@ -10,7 +10,7 @@ import yaml
 
 __all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "pages", "parts", "studies"]
 
-CHAPTERS = ("estimators", "paper_and_code")  # notebooks that belong to no study
+CHAPTERS = ("estimators", "known_answer", "paper_and_code")  # notebooks that belong to no study
 GOLDEN = {
     "estimators": ("estimators", {}),
     "paper_and_code": ("paper_and_code", {}),
@@ -70,9 +70,9 @@ def pages(config_folder):
         for source, key, name in subjects:
             path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
             found.append(Page(path, source, study, {"study": study, key: name}))
-        for source, part in (("zero_shot_summary", zero_shot), ("fine_tune_summary", fine_tune)):
-            if part:
-                found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
+        summaries = ["zero_shot_summary", "perturbation_strength"] if zero_shot else []
+        for source in [*summaries, *(["fine_tune_summary"] if fine_tune else [])]:
+            found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
 
 
