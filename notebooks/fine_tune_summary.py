@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, stability, summary, tables, transfer
+from tte.study import page, plots, pooling, stability, summary, sweeps, tables, transfer
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -144,6 +144,20 @@ _ = plots.standardised(
     title=f"Highest mean weighted τ: {highest['method']}, {highest['weighted_kendall']:.2f}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+if len(work.part("fine_tune").networks) > 1:
+    kinds = sweeps.by_network(rankings)
+    kinds = kinds.rename(columns={"score": "mean CC-FV", "performance": "mean Dice", "kendall": "mean τ-b within", "targets": "tasks"})
+    formats = {"mean CC-FV": "{:.2f}", "mean Dice": "{:.3f}", "mean τ-b within": "{:.2f}", "tasks": "{:.0f}"}
+    low, high = kinds.sort_values("mean CC-FV").iloc[[0, -1]].to_dict("records")
+    display(Markdown(
+        f"Features of different architectures have different scales and correlations, and a score compares them all the same: "
+        f"CC-FV of {high['network']} is {high['mean CC-FV'] - low['mean CC-FV']:.2f} above that of {low['network']} on average, "
+        f"while its Dice is {abs(high['mean Dice'] - low['mean Dice']):.3f} {'higher' if high['mean Dice'] > low['mean Dice'] else 'lower'}. "
+        "Among the models of one architecture:"
+    ))
+    display(tables.plain_table(kinds.set_index("network"), "architecture", formats))
 
 # %% [markdown]
 # ## Table 2: what CC-FV is made of

@@ -74,7 +74,7 @@ Markdown(
 shown = panels.load_panels(work, task, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
-    model: f"{word}: {display_name(model)}\nDice {by_model.loc[model, 'performance']:.2f}"
+    model: f"{word}:\n{display_name(model)}\nDice {by_model.loc[model, 'performance']:.2f}"
     for word, model in zip(("best", "middle", "worst"), shown.models, strict=True)
 }
 _ = pictures.panel_grid(shown, names=names, perturbed=False)

@@ -69,7 +69,7 @@ def provenance(cells):
         "machine": _distinct(entries, "machine"), "seconds in all": f"{sum(entry['seconds'] for entry in entries):.0f}",
         "hash of the settings": _distinct(identities, "config"),
         "hash of the weights": _distinct(identities, "weights"),
-        "hash of the images": ", ".join(sorted({str(i.get("inputs"))[:12] for i in identities})),
+        "hash of the images": _few({str(i.get("inputs"))[:12] for i in identities}),
         "versions": "; ".join(sorted({_versions(entry) for entry in entries})),
     }  # fmt: skip
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
@@ -81,4 +81,9 @@ def _versions(entry):
 
 
 def _distinct(entries, key):
-    return ", ".join(sorted({str(entry.get(key)) for entry in entries}))
+    return _few({str(entry.get(key)) for entry in entries})
+
+
+def _few(values):
+    """The values, or their number where they are too many to read."""
+    return ", ".join(sorted(values)) if len(values) <= 8 else f"{len(values)} different, see provenance.json"

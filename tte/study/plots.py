@@ -95,12 +95,18 @@ def training_curves(losses, *, title, window=20):
 
     Parameters
     ----------
-    losses : dict of str → sequence of float; one value per iteration
+    losses : dict of str → sequence of float; one value per iteration, by display name: a colour per source, a dash
+        per network
     """
-    figure, axes = plt.subplots(figsize=(8.6, 3.4))
-    for colour, (name, values) in zip(palette(len(losses)), sorted(losses.items()), strict=True):
+    figure, axes = plt.subplots(figsize=(8.6, 3.6))
+    parts = {name: name.partition(", ")[::2] for name in losses}  # source and the rest of a display name
+    sources, others = (sorted({part[i] for part in parts.values()}) for i in (0, 1))
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
+    for name, values in sorted(losses.items()):
         smooth = np.convolve(values, np.ones(min(window, len(values))) / min(window, len(values)), mode="valid")
-        axes.plot(np.arange(len(smooth)) + len(values) - len(smooth), smooth, color=colour, label=name)
+        source, other = parts[name]
+        style = {"color": colours[source], "ls": ("-", "--", ":", "-.")[others.index(other) % 4]}
+        axes.plot(np.arange(len(smooth)) + len(values) - len(smooth), smooth, label=name, **style)
     axes.set(xlabel="iteration", ylabel=f"BCE + Dice, mean of {window}", title=title)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
