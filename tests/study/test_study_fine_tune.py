@@ -255,7 +255,7 @@ def test_stored_models_are_not_trained_again_with_or_without_the_data(tiny, with
     before = {path: path.read_bytes() for path in tiny.models.rglob("*.*")}
     for study in (tiny, without_data(tiny)):
         fine_tune.train_all(study)
-        fine_tune.fine_tune_all(study, KIDNEY)
+        transfer.fine_tune_missing(study, KIDNEY)
     assert {path: path.read_bytes() for path in tiny.models.rglob("*.*")} == before
 
 
@@ -309,6 +309,25 @@ def test_provenance_is_kept_for_every_cell(tiny):
     cells = {f"{task}/{m}/{what}" for task in (KIDNEY, VERTEBRA) for m in MODELS for what in ("scores0", "dice0")}
     assert cells <= set(entries)
     assert all(set(entry["identity"]) == {"config", "inputs", "weights"} for entry in entries.values())
+
+
+# ---- fine-tuning what is missing
+
+
+def test_what_is_on_record_is_not_fine_tuned_again_though_its_weights_are_gone(scratch, tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    shutil.copytree(scratch.models, models, ignore=shutil.ignore_patterns("fine-tuned"))
+    study = replace(scratch, models=models)
+    with monkeypatch.context() as patch:
+        forbid(patch, training, "train")
+        transfer.fine_tune_missing(study, KIDNEY)
+    assert not (models / "fine-tuned").exists()
+    provenance = study.records.provenance()
+    del provenance[f"{KIDNEY}/{MODELS[1]}/dice0"]
+    study.records._write_provenance(provenance)
+    transfer.fine_tune_missing(study, KIDNEY)
+    made = [path.name for path in sorted(models.rglob("fine-tuned/**/*.safetensors"))]
+    assert made == [f"{MODELS[1]}_f0.safetensors"]
 
 
 # ---- phantoms that stand for a real dataset, and another voxel size

@@ -156,9 +156,9 @@ def _run_all(jobs):
 
 
 def _fine_tune_and_evaluate(study, task, run):
-    from tte.study import fine_tune, transfer
+    from tte.study import transfer
 
-    fine_tune.fine_tune_all(study, task, device=run["device"])
+    transfer.fine_tune_missing(study, task, device=run["device"])
     transfer.evaluate(study, task, **run)
 
 

@@ -19,7 +19,7 @@ from tte.study.preparation import prepare, split_cases
 from tte.study.study import model_id, require
 
 __all__ = [
-    *("RANDOM", "cases", "classes_of", "dice_per_case", "fine_tune", "fine_tune_all", "initial_models", "inputs_of"),
+    *("RANDOM", "cases", "classes_of", "dice_per_case", "fine_tune", "initial_models", "inputs_of"),
     *("load_initial", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
 ]
 
@@ -78,13 +78,6 @@ def train_all(study, *, sources=None, device="cpu"):
     for source, network, seed in initial_models(study).values():
         if sources is None or source in (*sources, RANDOM):
             pretrain(study, source, network, seed, device=device)
-
-
-def fine_tune_all(study, task, *, device="cpu"):
-    """Fine-tune every initial model on one task."""
-    for initial in initial_models(study):
-        for seed in study.part("fine_tune").finetune_seeds:
-            fine_tune(study, task, initial, seed, device=device)
 
 
 def _store_random(study, spec, model, seed):

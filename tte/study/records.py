@@ -21,7 +21,7 @@ from filelock import FileLock
 from tte.errors import DataNotFound
 from tte.study.paths import cache_folder, project_root
 
-__all__ = ["COLUMNS", "ROWS", "Cell", "Records", "atomic_write", "load_or_compute"]
+__all__ = ["COLUMNS", "ROWS", "Cell", "Records", "atomic_write", "is_recorded", "load_or_compute"]
 
 COLUMNS = {
     "scores": [
@@ -184,6 +184,12 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
     provenance = _provenance(identity, device, time.perf_counter() - started)
     records.write(cell, tables, provenance)
     return Cell(tables, "computed", provenance, None if found is None else _largest_change(found.tables, tables))
+
+
+def is_recorded(records, cell, identity):
+    """Whether a cell is on record with this identity; see `load_or_compute`."""
+    entry = records.provenance().get(cell)
+    return entry is not None and _same(entry["identity"], identity)
 
 
 def _same(recorded, identity):

@@ -1,7 +1,7 @@
 """Scores before fine-tuning and Dice after it, as records.
 
-Reads datasets and models; writes records and never trains. Target labels enter the estimators, target performance
-does not.
+Reads datasets and models; writes records, and trains only in `fine_tune_missing`. Target labels enter the estimators,
+target performance does not.
 """
 
 from functools import cache, partial
@@ -13,11 +13,11 @@ from tte.errors import DataNotFound
 from tte.study import bank, fine_tune
 from tte.study.config import config_hash
 from tte.study.labelled_scores import labelled_scores, sample_cases
-from tte.study.records import ROWS, load_or_compute, rows
+from tte.study.records import ROWS, is_recorded, load_or_compute, rows
 from tte.study.sensitivity import sensitivity_rows
 from tte.study.study import require
 
-__all__ = ["evaluate", "measure", "score"]
+__all__ = ["evaluate", "fine_tune_missing", "measure", "score"]
 
 
 def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None):
@@ -27,15 +27,9 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     inference where the weights are at hand, and reads the record where they are not.
     """
     part, name = study.part("fine_tune"), fine_tune.tuned_id(task, initial, seed)
-    lookup = lookup or partial(_available, study, task)
-    _, settings = fine_tune.recipe(study, task, fine_tune.initial_models(study)[initial][1], seed, initial)
-    data = {which: lookup(which) for which in ("finetune", "test")}
-    identity = {
-        "config": config_hash(*settings, ROWS),
-        "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
-        "weights": bank.weights_hash(study.models, initial),
-    }
-    cell, at_hand = f"{task}/{initial}/dice{seed}", (study.models / f"{name}.safetensors").is_file()
+    data = {which: (lookup or partial(_available, study, task))(which) for which in ("finetune", "test")}
+    settings, identity = _dice_identity(study, task, initial, seed, data)
+    cell, at_hand = _dice_cell(task, initial, seed), (study.models / f"{name}.safetensors").is_file()
 
     def compute():
         made_from = bank.read_card(study.models, name).identity if at_hand else None
@@ -59,6 +53,30 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
 
     repeat = recompute and at_hand
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=repeat)
+
+
+def fine_tune_missing(study, task, *, device="cpu"):
+    """Fine-tune every initial model on a task, except where the Dice of that very model is on record."""
+    data = {which: _available(study, task, which) for which in ("finetune", "test")}
+    for initial in fine_tune.initial_models(study):
+        for seed in study.part("fine_tune").finetune_seeds:
+            _, identity = _dice_identity(study, task, initial, seed, data)
+            if not is_recorded(study.records, _dice_cell(task, initial, seed), identity):
+                fine_tune.fine_tune(study, task, initial, seed, device=device)
+
+
+def _dice_cell(task, initial, seed):
+    return f"{task}/{initial}/dice{seed}"
+
+
+def _dice_identity(study, task, initial, seed, data):
+    """What fine-tuning depends on beside the cases, and the identity of its Dice."""
+    _, settings = fine_tune.recipe(study, task, fine_tune.initial_models(study)[initial][1], seed, initial)
+    return settings, {
+        "config": config_hash(*settings, ROWS),
+        "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
+        "weights": bank.weights_hash(study.models, initial),
+    }
 
 
 def _available(study, task, which):
