@@ -1,5 +1,6 @@
 """From raw cases to what a network sees: the scaling rules, and parts that share no case."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from tte.errors import ConfigError, InputError
 from tte.study import fine_tune, preparation
 from tte.study.config import FineTune, Normalisation, Split
-from tte.study.data import Sample, open_dataset, write_phantom
-from tte.study.preparation import prepare, scale, split_cases
+from tte.study.data import Case, Sample, open_dataset, write_phantom
+from tte.study.preparation import divided, prepare, scale, split_cases
 from tte.study.study import Study
 
 
@@ -101,6 +102,52 @@ def test_prepared_cases_are_scaled_and_keep_the_raw_images_and_the_fingerprint(t
 def test_no_case_is_an_error():
     with pytest.raises(InputError, match="some/data: expected at least one case, got none"):
         prepare(SimpleNamespace(name="some/data"), [], Normalisation(window=(0, 1)))
+
+
+@pytest.mark.parametrize(("binary", "expected"), [(True, [[-1, 0, 1, 1]]), (False, [[-1, 0, 1, 7]])])
+def test_unknown_pixels_stay_unknown(binary, expected):
+    label = np.array([[-1, 0, 1, 7]], np.int32)
+    sample = Sample(np.zeros((1, 1, 4), np.float32), label, (1.0, 1.0))
+    dataset = SimpleNamespace(name="d", read=lambda case: sample, fingerprint=lambda cases: "f")
+    (found,) = prepare(dataset, ["c"], Normalisation(window=(0, 1)), binary=binary).labels
+    assert found.dtype == np.int32 and found.tolist() == expected
+
+
+# ---- a dataset without a split
+
+
+def stacks(*slices, root="/here"):
+    """Cases of files with so many slices each."""
+    return tuple(
+        Case(f"f{i}_z{z:03d}", Path(root) / f"f{i}.h5", Path(root) / f"f{i}.h5", ((z, z + 1),))
+        for i, n in enumerate(slices)
+        for z in range(n)
+    )
+
+
+@pytest.mark.parametrize(("files", "tested"), [(2, 1), (3, 1), (5, 1), (10, 2), (79, 16), (200, 40)])
+def test_a_fifth_of_the_files_is_for_testing(files, tested):
+    cases = stacks(*[1] * files)
+    train, test = divided(cases, "train"), divided(cases, "test")
+    assert len(test) == tested and len(train) == files - tested
+    assert sorted(case.id for case in (*train, *test)) == sorted(case.id for case in cases)
+
+
+def test_a_file_is_in_one_part_and_neither_order_nor_place_decides_in_which():
+    cases = stacks(3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
+    train, test = divided(cases, "train"), divided(cases, "test")
+    assert not {case.image for case in train} & {case.image for case in test}
+    assert {case.id for case in divided(cases[::-1], "test")} == {case.id for case in test}
+    moved = divided(stacks(3, 1, 4, 1, 5, 9, 2, 6, 5, 3, root="/there"), "test")
+    assert [case.id for case in moved] == [case.id for case in test]
+    assert len({divided(cases, "test", seed=seed) for seed in range(8)}) > 4
+
+
+def test_what_cannot_be_divided_is_an_error():
+    with pytest.raises(InputError, match="expected at least two files to divide into train and test, got 1"):
+        divided(stacks(7), "test")
+    with pytest.raises(InputError, match="split: expected train or test, got 'val'"):
+        divided(stacks(1, 1), "val")
 
 
 # ---- split

@@ -89,6 +89,7 @@ class ZeroShot(_Section):
     outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
     datasets: dict[str, View] = Field(default_factory=dict)
     max_images: Annotated[int, Field(gt=0)] | None = None  # test images or patches of a target, evenly spaced
+    max_training_images: Annotated[int, Field(gt=0)] | None = None  # of a source, evenly spaced; they lie in memory
     resamples: Annotated[int, Field(ge=100)] = 2000
 
     @model_validator(mode="after")
@@ -168,6 +169,7 @@ class StudyConfig(_Section):
     title: str
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
+    pages: bool = True  # False: too large to run where the book is made
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None

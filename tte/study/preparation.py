@@ -12,7 +12,7 @@ from monai.transforms import Spacing
 
 from tte.errors import InputError
 
-__all__ = ["Prepared", "prepare", "scale", "split_cases"]
+__all__ = ["Prepared", "divided", "prepare", "scale", "split_cases"]
 
 _PIXELS_PER_IMAGE = 20_000  # enough for percentiles of a whole dataset, evenly spaced, so without a seed
 
@@ -48,7 +48,7 @@ def prepare(dataset, cases, normalisation, *, binary=False, spacing=None):
     dataset : Dataset
     cases : sequence of Case
     normalisation : tte.study.config.Normalisation
-    binary : bool; every foreground id becomes 1 (instances → semantic)
+    binary : bool; every foreground id becomes 1 (instances → semantic); −1, unknown, stays
     spacing : sequence of float, or None; voxel size to resample volumes to, in the unit of the dataset
     """
     if not cases:
@@ -57,7 +57,7 @@ def prepare(dataset, cases, normalisation, *, binary=False, spacing=None):
     if spacing is not None:
         samples = [_resampled(sample, spacing) for sample in samples]
     raw = tuple(sample.image for sample in samples)
-    labels = tuple((s.label > 0).astype(np.int32) if binary else s.label for s in samples)
+    labels = tuple(np.minimum(s.label, 1).astype(np.int32) if binary else s.label for s in samples)
     return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases))
 
 
@@ -105,6 +105,41 @@ def scale(images, normalisation):
 def _scale_one(image, low, high, clip):
     scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
     return (np.clip(scaled, 0, 1) if clip else scaled).astype(np.float32)
+
+
+def divided(cases, split, *, share=0.2, seed=0):
+    """Return the "train" or "test" cases of a dataset that comes without a split, roughly 80 to 20.
+
+    Whole files are drawn, so that the slices and tiles of one stack stay together.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    split : {"train", "test"}
+    share : float, in (0, 1); of the files that are for testing, at least one and never all
+    seed : int
+
+    Returns
+    -------
+    tuple of Case
+        In the order given. Who is drawn does not depend on that order, nor on where the files lie.
+
+    Raises
+    ------
+    InputError       fewer than two files, or another split.
+
+    References
+    ----------
+    The CTE paper, section 3.1, divides datasets without a split in this proportion; its draw is not published.
+    """
+    if split not in ("train", "test"):
+        raise InputError(f"split: expected train or test, got {split!r}")
+    first = {case.image: case.id for case in sorted(cases, key=lambda case: case.id, reverse=True)}  # id of a file
+    if len(first) < 2:
+        raise InputError(f"expected at least two files to divide into train and test, got {len(first)}")
+    order = np.random.default_rng(seed).permutation(sorted(first.values())).tolist()
+    tested = set(order[: min(max(1, round(share * len(order))), len(order) - 1)])
+    return tuple(case for case in cases if (first[case.image] in tested) == (split == "test"))
 
 
 def split_cases(ids, split):

@@ -17,7 +17,7 @@ from tte.study import bank, views
 from tte.study.config import View, config_hash
 from tte.study.fitting import fit
 from tte.study.outputs import channel_loss, channel_targets
-from tte.study.preparation import prepare
+from tte.study.preparation import divided, prepare
 from tte.study.records import ROWS, load_or_compute, rows
 from tte.study.study import model_id, require
 from tte.study.unlabelled_scores import PERFORMANCE, REPEAT, defined, image_values, runs
@@ -44,16 +44,29 @@ def test_cases(study, name):
 
 def training_cases(study, name):
     """Return the prepared training images of a dataset; labels are what the loss of the study takes."""
-    cases, outputs = _cases(study, name, "train"), study.part("zero_shot").outputs
+    part = study.part("zero_shot")
+    cases, outputs = _cases(study, name, "train", limit=part.max_training_images), part.outputs
     return cases if outputs is None else cases.relabelled(partial(channel_targets, outputs=outputs))
 
 
 def _cases(study, name, split, limit=None):
     part = study.part("zero_shot")
     dataset, view = study.dataset(name), part.view(name)
-    chosen = views.evenly(dataset.cases(split), limit)
+    chosen = views.evenly(_of_split(dataset, split), limit)
     cases = prepare(dataset, chosen, view.normalisation or part.normalisation, binary=not part.instances)
     return views.within_annotation(cases, view.annotated)
+
+
+def _of_split(dataset, split):
+    """The cases of a split; where the catalogue knows of none, whole files are divided."""
+    if dataset.entry.splits or dataset.entry.layout == "pairs":  # those have theirs in dataset.json
+        return dataset.cases(split)
+    return divided(dataset.cases(), split)
+
+
+def _tiled(study, name):
+    """Whether the images of a dataset are tiles of larger ones, so that some have no foreground at all."""
+    return study.dataset_entry(name).tile is not None
 
 
 def train_source(study, source, network, seed, *, device="cpu", retrain=False):
@@ -66,14 +79,15 @@ def train_source(study, source, network, seed, *, device="cpu", retrain=False):
     part = study.part("zero_shot")
     require(source, part.sources, f"source of study {study.name!r}")
     spec, model = part.networks[network], model_id(source, network, seed)
+    beyond = _beyond(part, source, "outputs", "max_training_images")
     return fit(
         study,
         model,
         load=partial(training_cases, study, source),
         build=partial(bank.build_network, spec, seed=seed),
-        measure=lambda module: _in_domain(module, test_cases(study, source), device),
+        measure=lambda module: _in_domain(module, test_cases(study, source), device, tiled=_tiled(study, source)),
         schedule=part.training,
-        settings=[part.training, spec, part.normalisation, seed, *_beyond(part, source, "outputs")],
+        settings=[part.training, spec, part.normalisation, seed, *beyond],
         source=source,
         seed=seed,
         loss=None if part.outputs is None else channel_loss,
@@ -104,9 +118,11 @@ def train_all(study, *, sources=None, device="cpu"):
             train_source(study, source, network, seed, device=device)
 
 
-def _in_domain(module, cases, device):
+def _in_domain(module, cases, device, tiled=False):
     values = []
     for image, label in cases.pairs:
+        if tiled and not (label > 0).any():
+            continue
         clean, _ = perturbed_probabilities(module, image, [], activation="sigmoid", device=device)
         values.append(defined(metrics.f1, (clean[0] > 0.5)[label >= 0], label[label >= 0] > 0))
     summary = {"f1_median": float(np.nanmedian(values)), "f1_mean": float(np.nanmean(values))}
@@ -183,7 +199,7 @@ def _evaluate_one(study, target, model, cases, seed, device):
     same, all_runs, values = {"study": study.name, "target": target, "model": model}, runs(part), []
     perturbations = [run.perturbation for run in all_runs]
     predictions = predict(study, model, cases, range(len(cases)), seed=seed, perturbations=perturbations, device=device)
-    patch = part.view(target).patch is not None
+    patch = part.view(target).patch is not None or _tiled(study, target)
     for (image, clean, perturbed), label in zip(predictions, cases.labels, strict=True):
         for keys, value in image_values(part, all_runs, clean, perturbed, label, patch=patch):
             values.append({**same, **keys, "seed": seed, "image": image, "value": value})
