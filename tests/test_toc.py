@@ -74,13 +74,22 @@ def test_pages_follow_a_configuration(tmp_path):
     assert book.live_studies(tmp_path) == ["mine"]
 
 
-def test_a_study_that_phantoms_stand_for_has_no_pages_of_its_own(tmp_path):
-    (tmp_path / "big.yml").write_text("name: big\nfine_tune: {tasks: {d/e: {}}}\n")
+def test_a_study_too_large_for_the_book_has_no_pages(tmp_path):
+    text = "name: big\nfine_tune: {tasks: {d/e: {}}}\n"
+    (tmp_path / "big.yml").write_text(text)
     assert any(page.study == "big" for page in book.pages(tmp_path))
-    text = "name: small\nphantom: true\nreal: big\nfine_tune: {tasks: {phantom/d/e: {}}}\n"
-    (tmp_path / "small.yml").write_text(text)
+    (tmp_path / "big.yml").write_text(text + "pages: false\n")
+    small = "name: small\nphantom: true\nreal: big\nfine_tune: {tasks: {phantom/d/e: {}}}\n"
+    (tmp_path / "small.yml").write_text(small)
     assert {page.study for page in book.pages(tmp_path)} == {"small", None}
     assert book.live_studies(tmp_path) == []
+
+
+def test_a_study_that_phantoms_stand_for_has_no_pages():
+    every = book.studies(ROOT / "config")
+    stood_for = {content["real"] for content in every.values() if content.get("real")}
+    assert stood_for and stood_for <= set(every)
+    assert [study for study in stood_for if every[study].get("pages", True)] == []
 
 
 DATASETS = sorted(

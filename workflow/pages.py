@@ -56,13 +56,12 @@ def pages(config_folder):
     Returns
     -------
     list of Page
-        In the order of the studies, each study's pages together, the chapters last. A study whose data cannot be at
-        hand has no pages: those of the phantoms that stand for it name it.
+        In the order of the studies, each study's pages together, the chapters last. A study with `pages: false`, too
+        large to run where the book is made, has none: those of the phantoms that stand for it name it.
     """
-    found, every = [], studies(config_folder)
-    shown_as_phantoms = {content.get("real") for content in every.values()}
-    for study, content in every.items():
-        if study in shown_as_phantoms:
+    found = []
+    for study, content in studies(config_folder).items():
+        if not content.get("pages", True):
             continue
         zero_shot, fine_tune = content.get("zero_shot") or {}, content.get("fine_tune") or {}
         subjects = [("microscopy_target", "target", name) for name in zero_shot.get("targets", ())]
