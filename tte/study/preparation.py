@@ -107,7 +107,7 @@ def _scale_one(image, low, high, clip):
     return (np.clip(scaled, 0, 1) if clip else scaled).astype(np.float32)
 
 
-def divided(cases, split, *, share=0.2, seed=0):
+def divided(cases, split, *, seed=0):
     """Return the "train" or "test" cases of a dataset that comes without a split, roughly 80 to 20.
 
     Whole files are drawn, so that the slices and tiles of one stack stay together.
@@ -116,13 +116,13 @@ def divided(cases, split, *, share=0.2, seed=0):
     ----------
     cases : sequence of Case
     split : {"train", "test"}
-    share : float, in (0, 1); of the files that are for testing, at least one and never all
     seed : int
 
     Returns
     -------
     tuple of Case
-        In the order given. Who is drawn does not depend on that order, nor on where the files lie.
+        In the order given; a fifth of the files is for testing, at least one. Who is drawn depends neither on that
+        order nor on where the files lie.
 
     Raises
     ------
@@ -131,6 +131,13 @@ def divided(cases, split, *, share=0.2, seed=0):
     References
     ----------
     The CTE paper, section 3.1, divides datasets without a split in this proportion; its draw is not published.
+
+    Examples
+    --------
+    >>> from tte.study.data import Case
+    >>> cases = [Case(name, f"{name}.png", f"{name}_mask.png") for name in "abcde"]
+    >>> [case.id for case in divided(cases, "test")], [case.id for case in divided(cases, "train")]
+    (['c'], ['a', 'b', 'd', 'e'])
     """
     if split not in ("train", "test"):
         raise InputError(f"split: expected train or test, got {split!r}")
@@ -138,7 +145,7 @@ def divided(cases, split, *, share=0.2, seed=0):
     if len(first) < 2:
         raise InputError(f"expected at least two files to divide into train and test, got {len(first)}")
     order = np.random.default_rng(seed).permutation(sorted(first.values())).tolist()
-    tested = set(order[: min(max(1, round(share * len(order))), len(order) - 1)])
+    tested = set(order[: max(1, round(len(order) / 5))])
     return tuple(case for case in cases if (first[case.image] in tested) == (split == "test"))
 
 
