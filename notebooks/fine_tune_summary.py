@@ -46,6 +46,7 @@ agreement = pd.concat(
 lead = summary.headline(work, "fine_tune")
 lead_rows = lead.rows(summary.where(agreement, models="others"))
 over_targets = pooling.significance(work, lead, "fine_tune", seed=seed)
+untrained_first = sum(not table.iloc[0]["ranked"] for table in rankings.values())
 reproduced = [tau for tau in (stability.agreement_of_seeds(work, name) for name in names) if not np.isnan(tau)]
 
 # %% tags=["remove-input"]
@@ -63,10 +64,11 @@ Markdown(
     + (f"With {models} models τ has few possible values, and {len(names)} tasks do not make up for it.\n" if models < 5 else "")
     + (
         f"Fine-tuning sets a limit of its own: between its seeds, the order of the same models by Dice has a mean τ of **{np.mean(reproduced):.2f}** "
-        f"(over tasks {min(reproduced):.2f} to {max(reproduced):.2f}), and no score can agree with an order that does not repeat.\n"
+        f"(over tasks {min(reproduced):.2f} to {max(reproduced):.2f}), and no score can be expected to agree with an order that does not repeat.\n"
         if reproduced
         else ""
     )
+    + (f"An untrained network has the highest CC-FV of all networks on {untrained_first} of {len(names)} tasks.\n" if untrained_first else "")
     + "The p treats the tasks as independent, although the same models appear on all of them."
 )
 
@@ -82,7 +84,7 @@ plt.show()
 # %% [markdown]
 # ## Who transfers where
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last row is the untrained network. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last rows are the untrained networks. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
 everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
 everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
 trained = everything[everything["ranked"]]
@@ -110,11 +112,14 @@ gain = pd.concat([stability.gain_over_random(work, name, seed=seed).assign(task=
 tables.gain_table(gain)
 
 # %% tags=["remove-input"]
-clear = gain["p"] < 0.05
+clear = stability.clear_gains(gain)
+failed = {name: len(stability.collapsed_runs(work, name)) for name in names}
 Markdown(
-    f"Pre-training clearly helps in {int((clear & (gain['gain'] > 0)).sum())} of {len(gain)} combinations of task and architecture, "
-    f"clearly harms in {int((clear & (gain['gain'] < 0)).sum())}, and {int(gain['n_better'].sum())} of {int(gain['n_models'].sum())} "
-    "pre-trained models end above their untrained twin."
+    f"Pre-training clearly helps in {int((clear & (gain['gain'] > 0)).sum())} of {len(gain)} combinations of task and architecture and "
+    f"clearly harms in {int((clear & (gain['gain'] < 0)).sum())}: p below 0.05 after correction for {len(gain)} tests, and the same sign with every seed of fine-tuning.\n"
+    f"{int(gain['n_better'].sum())} of {int(gain['n_models'].sum())} pre-trained models end above their untrained twin.\n"
+    f"In {sum(failed.values())} of {sum(len(tuned) for _, tuned in found)} runs the fine-tuning failed (Dice below 0.05)"
+    + (f": {', '.join(f'{name} {n}' for name, n in failed.items() if n)}; a mean over seeds that holds such a run is luck." if any(failed.values()) else ".")
 )
 
 # %% [markdown]
@@ -130,7 +135,7 @@ tables.control_table(ours)
 # %% [markdown]
 # Published, Table 1 of CC-FV, mean of the five task values of each row.
 # Those are five CT tasks with other networks and full-size training, without a model of the target's own task.
-# The organs here stand in for them and are not the paper's experiment, so the two tables stand side by side and are not mixed.
+# What is computed here is not the paper's experiment, so the two tables stand side by side and are not mixed.
 
 # %% tags=["remove-input"]
 paper = pooling.published_means("Table1")
@@ -186,8 +191,11 @@ inside = ours[(ours["weighted_kendall"] > ours["low"]) & (ours["weighted_kendall
 Markdown("\n".join([
     f"- In the paper the order of the methods by mean weighted τ is {', '.join(first_paper)}; here it is {', '.join(first)}.",
     f"- In the paper CC-FV loses more without consistency than without variety. "
-    f"Here its weighted τ of {full:.2f} becomes {no_c:.2f} without C_cons and {no_f:.2f} without F_v, so "
-    f"{'the same holds' if no_c < no_f else 'it is the other way round' if no_c > no_f else 'neither matters more'}.",
+    f"Here its weighted τ of {full:.2f} becomes {no_c:.2f} without C_cons and {no_f:.2f} without F_v; "
+    + (
+        "neither difference can be told from chance." if "CC-FV" in inside
+        else f"{'the same holds' if no_c < no_f else 'it is the other way round'}."
+    ),
     f"- Not distinguishable from chance by the permutation control: {', '.join(inside) or 'none of the methods'}.",
 ]))
 
@@ -212,6 +220,13 @@ parts = pd.concat([stability.agreement_of_parts(work, name, seed=seed).assign(ta
 by_cases = parts[parts["what"] == "cases"].groupby("level")["kendall"].mean()
 draws = parts[parts["what"] == "draw"].groupby("target")["kendall"]
 lines = []
+gap = subsets.groupby("n_models")[["regret", "random_regret"]].mean()
+helps = gap.index[gap["regret"] < gap["random_regret"]]
+if len(helps) < len(gap):
+    lines.append(
+        "With no number of models tried here is CC-FV's pick better than one at random." if not len(helps)
+        else f"CC-FV's pick beats one at random with {', '.join(map(str, helps))} models to choose from, not with the other numbers."
+    )
 if big > small:
     lines.append(
         f"The standard deviation of τ over banks and tasks is {by_size.std()[small]:.2f} with {small} models and {by_size.std()[big]:.2f} with {big}."
@@ -224,7 +239,7 @@ if len(by_cases):
 if draws.size().max() > 1:
     lines.append(f"Another draw of the voxels moves τ of a task by up to {(draws.max() - draws.min()).max():.2f}.")
 lines.append(
-    f"To tell a mean τ of 0.5 from chance on a single task at p < 0.05, at least {stability.models_needed(0.5)} models are needed; "
+    f"To tell a τ of 0.5 from chance on a single task at p < 0.05, at least {stability.models_needed(0.5)} models are needed; "
     f"for a τ of 0.3 it takes {stability.models_needed(0.3)}."
 )
 Markdown("\n".join(lines))

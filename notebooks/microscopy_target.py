@@ -123,7 +123,7 @@ if part.view(target).patch:
 # %% tags=["remove-input"]
 tables.ranking_table(table, "zero_shot")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. The diamond is the model trained on the target's own training images; it takes no part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. Colours are sources, symbols are networks. A black edge marks a model trained on the target's own training images; it takes no part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
 _ = plots.score_against_performance(
     table,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
@@ -196,7 +196,7 @@ plt.show()
 strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambda t: t["estimator"].map(tables.label))
 strengths.pivot(index="label", columns="strength", values="kendall").pipe(tables.plain_table, "dropout rate", "{:.2f}")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a colour per model and a symbol per dropout rate, with a least-squares line per rate, as in Fig. 3 of the CTE paper. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, one symbol per dropout rate"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a panel per dropout rate with an axis of its own, and a least-squares line over the models of other sources; Fig. 3 of the CTE paper shows the same in one panel. Colours, symbols and the black edge as in {numref}`fig-score`. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, a panel per dropout rate"}}
 _ = sweep_plots.performance_by_strength(
     sweep, table=table, xlabel="CTE-NHD (median over images)", ylabel="median F1",
     title=f"At dropout {strongest:g} the smallest CTE-NHD is {sweep.loc[sweep['strength'] == strongest, 'score'].min():.3f}",

@@ -142,7 +142,7 @@ def resolve_layer(model, name, site="output"):
     close = difflib.get_close_matches(str(name), names, n=3)
     listed = list(names)[:_LISTED]
     more = f", … ({len(names)} in all, see tte.layers.layer_names)" if len(names) > _LISTED else ""
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    hint = f"; did you mean {' or '.join(close)}?" if close else "."
     raise InputError(f"layers: {type(model).__name__} has no layer {name!r}{hint} It has: {', '.join(listed)}{more}")
 
 

@@ -311,6 +311,17 @@ def test_provenance_is_kept_for_every_cell(tiny):
     assert all(set(entry["identity"]) == {"config", "inputs", "weights"} for entry in entries.values())
 
 
+# ---- before training
+
+
+def test_a_layer_that_does_not_exist_is_found_before_training(tiny):
+    fine_tune.check_layers(tiny)
+    study = with_config(tiny, sampling={"layers": {"decoder7": 20}, "roi_size": [16, 16, 16]})
+    message = r"sampling of network 'unet': .*has no layer 'decoder7'.* It has: .*decoder2"
+    with pytest.raises(ConfigError, match=message):
+        fine_tune.check_layers(study)
+
+
 # ---- fine-tuning what is missing
 
 

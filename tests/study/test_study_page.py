@@ -70,7 +70,8 @@ def test_the_banner_of_a_phantom_names_the_dataset_it_stands_for_and_the_way_to_
     study = replace(tiny, config=tiny.config.model_copy(update={"real": "paper-msd"}))
     text = page.banner(study, "phantom/msd/Task09_Spleen").data
     assert "They stand for msd/Task09_Spleen" in text
-    assert "tte data fetch msd/Task09_Spleen --root DIR\nTTE_DATA=DIR make study STUDY=paper-msd\n" in text
+    assert "tte data fetch msd/Task09_Spleen --root DIR\ntte study paper-msd --data-root DIR" in text
+    assert "-p study paper-msd -p task msd/Task09_Spleen" in text
 
 
 def test_the_rerun_box_holds_a_command_that_names_every_parameter(tiny):
@@ -192,9 +193,10 @@ def test_feature_maps_have_a_row_per_class_and_a_column_per_model(tmp_path):
 
 def test_the_tables_of_gain_and_control_show_their_numbers():
     gain = pd.DataFrame([{"network": "unet", "n_models": 5, "n_better": 3, "pretrained": 0.61, "random": 0.5,
-                          "gain": 0.11, "low": -0.02, "high": 0.2, "p": 0.04}])  # fmt: skip
+                          "gain": 0.11, "low": -0.02, "high": 0.2, "p": 0.0004, "by_seed": (0.2, 0.02)}])  # fmt: skip
     text = tables.gain_table(gain).to_html()
-    assert "+0.110 (-0.020 to +0.200)" in text and "0.610" in text and "0.04" in text
+    shown = ("+0.110", "-0.020 to +0.200", "0.610", "3 of 5", "< 0.001", "+0.200, +0.020")
+    assert [part for part in shown if part not in text] == []
     control = pd.DataFrame([{"method": "CC-FV", "weighted_kendall": 0.31, "sd": 0.2, "low": -0.25, "high": 0.24,
                              "pearson": 0.1, "kendall": 0.2, "p": 0.012, "targets": 6}])  # fmt: skip
     text = tables.control_table(control).to_html()

@@ -87,7 +87,7 @@ def fake(tmp_path, monkeypatch):
     models = {f"{s.split('/')[-1]}_{n}_s0": (s, n, 0) for s in (*TASKS, "random") for n in NETWORKS}
     monkeypatch.setattr(fine_tune, "initial_models", lambda _: models)
     monkeypatch.setattr(summary, "targets", lambda *_: TASKS)
-    study.part = lambda _: type("Part", (), {"networks": NETWORKS})
+    study.part = lambda _: type("Part", (), {"networks": NETWORKS, "finetune_seeds": (0, 1)})
     return study
 
 
@@ -144,6 +144,20 @@ def test_the_gain_over_the_untrained_network_is_paired_by_test_case(fake):
         assert row.p == pytest.approx(wilcoxon(difference).pvalue)
         assert row.low < row.gain < row.high
         assert row.n_better == sum(wide.loc[m].mean() > wide.loc[f"random_{row.network}_s0"].mean() for m in trained)
+
+
+def test_a_gain_is_clear_if_it_survives_correction_and_every_seed_agrees():
+    gain = pd.DataFrame({"p": [0.001, 0.001, 0.04, 0.9], "by_seed": [(0.1, 0.2), (0.3, -0.1), (0.1, 0.1), (0.1, 0.1)]})
+    assert stability.clear_gains(gain).tolist() == [True, False, False, False]  # 0.04 becomes 0.053 among four
+
+
+def test_collapsed_runs_are_those_with_next_to_no_dice(fake, monkeypatch):
+    assert stability.collapsed_runs(fake, TASKS[0]).empty
+    table = fake.records.table("performance")
+    one = table.index[(table["target"] == TASKS[0]) & (table["model"] == "b_net1_s0") & (table["seed"] == 1)]
+    table.loc[one, "value"] = 0.01
+    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    assert stability.collapsed_runs(fake, TASKS[0])[["model", "seed"]].to_numpy().tolist() == [["b_net1_s0", 1]]
 
 
 def test_permuted_means_lie_around_zero_and_narrow_with_the_number_of_tasks(fake, monkeypatch):

@@ -121,6 +121,11 @@ def _study(options):
     device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
     kinds = {"zero_shot": zero_shot, "fine_tune": fine_tune}
     kinds = {kind: module for kind, module in kinds.items() if getattr(study.config, kind) is not None}
+    if {"target", "task"} & set(only) and "source" not in only:  # models of the other part are not needed
+        keys = {"zero_shot": "target", "fine_tune": "task"}
+        kinds = {kind: module for kind, module in kinds.items() if keys[kind] in only}
+    if "fine_tune" in kinds:
+        fine_tune.check_layers(study)
     if "train" in steps:  # every target needs every model, so a fault ends it here
         _run_all(
             partial(module.train_all, study, sources=[name], device=device)

@@ -11,7 +11,8 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from tte import metrics
-from tte.errors import UndefinedScore
+from tte.errors import ConfigError, InputError, UndefinedScore
+from tte.layers import resolve_layer
 from tte.study import bank, training
 from tte.study.config import config_hash
 from tte.study.fitting import fit
@@ -19,7 +20,7 @@ from tte.study.preparation import prepare, split_cases
 from tte.study.study import model_id, require
 
 __all__ = [
-    *("RANDOM", "cases", "classes_of", "dice_per_case", "fine_tune", "initial_models", "inputs_of"),
+    *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "initial_models", "inputs_of"),
     *("load_initial", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
 ]
 
@@ -56,6 +57,18 @@ def _all_cases(study, task):
 
 def classes_of(study, task):
     return list(study.dataset_entry(task).classes)
+
+
+def check_layers(study):
+    """Raise `ConfigError` where a network has no layer of a name to sample from, before hours go into training it."""
+    part = study.part("fine_tune")
+    for name, spec in part.networks.items():
+        module = bank.build_network(spec, out_channels=1)
+        for layer in part.sampling.layers:
+            try:
+                resolve_layer(module, layer)
+            except InputError as error:
+                raise ConfigError(f"sampling of network {name!r}: {error}") from None
 
 
 def pretrain(study, source, network, seed, *, device="cpu", retrain=False):

@@ -15,8 +15,12 @@ def banner(study, name=""):
     """Return the warning that a page shows synthetic data, with the way to the dataset that it stands for."""
     real = study.config.real and name.removeprefix("phantom/")
     way = (
-        f"\nThey stand for {real}, which was not at hand where this book was made. With the real data below DIR:\n\n"
-        f"```bash\ntte data fetch {real} --root DIR\nTTE_DATA=DIR make study STUDY={study.config.real}\n```\n"
+        f"\nThey stand for {real}, which was not at hand where this book was made. With its data "
+        "and that of the other tasks of the study below DIR:\n\n"
+        f"```bash\ntte data fetch {real} --root DIR\n"
+        f"tte study {study.config.real} --data-root DIR --device cuda\n"
+        f"python workflow/run_notebook.py notebooks/msd_task.py out.ipynb \\\n"
+        f"  -p study {study.config.real} -p task {real} -p data_root DIR\n```\n"
     )
     return Markdown(
         "::::{admonition} Synthetic data\n:class: warning\n"
@@ -38,7 +42,7 @@ def trained_out(cards):
         quarter = max(1, len(card.losses) // 4)
         before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
         falling += before > 1.05 * end
-    return f"In {falling} of {len(cards)} models the last quarter of training lowers the loss by more than 5%"
+    return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
 
 
 def sentence(row, name="kendall"):
@@ -52,7 +56,7 @@ def rerun(notebook, **parameters):
     """Return the box with the command that makes this page from the raw images."""
     given = " ".join(f"-p {key} {value}" for key, value in parameters.items() if value)
     command = f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n  {given}"
-    command += " -p recompute True -p data_root DIR"
+    command += " \\\n  -p recompute True -p data_root DIR"
     return Markdown(
         ":::{admonition} Rerun this page\n:class: tip\n"
         f"```bash\n{command}\n```\n"

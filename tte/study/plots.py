@@ -236,7 +236,7 @@ def transfer_map(table, *, value, title, fmt=".2f"):
         corner = (wide.columns.get_loc(row.target), wide.index.get_loc(row.model))
         axes.add_patch(plt.Rectangle(corner, 1, 1, fill=False, edgecolor="white", lw=2.5))
     axes.set(title=title, xlabel="target", ylabel="model")
-    axes.tick_params(axis="x", rotation=30)
+    plt.setp(axes.get_xticklabels(), rotation=30, ha="right", rotation_mode="anchor")
     return figure
 
 

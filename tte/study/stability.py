@@ -7,14 +7,14 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, wilcoxon
+from scipy.stats import false_discovery_control, kendalltau, wilcoxon
 
 from tte._coefficients import batch_coefficients
 from tte.agreement import expected_regret
 from tte.study import fine_tune, summary
 
 __all__ = [
-    *("agreement_of_parts", "agreement_of_seeds", "agreement_of_subsets"),
+    *("agreement_of_parts", "agreement_of_seeds", "agreement_of_subsets", "clear_gains", "collapsed_runs"),
     *("gain_over_random", "models_needed", "permuted_mean"),
 ]
 
@@ -76,9 +76,10 @@ def gain_over_random(study, task, *, seed=0):
     -------
     DataFrame
         Per network: n_models, n_better (models with a higher mean Dice), pretrained and random (mean Dice), gain, its
-        95% interval over test cases (low, high), and the exact two-sided p of Wilcoxon's signed-rank test.
+        95% interval over test cases (low, high), the exact two-sided p of Wilcoxon's signed-rank test over test cases,
+        and by_seed, the gain with each seed of fine-tuning.
     """
-    models = fine_tune.initial_models(study)
+    models, seeds = fine_tune.initial_models(study), study.part("fine_tune").finetune_seeds
     per_image = summary.where(study.records.table("per_image"), target=task, quantity="dice")
     rows = []
     for network in study.part("fine_tune").networks:
@@ -87,6 +88,10 @@ def gain_over_random(study, task, *, seed=0):
         untrained = np.array([source == fine_tune.RANDOM for source in of_network.values()])
         trained, random = values[~untrained], values[untrained].mean(axis=0)
         difference = trained.mean(axis=0) - random
+        by_seed = [
+            float(v[~untrained].mean() - v[untrained].mean())
+            for v in (summary.image_matrix(per_image, list(of_network), quantity="dice", seed=s)[0] for s in seeds)
+        ]
         draws = np.random.default_rng(seed).integers(len(difference), size=(2000, len(difference)))
         low, high = np.percentile(difference[draws].mean(axis=1), [2.5, 97.5])
         rows.append({
@@ -94,8 +99,21 @@ def gain_over_random(study, task, *, seed=0):
             "n_better": int((trained.mean(axis=1) > random.mean()).sum()),
             "pretrained": trained.mean(), "random": random.mean(), "gain": difference.mean(),
             "low": low, "high": high, "p": wilcoxon(difference).pvalue if difference.any() else 1.0,
+            "by_seed": tuple(by_seed),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def clear_gains(gain):
+    """Return which rows of `gain_over_random` are clear: p < 0.05 after Benjamini-Hochberg, one sign in every seed."""
+    one_sign = np.array([len({np.sign(value) for value in values}) == 1 for values in gain["by_seed"]])
+    return one_sign & (false_discovery_control(gain["p"]) < 0.05)
+
+
+def collapsed_runs(study, task, below=0.05):
+    """Return the fine-tuning runs of a task that found next to nothing: model, seed and their mean Dice."""
+    table = summary.where(study.records.table("performance"), target=task, metric="dice_mean")
+    return table.loc[table["value"] < below, ["model", "seed", "value"]].reset_index(drop=True)
 
 
 def agreement_of_seeds(study, task):

@@ -7,6 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from tte.study.plots import palette
+from tte.study.study import display_name
+
 __all__ = [
     *("agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"),
     "shift_curves",
@@ -33,7 +36,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     figure, grid = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 2.6, 3.8), sharey=True, squeeze=False)
     for axes, kind in zip(grid[0], kinds, strict=True):
         rows = table[table["perturbation"] == kind]
-        for i, (colour, target) in enumerate(zip(_palette(len(targets)), targets, strict=True)):
+        for i, (colour, target) in enumerate(zip(palette(len(targets)), targets, strict=True)):
             line = rows[rows["target"] == target].sort_values("dose")
             place = np.arange(len(line)) + 0.06 * (i - len(targets) / 2)  # beside each other, to see the intervals
             spread = [line["kendall"] - line["kendall_low"], line["kendall_high"] - line["kendall"]]
@@ -62,7 +65,7 @@ def repeats(table, *, title):
     """
     figure, axes = plt.subplots(figsize=(8.6, 3.8))
     groups = list(table.groupby("target", sort=False))
-    for colour, (target, rows) in zip(_palette(len(groups)), groups, strict=True):
+    for colour, (target, rows) in zip(palette(len(groups)), groups, strict=True):
         axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=target.split("/", 1)[-1])
         axes.scatter(rows["runs"], rows["single"], color=colour, s=14, alpha=0.6)
     mean = table.groupby("runs")["averaged"].mean()
@@ -85,7 +88,7 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
     columns = min(3, len(targets))
     rows, side = -(-len(targets) // columns), 4.6 if columns == 1 else 2.7
     figure, grid = plt.subplots(rows, columns, figsize=(side * columns + 2.6, side * rows), squeeze=False)
-    colours = dict(zip(sources, _palette(len(sources)), strict=True))
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
     for axes, target in zip(grid.flat, targets, strict=False):
         for row in table[table["target"] == target].itertuples():
             marker = "o^sDv"[networks.index(row.network)]
@@ -103,30 +106,46 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
 
 
 def performance_by_strength(scores, *, table, xlabel, ylabel, title):
-    """Performance against score, a colour per model and a symbol per strength, as in Fig. 3 of the CTE paper.
+    """Performance against score, a panel per strength; one panel of all strengths is Fig. 3 of the CTE paper.
 
     Parameters
     ----------
     scores : DataFrame; columns model, strength, score
     table : DataFrame; as `tte.study.summary.ranking` returns it
     """
-    figure, axes = plt.subplots(figsize=(8.6, 4.4))
-    measured = table.set_index("model")["performance"]
     strengths = sorted(scores["strength"].unique())
-    colours = dict(zip(measured.index, _palette(len(measured)), strict=True))
-    for marker, strength in zip("ovs^DPX*", strengths, strict=False):
-        rows = scores[np.isclose(scores["strength"], strength)]
-        rows = rows[rows["model"].isin(measured.index)]
-        y = measured[rows["model"]].to_numpy()
-        axes.scatter(rows["score"], y, c=[colours[m] for m in rows["model"]], marker=marker, s=30)
-        axes.scatter([], [], color="0.4", marker=marker, label=f"{strength:g}")
-        if rows["score"].nunique() > 1:
-            slope, offset = np.polyfit(rows["score"], y, 1)
-            ends = np.array([rows["score"].min(), rows["score"].max()])
-            axes.plot(ends, slope * ends + offset, color="0.6", lw=1, zorder=0)
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    axes.legend(title="strength", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    columns = min(3, len(strengths))
+    rows = -(-len(strengths) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.5 * columns + 2.6, 2.6 * rows), sharey=True, squeeze=False)
+    for axes, strength in zip(grid.flat, strengths, strict=False):
+        at = scores[np.isclose(scores["strength"], strength)].set_index("model")["score"]
+        _models(axes, table.assign(score=table["model"].map(at)).dropna(subset="score"))
+        axes.set_title(f"{strength:g}")
+        axes.locator_params(axis="x", nbins=3)
+    for axes in list(grid.flat)[len(strengths) :]:
+        axes.set_visible(False)
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
+
+
+def _models(axes, table):
+    """Points of all models, with the looks of `tte.study.plots`, and a line fitted to those of other sources."""
+    sources, networks = (sorted(table[column].unique()) for column in ("source", "network"))
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
+    for row in table.itertuples():
+        colour, marker = colours[row.source], "o^sDv"[networks.index(row.network)]
+        style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
+        name = display_name(row.model) + (" (the target's own)" if row.own else "")
+        axes.scatter(row.score, row.performance, s=40, marker=marker, zorder=3, label=name, **style)
+    others = table[table["ranked"] & ~table["own"]]
+    if others["score"].nunique() > 1:
+        slope, offset = np.polyfit(others["score"], others["performance"], 1)
+        ends = np.array([others["score"].min(), others["score"].max()])
+        axes.plot(ends, slope * ends + offset, color="0.4", lw=1, zorder=1)
 
 
 def score_sweeps(scores, *, table, ylabel, title):
@@ -141,7 +160,7 @@ def score_sweeps(scores, *, table, ylabel, title):
     figure, grid = plt.subplots(1, len(kinds), figsize=(2.3 * len(kinds) + 2.6, 3.4), sharey=True, squeeze=False)
     order = table.sort_values("performance", ascending=False)
     for axes, kind in zip(grid[0], kinds, strict=True):
-        for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
+        for colour, row in zip(sns.colorpalette("cividis", len(order)), order.itertuples(), strict=True):
             line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
             axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
         axes.set(xlabel=_AXES[kind])
@@ -149,10 +168,6 @@ def score_sweeps(scores, *, table, ylabel, title):
     grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
-
-
-def _palette(n):
-    return sns.color_palette("colorblind", n) if n <= 10 else sns.color_palette("husl", n)
 
 
 def shift_curves(table, *, title):
@@ -166,7 +181,7 @@ def shift_curves(table, *, title):
     figure, grid = plt.subplots(2, -(-len(dials) // 2), figsize=(11, 5.4), sharey=True, sharex=True, squeeze=False)
     for axes, dial in zip(grid.flat, dials, strict=False):
         rows = table[table["dial"] == dial].sort_values("shift")
-        for colour, name in zip(_palette(len(lines)), lines, strict=True):
+        for colour, name in zip(palette(len(lines)), lines, strict=True):
             style = {"lw": 2.5, "color": "black"} if name == "F1" else {"color": colour}
             axes.plot(rows["shift"], rows[name], marker="o", ms=4, label=name, **style)
         axes.set_title(dial)

@@ -67,7 +67,8 @@ def target_table(study, name, n_images):
     """Return what is known of a dataset."""
     entry = study.dataset_entry(name)
     facts = {
-        "dataset": name, "modality": entry.modality, "images in this study": n_images, "labels": entry.kind,
+        "dataset": name, "modality": entry.modality, "cases scored and tested": n_images,
+        "labels": ", ".join(entry.classes) if entry.kind == "classes" else entry.kind,
         "source": entry.source or entry.landing or "", "licence": entry.licence, "citation": entry.citation,
         "note": entry.note or "",
     }  # fmt: skip
@@ -118,16 +119,17 @@ def _with_interval(row, name, digits):
 def gain_table(gain):
     """Return `stability.gain_over_random` as a reader sees it."""
     rows = pd.DataFrame({
-        **({"task": gain["task"]} if "task" in gain else {}),
+        **({"task": gain["task"].str.rsplit("/", n=1).str[-1]} if "task" in gain else {}),
         "network": gain["network"],
-        "pre-trained models": gain["n_models"],
-        "better than untrained": gain["n_better"],
-        "mean Dice, pre-trained": gain["pretrained"],
-        "mean Dice, untrained": gain["random"],
-        "difference": [f"{r.gain:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for r in gain.itertuples()],
-        "p": gain["p"],
+        "better": [f"{r.n_better} of {r.n_models}" for r in gain.itertuples()],
+        "Dice": gain["pretrained"],
+        "untrained": gain["random"],
+        "gain": [f"{value:+.3f}" for value in gain["gain"]],
+        "95%": [f"{r.low:+.3f} to {r.high:+.3f}" for r in gain.itertuples()],
+        "p": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in gain["p"]],
+        "gain by seed": [", ".join(f"{value:+.3f}" for value in values) for values in gain["by_seed"]],
     })  # fmt: skip
-    return _styled(rows, {"mean Dice, pre-trained": "{:.3f}", "mean Dice, untrained": "{:.3f}", "p": "{:.2g}"})
+    return _styled(rows, {"Dice": "{:.3f}", "untrained": "{:.3f}"})
 
 
 def agreement_table(table, coefficients=summary.COEFFICIENTS, wanted=None):
@@ -156,7 +158,8 @@ def _coefficient(row, name):
     if row["undefined"]:
         return "undefined"
     interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
-    return f"{row[name]:.2f}{interval}, p = {row[f'{name}_p']:.2f}"
+    p = row[f"{name}_p"]
+    return f"{row[name] + 0.0:.2f}{interval}, p {'< 0.01' if p < 0.01 else f'= {p:.2f}'}"
 
 
 def control_table(frame):
