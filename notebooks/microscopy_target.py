@@ -196,7 +196,7 @@ plt.show()
 strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambda t: t["estimator"].map(tables.label))
 strengths.pivot(index="label", columns="strength", values="kendall").pipe(tables.plain_table, "dropout rate", "{:.2f}")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a panel per dropout rate with an axis of its own, and a least-squares line over the models of other sources; Fig. 3 of the CTE paper shows the same in one panel. Colours, symbols and the black edge as in {numref}`fig-score`. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, a panel per dropout rate"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a panel per dropout rate with an axis of its own, and a least-squares line over the models of other sources; Fig. 3 of the CTE paper shows the same in one panel. Colours are sources, symbols are networks, a black edge marks a model trained on the training images of the target. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, a panel per dropout rate"}}
 _ = sweep_plots.performance_by_strength(
     sweep, table=table, xlabel="CTE-NHD (median over images)", ylabel="median F1",
     title=f"At dropout {strongest:g} the smallest CTE-NHD is {sweep.loc[sweep['strength'] == strongest, 'score'].min():.3f}",

@@ -64,7 +64,7 @@ lowest, highest = dropout["kendall"].min(), dropout["kendall"].max()
 width = (table["kendall_high"] - table["kendall_low"]).median()
 Markdown(
     (
-        f"The mean τ-b is {lowest:.2f} at every dropout rate: here the rate does not change how well the models are ordered.\n"
+        f"The mean τ-b is {lowest:.2f} at every dropout rate: here the rate does not change how well the models are ordered on average.\n"
         if highest - lowest < 0.005
         else f"Over the dropout rates the mean τ-b runs from {lowest:.2f} to {highest:.2f}.\n"
     )

@@ -119,8 +119,8 @@ def performance_by_strength(scores, *, table, xlabel, ylabel, title):
     figure, grid = plt.subplots(rows, columns, figsize=(2.5 * columns + 2.6, 2.6 * rows), sharey=True, squeeze=False)
     for axes, strength in zip(grid.flat, strengths, strict=False):
         at = scores[np.isclose(scores["strength"], strength)].set_index("model")["score"]
-        _models(axes, table.assign(score=table["model"].map(at)).dropna(subset="score"))
-        axes.set_title(f"{strength:g}")
+        _models(axes, table.assign(score=table["model"].map(at)))
+        axes.set_title(f"strength {strength:g}")
         axes.locator_params(axis="x", nbins=3)
     for axes in list(grid.flat)[len(strengths) :]:
         axes.set_visible(False)
@@ -141,7 +141,7 @@ def _models(axes, table):
         style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
         name = display_name(row.model) + (" (the target's own)" if row.own else "")
         axes.scatter(row.score, row.performance, s=40, marker=marker, zorder=3, label=name, **style)
-    others = table[table["ranked"] & ~table["own"]]
+    others = table[table["ranked"] & ~table["own"] & table["score"].notna()]
     if others["score"].nunique() > 1:
         slope, offset = np.polyfit(others["score"], others["performance"], 1)
         ends = np.array([others["score"].min(), others["score"].max()])
