@@ -7,7 +7,7 @@ import yaml
 from tte.errors import ConfigError, DataNotFound
 from tte.study import bank, bank_listing
 from tte.study.bank_file import BankEntry, Standardisation, is_nickname, preprocess, read_bank
-from tte.study.bank_listing import list_bank
+from tte.study.bank_listing import list_bank, list_released
 from tte.study.cli import main
 from tte.study.config import Normalisation
 from tte.study.released import released_models
@@ -202,7 +202,7 @@ def test_the_help_fits_one_screen_and_says_that_nothing_runs(capsys, monkeypatch
     with pytest.raises(SystemExit, match="0"):
         main(["bank", "--help"])
     out = capsys.readouterr().out
-    assert out.startswith("usage: tte bank [-h] BANK.yml") and len(out.splitlines()) <= 40
+    assert out.startswith("usage: tte bank [-h] [BANK.yml]") and len(out.splitlines()) <= 40
     assert "Nothing is loaded or run." in " ".join(out.split())
 
 
@@ -211,3 +211,11 @@ def test_the_command_names_every_fault_and_fails(written, capsys):
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == "" and lines[0] == "tte: bank.yml has 2 fault(s):" and len(lines) == 3 and "licens" in err
+
+
+def test_the_released_models_are_listed_with_what_is_known_of_them():
+    text = list_released()
+    for name, model in released_models().items():
+        block = next(part for part in text.split("\n\n") if part.startswith(f"{name} ({model.paper})"))
+        assert model.task in block and model.how in block and model.source in block
+    assert "10.5281/zenodo.15211900" in text and "not known" in text

@@ -8,9 +8,10 @@ from pathlib import Path
 from tte.errors import TTEError
 from tte.study.bank_file import is_nickname, read_bank
 from tte.study.packages import stored_card, training_configuration
+from tte.study.released.catalogue import released_models
 from tte.study.sources import trust_reason
 
-__all__ = ["list_bank"]
+__all__ = ["list_bank", "list_released"]
 
 
 def list_bank(path):
@@ -85,3 +86,21 @@ def _packed(entry):
 
 def _online(entry):
     return entry.source == "bioimageio" and is_nickname(entry.weights)
+
+
+def list_released():
+    """Return what the papers' authors and the BioImage Model Zoo released, and how each gets into a bank file."""
+    blocks = []
+    for name, model in released_models().items():
+        facts = {
+            "what": model.task,
+            "trained on": ", ".join(model.trained_on),
+            "where": model.doi or model.landing,
+            "source": f"{model.source}; needs {' and '.join(model.needs)}",
+            "licence": model.licence or "not known: read the terms where it comes from",
+            "how": model.how,
+            "note": model.note,
+        }
+        lines = [f"  {key:11}{value}" for key, value in facts.items() if value]
+        blocks.append("\n".join([f"{name} ({model.paper})", *lines]))
+    return "\n\n".join(blocks)

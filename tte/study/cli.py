@@ -63,7 +63,8 @@ def _parser():
         description="List the models of a bank file: whether their weights are here, and whether loading one runs code "
         "that comes with it. Nothing is loaded or run. Every fault of the file is one line, and the exit code 1.",
     )
-    bank.add_argument("path", metavar="BANK.yml", help="a YAML file with a list `models`")
+    words = "a YAML file with a list `models`; without it, the models released with the papers are listed"
+    bank.add_argument("path", metavar="BANK.yml", nargs="?", help=words)
     bank.set_defaults(run=_bank)
 
     data = commands.add_parser("data", help="the datasets that tte knows").add_subparsers(
@@ -200,9 +201,9 @@ def _only(pairs, keys):
 
 
 def _bank(options):
-    from tte.study.bank_listing import list_bank
+    from tte.study.bank_listing import list_bank, list_released
 
-    print(list_bank(options.path))
+    print(list_bank(options.path) if options.path else list_released())
 
 
 def _data_list(options):
