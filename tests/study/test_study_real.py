@@ -1,4 +1,4 @@
-"""One cell of the nuclei study, computed again from the real images, against its record."""
+"""On the real data: a recorded cell computed again, and the paper's configuration on a real task."""
 
 import os
 import shutil
@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tte.study import summary, zero_shot
+from tte.study import fine_tune, summary, transfer, zero_shot
+from tte.study.config import StudyConfig, load_config
 from tte.study.paths import project_root
 from tte.study.records import Records
 from tte.study.study import open_study
@@ -38,3 +39,25 @@ def test_a_recorded_cell_computed_from_the_images_is_the_same(tmp_path, monkeypa
         assert here[names].astype(str).equals(there[names].astype(str))
         np.testing.assert_allclose(here[value], there[value], atol=1e-3)
     assert recorded.provenance["identity"] == cell.provenance["identity"]  # same settings, images and weights
+
+
+def test_the_papers_configuration_runs_on_a_real_task_of_the_decathlon(tmp_path):
+    """Everything of `paper-msd` but its size: official layout, resampling, both architectures, training to Dice."""
+    raw = load_config("paper-msd").model_dump(mode="json")
+    part, window = raw["fine_tune"], [16, 16, 16]
+    part["tasks"] = {"msd/Task04_Hippocampus": {"normalisation": {"percentiles": [0.5, 99.5], "scope": "image"}}}
+    part["networks"]["unet5"]["arguments"] |= {"channels": [4, 4, 8, 8, 8]}
+    small = {"img_size": window, "feature_size": 4, "hidden_size": 12, "mlp_dim": 12, "num_heads": 2}
+    part["networks"]["unetr"]["arguments"] |= small
+    for schedule in ("pretraining", "finetuning"):
+        part[schedule] |= {"iterations": 2, "crop": window}
+    part["sampling"] |= {"roi_size": window, "seeds": []}
+    part |= {"split": {"pretrain": 3, "finetune": 3, "test": 2, "seed": 0}, "finetune_seeds": [0]}
+    study = replace(open_study("paper-msd", out=tmp_path), config=StudyConfig.model_validate(raw))
+    fine_tune.check_layers(study)
+    fine_tune.train_all(study)
+    transfer.fine_tune_missing(study, "msd/Task04_Hippocampus")
+    cells = transfer.evaluate(study, "msd/Task04_Hippocampus")
+    assert len(cells) == 4 and all(len(dice) == 1 for _, dice in cells.values())
+    assert fine_tune.cases(study, "msd/Task04_Hippocampus", "test").labels[0].shape[2] < 20  # 1 mm became 3 mm
+    assert study.records.table("performance")["value"].between(0, 1).all()
