@@ -21,7 +21,7 @@ from tte.study.study import model_id, require
 
 __all__ = [
     *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "initial_models", "inputs_of"),
-    *("load_initial", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
+    *("load_initial", "load_tuned", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
 ]
 
 RANDOM = "random"  # the source name of the networks that were never trained
@@ -196,6 +196,12 @@ def dice_per_case(module, data, classes, roi_size, device):
             yield case.id, metrics.mean_dice(found, label, range(1, len(classes) + 1))
         except UndefinedScore:
             yield case.id, float("nan")
+
+
+def load_tuned(study, task, initial, seed, device="cpu"):
+    """Return the network of a fine-tuned model; see `fine_tune`."""
+    name, classes = tuned_id(task, initial, seed), classes_of(study, task)
+    return bank.load_model(study.models, name, device, out_channels=len(classes))[0]
 
 
 def load_initial(study, initial, device="cpu"):

@@ -107,10 +107,8 @@ def _zero_shot(study, target, cases, ids, models, seed, device):
 
 def _fine_tune(study, target, cases, ids, models, seed, device):
     part, masks = study.part("fine_tune"), {}
-    classes = study.dataset_entry(target).classes
     for model in models:
-        path = study.models / fine_tune.tuned_id(target, model, _tuning_seed(study))
-        module, _ = bank.load_model(path.parent, path.name, device, out_channels=len(classes))
+        module = fine_tune.load_tuned(study, target, model, _tuning_seed(study), device)
         masks[model] = []
         for index in [[case.id for case in cases.cases].index(i) for i in ids]:
             found = fine_tune.predict(module, cases.images[index], part.finetuning.crop, device)

@@ -145,13 +145,5 @@ def published_means(table):
 
 def significance(study, estimate, kind, *, seed=0, models="others", coefficient="kendall", measure=None):
     """Return `PooledSignificance` of one estimator over the targets of the study."""
-    pairs = []
-    scores = summary.where(study.records.table("scores"), seed=seed)
-    performance = summary.where(study.records.table("performance"), metric=summary.metric(kind, measure)[0])
-    for target in summary.targets(study, kind):
-        ranked = [m for m, source in summary.sources(study, kind).items() if models == "all" or source != target]
-        values = estimate.rows(scores[scores["target"] == target]).set_index("model")["score"].reindex(ranked)
-        measured = performance[performance["target"] == target].groupby("model")["value"].mean().reindex(ranked)
-        if values.notna().all() and values.nunique() > 1:
-            pairs.append((values.to_numpy(), measured.to_numpy()))
+    pairs = stability.defined_pairs(study, kind, estimate, seed=seed, models=models, measure=measure)
     return pooled_significance(pairs, coefficient, shared_models=models == "all")

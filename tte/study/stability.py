@@ -15,6 +15,7 @@ from tte.study import fine_tune, summary
 
 __all__ = [
     *("agreement_of_parts", "agreement_of_seeds", "agreement_of_subsets", "clear_gains", "collapsed_runs"),
+    "defined_pairs",
     *("gain_over_random", "models_needed", "permuted_mean"),
 ]
 
@@ -29,9 +30,9 @@ def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
     DataFrame
         what ("cases", "voxels" or "draw"), level, repeat, kendall; NaN where a part gives some model no score.
     """
-    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
+    ranked = summary.ranked_models(study, "fine_tune", task)
     table = summary.where(study.records.table("sensitivity"), target=task, seed=seed, estimator=estimator)
-    performance = _performance(study, task).reindex(ranked).to_numpy()
+    performance = _performance(study, "fine_tune", task).reindex(ranked).to_numpy()
     rows = []
     for (what, level, repeat), part in table.groupby(["what", "level", "repeat"], sort=True):
         scores = part.set_index("model")["score"].reindex(ranked).to_numpy()
@@ -55,7 +56,7 @@ def agreement_of_subsets(study, estimate, *, seed=0, n_subsets=100):
     """
     rows = []
     for task in summary.targets(study, "fine_tune"):
-        scores, performance = _others(study, task, estimate, seed)
+        scores, performance = _pair(study, "fine_tune", task, estimate, seed)
         for size in range(2, len(scores) + 1):
             every = np.array(list(combinations(range(len(scores)), size)))
             chosen = every[np.random.default_rng([len(scores), size]).permutation(len(every))[:n_subsets]]
@@ -121,7 +122,7 @@ def agreement_of_seeds(study, task):
 
     The order of the models that fine-tuning itself reproduces: no score can be expected to agree better with one seed.
     """
-    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
+    ranked = summary.ranked_models(study, "fine_tune", task)
     table = summary.where(study.records.table("performance"), target=task, metric="dice_mean")
     wide = table.pivot(index="seed", columns="model", values="value")[ranked].to_numpy()
     found = [batch_coefficients(a[None], b[None])["kendall"][0] for a, b in combinations(wide, 2)]
@@ -134,8 +135,7 @@ def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutati
     The control that every mean has to leave: the same scores, the same performance, in an order that means nothing.
     """
     rng, total = np.random.default_rng(seed), np.zeros(n_permutations)
-    pairs = [_others(study, task, estimate, seed) for task in summary.targets(study, "fine_tune")]
-    pairs = [(scores, performance) for scores, performance in pairs if np.ptp(scores) > 0]
+    pairs = defined_pairs(study, "fine_tune", estimate, seed=seed)
     for scores, performance in pairs:
         dealt = rng.permuted(np.tile(performance, (n_permutations, 1)), axis=1)
         total += batch_coefficients(np.broadcast_to(scores, dealt.shape), dealt)[coefficient]
@@ -165,14 +165,21 @@ def _smallest_p(tau, n):
     return kendalltau(np.arange(n), np.argsort(order)).pvalue
 
 
-def _performance(study, task):
-    table = summary.where(study.records.table("performance"), target=task, metric="dice_mean")
-    return table.groupby("model")["value"].mean()
+def defined_pairs(study, kind, estimate, *, seed=0, models="others", measure=None):
+    """Return [(scores, performance)] of the targets on which every model has a score and not all have the same."""
+    pairs = [_pair(study, kind, t, estimate, seed, models, measure) for t in summary.targets(study, kind)]
+    return [(scores, performance) for scores, performance in pairs if np.ptp(scores) > 0]  # never true for a NaN
 
 
-def _others(study, task, estimate, seed):
-    """Scores and performance of the models of other tasks."""
-    ranked = [model for model, source in summary.sources(study, "fine_tune").items() if source != task]
-    table = summary.where(study.records.table("scores"), target=task, seed=seed)
+def _pair(study, kind, target, estimate, seed, models="others", measure=None):
+    """Scores and performance of the ranked models on one target."""
+    ranked = summary.ranked_models(study, kind, target, models)
+    table = summary.where(study.records.table("scores"), target=target, seed=seed)
     scores = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy()
-    return scores, _performance(study, task).reindex(ranked).to_numpy()
+    return scores, _performance(study, kind, target, measure).reindex(ranked).to_numpy()
+
+
+def _performance(study, kind, target, measure=None):
+    name = summary.metric(kind, measure)[0]
+    table = summary.where(study.records.table("performance"), target=target, metric=name)
+    return table.groupby("model")["value"].mean()

@@ -15,7 +15,8 @@ from tte.study.records import atomic_write
 
 __all__ = [
     *("COEFFICIENTS", "KEY", "MODELS", "Estimate", "agreement", "estimates", "headline", "image_matrix", "is_about"),
-    *("kind_of", "measures", "metric", "ranking", "recorded_targets", "sources", "targets", "where", "write_agreement"),
+    *("kind_of", "measures", "metric", "ranked_models", "ranking", "recorded_targets", "sources", "targets", "where"),
+    "write_agreement",
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
@@ -69,6 +70,12 @@ def sources(study, kind, training_seed=None):
     In a zero-shot study they are those of one training seed, by default its first.
     """
     return {m: source for m, (source, *_) in _models(study, kind, training_seed).items() if source != fine_tune.RANDOM}
+
+
+def ranked_models(study, kind, target, models="others", training_seed=None):
+    """Return the models that are ranked on a target, without ("others") or with ("all") those of its own data."""
+    own = sources(study, kind, training_seed)
+    return [model for model, source in own.items() if models == "all" or source != target]
 
 
 def _models(study, kind, training_seed=None):
@@ -134,8 +141,7 @@ def agreement(study, target, *, seed=0, models="others", scores=None, measure=No
         without a value for every model, or with one value for all, have the reason in `undefined`.
     """
     kind = kind_of(study, target)
-    own = sources(study, kind, training_seed)
-    ranked = [model for model, source in own.items() if models == "all" or source != target]
+    ranked = ranked_models(study, kind, target, models, training_seed)
     tables = _tables(study, target, seed)
     table = where(tables["scores"], seed=seed)
     table = table[table["model"].isin(ranked)]

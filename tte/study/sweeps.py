@@ -78,14 +78,10 @@ def groups_told_apart(study, target, estimate, *, seed=0):
     return len(bootstrap_ranking(values[:, ~np.isnan(values).all(axis=0)], "median").groups)
 
 
-def _ranked(study, target):
-    return [m for m, source in summary.sources(study, "zero_shot").items() if source != target]
-
-
 def _per_image(study, target, quantity, perturbation, strength, seed):
     table = summary.where(study.records.table("per_image"), target=target, seed=seed)
     keys = {"quantity": quantity, "perturbation": perturbation, "strength": strength}
-    return summary.image_matrix(table, _ranked(study, target), **keys)[0]
+    return summary.image_matrix(table, summary.ranked_models(study, "zero_shot", target), **keys)[0]
 
 
 def repeated_runs(study, target, estimator="cte_nhd", *, seed=0):
@@ -103,7 +99,8 @@ def repeated_runs(study, target, estimator="cte_nhd", *, seed=0):
     runs = np.stack([_per_image(study, target, name, "dropout", lead, seed) for name in names])  # (runs, M, N)
     measured = summary.metric("zero_shot")[0]
     performance = summary.where(study.records.table("performance"), target=target, metric=measured)
-    performance = performance.set_index("model")["value"].reindex(_ranked(study, target)).to_numpy()
+    ranked = summary.ranked_models(study, "zero_shot", target)
+    performance = performance.set_index("model")["value"].reindex(ranked).to_numpy()
     rows = [
         {"target": target, "runs": k, "averaged": _tau(_mean(runs[:k]), performance),
          "single": _tau(runs[k - 1], performance)}

@@ -39,9 +39,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
                 f"no model {name} with these settings and cases on this machine: run `make study STUDY={study.name}`"
             )
         classes = fine_tune.classes_of(study, task)
-        module, _ = bank.load_model(
-            (study.models / name).parent, name.rsplit("/", 1)[-1], device, out_channels=len(classes)
-        )
+        module = fine_tune.load_tuned(study, task, initial, seed, device)
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
         found = fine_tune.dice_per_case(module, test, classes, part.finetuning.crop, device)
         values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
