@@ -214,7 +214,7 @@ if part.inputs is not None:
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-inputs", "caption": "CTE-NHD against the strength of each input perturbation, a line per model, from dark (highest F1) to bright (lowest). Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against strength, a panel per input perturbation"}}
 if part.inputs is not None:
     inputs = summary.where(scores, estimator="cte_nhd")
-    inputs = inputs[~inputs["perturbation"].isin(["dropout", "input"]) & inputs["model"].isin(table["model"])]
+    inputs = inputs[inputs["perturbation"].isin(name for name, _ in part.inputs.items()) & inputs["model"].isin(table["model"])]
     reach = inputs.groupby("perturbation")["score"].min()
     _ = sweep_plots.score_sweeps(
         inputs, table=table, ylabel="CTE-NHD",

@@ -55,7 +55,7 @@ _ = sweep_plots.agreement_against_strength(
     table,
     title=f"The mean over targets is τ = {best['kendall']:.2f} at every strength"
     if reach < 0.005
-    else f"The highest mean over targets is τ = {best['kendall']:.2f}, at {best['perturbation']} {best['strength']:g}",
+    else f"The highest mean over targets is τ = {best['kendall']:.2f}, at {tables.PERTURBATIONS.get(best['perturbation'], best['perturbation'])} {best['strength']:g}",
 )
 plt.show()
 
@@ -84,6 +84,7 @@ Markdown(
 # %% tags=["remove-input"]
 wide = table.groupby(["perturbation", "dose", "strength"])["kendall"].agg(["mean", "min", "max"]).reset_index()
 wide["strength"] = wide["strength"].map("{:g}".format)
+wide["perturbation"] = wide["perturbation"].replace(tables.PERTURBATIONS)
 wide = wide.drop(columns="dose").rename(columns={"mean": "mean τ-b", "min": "lowest", "max": "highest"})
 tables.plain_table(wide.set_index("perturbation"), "perturbation", dict.fromkeys(("mean τ-b", "lowest", "highest"), "{:.2f}"))
 
@@ -96,7 +97,7 @@ tables.plain_table(wide.set_index("perturbation"), "perturbation", dict.fromkeys
 # %% tags=["remove-input"]
 counts = [
     {
-        "perturbation": row.perturbation,
+        "perturbation": tables.PERTURBATIONS.get(row.perturbation, row.perturbation),
         "strength": f"{row.strength:g}",
         "groups": sum(
             sweeps.groups_told_apart(

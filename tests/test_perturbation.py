@@ -15,7 +15,9 @@ from tte.perturbation import (
     FeatureDropout,
     Gamma,
     GaussianNoise,
+    _streams,
     bottleneck,
+    levels,
     perturbed_probabilities,
 )
 
@@ -127,6 +129,49 @@ def test_bottleneck_of_known_networks(name):
 def test_bottleneck_needs_a_lower_resolution():
     with pytest.raises(InputError, match="no module lowers the resolution"):
         bottleneck(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1)), (1, 8, 8))
+
+
+LEVELS = {
+    "DynUNet": ("input_block", "downsamples.0", "bottleneck"),
+    "BasicUNet": ("conv_0", "down_1", "down_2", "down_3", "down_4"),
+    "UNet": ("model.0", "model.1.submodule.1"),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_levels_of_known_networks(name):
+    assert levels(NETWORKS[name][0](), (1, 64, 64)) == LEVELS[name]
+
+
+def test_dropout_at_every_level_is_a_product_at_each():
+    model, x = network(), image((1, 16, 16))
+    names, factors = levels(model, (1, 16, 16)), {}
+
+    def scaled(name):
+        def hook(module, inputs, output):
+            return output * torch.from_numpy(factors[name])[None, :, None, None]
+        return hook
+
+    everywhere = FeatureDropout(0.5, names)
+    _, (found,) = perturbed_probabilities(model, x, [everywhere], seed=5)
+    rng = next(_streams([everywhere], 5))
+    modules = dict(model.named_modules())
+    for name, width in zip(names, (4, 8, 16), strict=True):
+        factors[name] = everywhere.channel_weights(width, rng)
+    handles = [modules[name].register_forward_hook(scaled(name)) for name in names]
+    expected, _ = perturbed_probabilities(model, x, [])
+    for handle in handles:
+        handle.remove()
+    assert np.array_equal(found, expected)
+    clean, _ = perturbed_probabilities(model, x, [])
+    assert not np.array_equal(found, clean) and all(not module._forward_hooks for module in modules.values())
+
+
+def test_a_level_that_never_runs_is_an_error():
+    model = network()
+    model.spare = torch.nn.Conv2d(1, 1, 1)
+    with pytest.raises(InputError, match="layer: 'spare' never runs"):
+        perturbed_probabilities(model, image(), [FeatureDropout(0.5, ("bottleneck", "spare"))])
 
 
 def test_clean_is_the_plain_forward_pass():

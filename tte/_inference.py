@@ -10,7 +10,7 @@ import torch
 
 from tte.errors import InputError
 
-__all__ = ["bottleneck"]
+__all__ = ["bottleneck", "levels"]
 
 
 @contextmanager
@@ -120,6 +120,62 @@ def bottleneck(model, image_shape):
     >>> bottleneck(net, (1, 8, 8))
     '2'
     """
+    events, calls = _watched(model, image_shape)
+    full = int(np.prod(image_shape[1:]))
+    smallest = min((size for name, size in events if 1 < size < full), default=None)
+    if smallest is None:
+        raise InputError(f"model: no module lowers the resolution of {tuple(image_shape)}; name the layer yourself")
+    name = None
+    for candidate, size in events:
+        if size == smallest and calls[candidate] == 1:
+            name = candidate
+        elif size > smallest and name is not None:
+            break
+    if name is None:
+        raise InputError("model: every module of the lowest resolution runs more than once; name the layer yourself")
+    return name
+
+
+def levels(model, image_shape):
+    """Name the layers at which dropout reaches every level of a U-Net-like network: what the skip connections carry.
+
+    Parameters
+    ----------
+    model, image_shape
+        As for `bottleneck`.
+
+    Returns
+    -------
+    tuple of str
+        For each resolution on the way down, the last module, run once in the pass, before the resolution falls; the
+        bottleneck stands at the end.
+
+    Raises
+    ------
+    InputError
+        No module lowers the resolution.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Conv2d(1, 4, 1), nn.MaxPool2d(2), nn.Conv2d(4, 8, 1), nn.Upsample(scale_factor=2))
+    >>> levels(net, (1, 8, 8))
+    ('0', '2')
+    """
+    last = bottleneck(model, image_shape)
+    events, calls = _watched(model, image_shape)
+    found, lowest = {}, int(np.prod(image_shape[1:]))
+    for name, size in events:
+        lowest = min(lowest, size)
+        if size == lowest and calls[name] == 1:
+            found[size] = name  # a later module of the same resolution takes its place
+        if name == last:
+            break
+    return tuple(found.values())
+
+
+def _watched(model, image_shape):
+    """Return [(name, pixels of its output)] in the order in which modules finish a pass, and how often each ran."""
     events, calls = [], {}
 
     def watch(name):
@@ -138,16 +194,4 @@ def bottleneck(model, image_shape):
     finally:
         for handle in handles:
             handle.remove()
-    full = int(np.prod(image_shape[1:]))
-    smallest = min((size for name, size in events if 1 < size < full), default=None)
-    if smallest is None:
-        raise InputError(f"model: no module lowers the resolution of {tuple(image_shape)}; name the layer yourself")
-    name = None
-    for candidate, size in events:
-        if size == smallest and calls[candidate] == 1:
-            name = candidate
-        elif size > smallest and name is not None:
-            break
-    if name is None:
-        raise InputError("model: every module of the lowest resolution runs more than once; name the layer yourself")
-    return name
+    return events, calls

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tte._arrays import float_array
-from tte._inference import bottleneck, forward, padded, prepared, probabilities
+from tte._inference import bottleneck, forward, levels, padded, prepared, probabilities
 from tte._input_perturbations import (
     Brightness,
     Contrast,
@@ -33,6 +33,7 @@ __all__ = [
     "Gamma",
     "GaussianNoise",
     "bottleneck",
+    "levels",
     "perturbed_probabilities",
 ]
 
@@ -46,9 +47,10 @@ class FeatureDropout:
     Parameters
     ----------
     p : float in [0, 1) or (low, high)
-        Probability with which a channel is set to zero, or an interval from which it is drawn uniformly.
-    layer : str, optional
-        Name of the layer as in `model.named_modules()`; by default the one that `bottleneck` finds.
+        Probability with which a channel is set to zero, or an interval from which every layer's is drawn uniformly.
+    layer : str or tuple of str, optional
+        Name of the layer as in `model.named_modules()`; by default the one that `bottleneck` finds. Several, such as
+        those that `levels` finds, drop channels of their own, which neither paper does.
 
     References
     ----------
@@ -62,9 +64,11 @@ class FeatureDropout:
     """
 
     p: float | tuple[float, float]
-    layer: str | None = None
+    layer: str | tuple[str, ...] | None = None
 
     def __post_init__(self):
+        if isinstance(self.layer, list):
+            object.__setattr__(self, "layer", tuple(self.layer))
         object.__setattr__(self, "p", checked_strength(self.p, 0.0, np.nextafter(1.0, 0.0), "FeatureDropout"))
 
     def channel_weights(self, n_channels, rng):

@@ -29,8 +29,8 @@ class FullPasses:
     model : torch.nn.Module
         In evaluation mode.
     x : tensor, shape (N, C, H, W[, Z])
-    layer : str
-        As in `model.named_modules()`.
+    layer : str or tuple of str
+        As in `model.named_modules()`; of several layers each drops channels of its own.
 
     Examples
     --------
@@ -40,7 +40,8 @@ class FullPasses:
     """
 
     def __init__(self, model, x, layer):
-        self._model, self._x, self._name, self._layer = model, x, layer, submodule(model, layer)
+        names = (layer,) if isinstance(layer, str) else layer
+        self._model, self._x, self._layers = model, x, {name: submodule(model, name) for name in names}
 
     def clean(self):
         """Return the output without dropout."""
@@ -48,20 +49,23 @@ class FullPasses:
 
     def dropped(self, draw):
         """Return the output with the layer's channels scaled by `draw(n_channels)`, shape (D,) or (N, D)."""
-        weights = []
+        weights = {}
 
-        def scale(module, inputs, output):
-            if not weights:  # a layer that runs twice keeps its dropped channels
-                weights.append(draw(output.shape[channel_axis(output)]))
-            return output * channel_factors(weights[0], output)
+        def scaling(name):
+            def scale(module, inputs, output):
+                if name not in weights:  # a layer that runs twice keeps its dropped channels
+                    weights[name] = draw(output.shape[channel_axis(output)])
+                return output * channel_factors(weights[name], output)
+            return scale
 
-        handle = self._layer.register_forward_hook(scale)
+        handles = [layer.register_forward_hook(scaling(name)) for name, layer in self._layers.items()]
         try:
             out = forward(self._model, self._x)
         finally:
-            handle.remove()
-        if not weights:
-            raise InputError(f"layer: {self._name!r} never runs in a forward pass, so dropout there changes nothing")
+            for handle in handles:
+                handle.remove()
+        if idle := [name for name in self._layers if name not in weights]:
+            raise InputError(f"layer: {idle[0]!r} never runs in a forward pass, so dropout there changes nothing")
         return out
 
 
@@ -106,8 +110,8 @@ def dropout_passes(model, x, layer):
     model : torch.nn.Module
         In evaluation mode and outside gradients.
     x : tensor, shape (N, C, H, W[, Z])
-    layer : str
-        As in `model.named_modules()`.
+    layer : str or tuple of str
+        As in `model.named_modules()`. Several layers share no part worth keeping, so they take full passes.
 
     Returns
     -------
@@ -127,6 +131,8 @@ def dropout_passes(model, x, layer):
     ...     type(passes).__name__, torch.equal(passes.clean(), net(torch.ones(1, 1, 2, 2)))
     ('SharedPrefix', True)
     """
+    if not isinstance(layer, str):
+        return FullPasses(model, x, layer)
     kept = _traces.setdefault(model, OrderedDict())
     key = (layer, tuple(x.shape), x.dtype, x.device, _state(model))
     if key not in kept:

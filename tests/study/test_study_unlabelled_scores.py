@@ -50,15 +50,17 @@ def table(part, predictions, label, **options):
 
 
 def test_runs_are_dropout_then_inputs_then_repeats():
-    found = [(run.perturbation, run.repeat, run.headline) for run in runs(section(), "middle")]
+    all_runs = runs(section(every_level=(0.3,)), ("top", "middle"))
+    found = [(run.perturbation, run.repeat, run.headline) for run in all_runs]
     assert found == [
-        (FeatureDropout(0.1, "middle"), 1, False),
-        (FeatureDropout(0.2, "middle"), 1, False),
+        (FeatureDropout(0.1), 1, False),
+        (FeatureDropout(0.2), 1, False),
+        (FeatureDropout(0.3, ("top", "middle")), 1, False),
         (GaussianNoise(0.1), 1, False),
         (GaussianNoise(0.3), 1, True),
         (Contrast((0.5, 0.9)), 1, True),
-        (FeatureDropout(0.2, "middle"), 2, False),
-        (FeatureDropout(0.2, "middle"), 3, False),
+        (FeatureDropout(0.2), 2, False),
+        (FeatureDropout(0.2), 3, False),
     ]
     assert runs(section())[4].keys == {"perturbation": "contrast", "strength": 0.7}  # an interval by its middle
     assert len(runs(section(inputs=None, repeats=1))) == 2

@@ -85,6 +85,7 @@ class ZeroShot(_Section):
     training: Training
     dropout: Dropout
     inputs: Inputs | None = None
+    every_level: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()  # rates of dropout at every level, in one run
     repeats: Annotated[int, Field(ge=1)] = 1  # runs at the headline dropout, each with draws of its own
     outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
     datasets: dict[str, View] = Field(default_factory=dict)

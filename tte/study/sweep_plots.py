@@ -9,6 +9,7 @@ import seaborn as sns
 
 from tte.study.plots import palette
 from tte.study.study import display_name
+from tte.study.unlabelled_scores import EVERY_LEVEL
 
 __all__ = [
     *("agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"),
@@ -17,6 +18,7 @@ __all__ = [
 
 _AXES = {
     "dropout": "dropout rate at the bottleneck",
+    EVERY_LEVEL: "dropout rate at every level",
     "noise": "noise, standard deviation",
     "brightness": "added brightness",
     "contrast": "contrast factor",

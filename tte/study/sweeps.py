@@ -9,7 +9,7 @@ import pandas as pd
 from tte.agreement import bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
 from tte.study import summary
-from tte.study.unlabelled_scores import REPEAT
+from tte.study.unlabelled_scores import EVERY_LEVEL, REPEAT
 
 __all__ = [
     *("at_headline", "by_network", "groups_told_apart", "recorded_agreement", "repeated_runs", "strengths"),
@@ -56,7 +56,7 @@ def at_headline(agreement, study):
     Series of bool
     """
     part = study.part("zero_shot")
-    leads = {"dropout": part.dropout.headline}
+    leads = dict.fromkeys(("dropout", EVERY_LEVEL), part.dropout.headline)
     if part.inputs is not None:
         leads |= {name: entry.headline for name, entry in part.inputs.items()}
     single = np.isclose(agreement["strength"].astype(float), agreement["perturbation"].map(leads).astype(float))

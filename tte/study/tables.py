@@ -8,8 +8,10 @@ import pandas as pd
 
 from tte.study import page, summary
 from tte.study.study import display_name
+from tte.study.unlabelled_scores import EVERY_LEVEL
 
 __all__ = [
+    "PERTURBATIONS",
     "agreement_table",
     "coefficient_table",
     "control_table",
@@ -34,6 +36,7 @@ _VARIANTS = {
     "without_consistency": "without C_cons", "without_variety": "without F_v", "single_scale": "single scale",
     "kl": "KL divergence", "bhattacharyya": "Bhattacharyya",
 }  # fmt: skip
+PERTURBATIONS = {EVERY_LEVEL: "dropout at every level"}  # whose name in a record is not the one to read
 _HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
 _COLUMNS = {
     "kendall": "Kendall τ-b",
@@ -56,8 +59,8 @@ def label(estimate):
         return _LABELS[estimate]
     parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
     if estimate.perturbation:
-        together = np.isnan(estimate.strength)
-        parts.append("all input changes" if together else f"{estimate.perturbation} {estimate.strength:g}")
+        together, kind = np.isnan(estimate.strength), PERTURBATIONS.get(estimate.perturbation, estimate.perturbation)
+        parts.append("all input changes" if together else f"{kind} {estimate.strength:g}")
     parts += [estimate.layer] if estimate.variant == "single_scale" else []
     detail = ", ".join(part for part in parts if part)
     return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")

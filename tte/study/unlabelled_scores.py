@@ -12,10 +12,11 @@ from tte.errors import UndefinedScore
 from tte.perturbation import Brightness, Contrast, FeatureDropout, Gamma, GaussianNoise
 from tte.study.outputs import decoded
 
-__all__ = ["PERFORMANCE", "REPEAT", "Run", "defined", "image_values", "runs"]
+__all__ = ["EVERY_LEVEL", "PERFORMANCE", "REPEAT", "Run", "defined", "image_values", "runs"]
 
 INPUTS = {"noise": GaussianNoise, "brightness": Brightness, "contrast": Contrast, "gamma": Gamma}
 PERFORMANCE = ("f1", "map")  # quantities that say how good a prediction is
+EVERY_LEVEL = "dropout_levels"  # dropout at the bottleneck and at what every skip connection carries
 REPEAT = "repeat"  # begins the name of a quantity of a further run at the headline dropout
 
 
@@ -29,17 +30,21 @@ class Run:
     headline: bool = False  # of an input perturbation
 
 
-def runs(part, layer=None):
+def runs(part, layers=()):
     """Return the perturbed runs of a study: dropout, then input perturbations, then repeats of the headline dropout.
 
     Parameters
     ----------
     part : tte.study.config.ZeroShot
-    layer : str or None; where dropout acts
+    layers : tuple of str; those of the network at which `every_level` drops channels
     """
     result = [
-        Run(FeatureDropout(strength, layer), {"perturbation": "dropout", "strength": strength})
+        Run(FeatureDropout(strength), {"perturbation": "dropout", "strength": strength})
         for strength in part.dropout.strengths
+    ]
+    result += [
+        Run(FeatureDropout(strength, layers), {"perturbation": EVERY_LEVEL, "strength": strength})
+        for strength in part.every_level
     ]
     for name, entry in part.inputs.items() if part.inputs else ():
         for strength, middle in zip(entry.strengths, entry.middles, strict=True):
@@ -47,7 +52,7 @@ def runs(part, layer=None):
             result.append(Run(INPUTS[name](strength), keys, headline=middle == entry.headline))
     lead = {"perturbation": "dropout", "strength": part.dropout.headline}
     return result + [
-        Run(FeatureDropout(part.dropout.headline, layer), lead, repeat=k) for k in range(2, part.repeats + 1)
+        Run(FeatureDropout(part.dropout.headline), lead, repeat=k) for k in range(2, part.repeats + 1)
     ]
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tte import metrics
 from tte.errors import DataNotFound
-from tte.perturbation import FeatureDropout, perturbed_probabilities
+from tte.perturbation import FeatureDropout, levels, perturbed_probabilities
 from tte.study import bank, views
 from tte.study.config import View, config_hash
 from tte.study.fitting import fit
@@ -157,7 +157,7 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
             raise
         cases = None
     cells = {}
-    models, beyond = model_ids(study), _beyond(part, target, "inputs", "repeats", "outputs")
+    models, beyond = model_ids(study), _beyond(part, target, "inputs", "repeats", "outputs", "every_level")
     for model, (_, network, _) in tqdm(models.items(), desc=f"evaluate {target}", disable=None):
         spec = part.networks[network]
         identity = {
@@ -196,7 +196,7 @@ def _evaluate_one(study, target, model, cases, seed, device):
     if cases is None:
         study.dataset(target)  # raises DataNotFound with where it looked
     part, cell = study.part("zero_shot"), f"{target}/{model}/seed{seed}"
-    same, all_runs, values = {"study": study.name, "target": target, "model": model}, runs(part), []
+    same, all_runs, values = {"study": study.name, "target": target, "model": model}, _runs(study, model), []
     perturbations = [run.perturbation for run in all_runs]
     predictions = predict(study, model, cases, range(len(cases)), seed=seed, perturbations=perturbations, device=device)
     patch = part.view(target).patch is not None or _tiled(study, target)
@@ -222,6 +222,14 @@ def _evaluate_one(study, target, model, cases, seed, device):
         "performance": rows("performance", cell, performance),
         "per_image": per_image,
     }
+
+
+def _runs(study, model):
+    part = study.part("zero_shot")
+    if not part.every_level:
+        return runs(part)
+    module, card = bank.load_model(study.models, model)
+    return runs(part, levels(module, (card.network.arguments["in_channels"], 64, 64)))
 
 
 _KEYS = ("quantity", "variant", "perturbation", "strength")
