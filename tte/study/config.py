@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tte.errors import ConfigError
 from tte.study.paths import project_root
-from tte.study.sections import Dropout, Fraction, Inputs, Interval, Normalisation, View
+from tte.study.sections import Dropout, Features, Fraction, Inputs, Interval, Normalisation, View
 from tte.study.sections import Section as _Section
 
 __all__ = [
@@ -87,6 +87,7 @@ class ZeroShot(_Section):
     inputs: Inputs | None = None
     every_level: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()  # rates of dropout at every level, in one run
     repeats: Annotated[int, Field(ge=1)] = 1  # runs at the headline dropout, each with draws of its own
+    features: Features | None = None  # None: no score uses labels of a target
     outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
     datasets: dict[str, View] = Field(default_factory=dict)
     max_images: Annotated[int, Field(gt=0)] | None = None  # test images or patches of a target, evenly spaced

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Dropout", "Fraction", "Inputs", "Interval", "Normalisation", "Section", "Strengths", "View"]
+__all__ = ["Dropout", "Features", "Fraction", "Inputs", "Interval", "Normalisation", "Section", "Strengths", "View"]
 
 Interval = Annotated[tuple[float, float], Field(description="low and high end")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -84,6 +84,12 @@ class Inputs(Section):
     def items(self):
         """Return (name, Strengths) of those that are set."""
         return [(name, value) for name in type(self).model_fields if (value := getattr(self, name)) is not None]
+
+
+class Features(Section):
+    """Features at labelled pixels of a zero-shot target, for CC-FV, which needs labels; every network has the layers."""
+
+    layers: Annotated[dict[str, Annotated[int, Field(gt=1)]], Field(min_length=1)]  # name -> foreground pixels per image
 
 
 class View(Section):
