@@ -14,7 +14,7 @@ from tte.samples import FeatureSamples
 from tte.sampling import sample_features
 from tte.study.training import class_logits
 
-__all__ = ["TABLE_1", "labelled_scores", "sample_cases", "table_1_scores"]
+__all__ = ["TABLE_1", "distinct_foreground", "labelled_scores", "sample_cases", "table_1_scores"]
 
 LOGITS = "logits"  # the layer of LEEP
 TABLE_1 = {"ccfv": "paper", "logme": "", "transrate": "proportional", "leep": "", "gbc": "diagonal"}  # and its variant
@@ -89,14 +89,23 @@ def _layers(sampled):
 
 
 def _samples(sampled):
-    return FeatureSamples({layer: [_distinct(case[layer]) for case in sampled] for layer in _layers(sampled)})
+    return FeatureSamples({layer: [distinct_foreground(case[layer]) for case in sampled] for layer in _layers(sampled)})
 
 
-def _distinct(classes):
+def distinct_foreground(classes):
     """Drop repeated foreground rows of one case, keeping the first.
 
     At the border of a volume a coarse map is interpolated between a cell and itself, so neighbouring voxels get one
     feature; the energy of two equal points is infinite, and CC-FV would have no value for any model.
+
+    Parameters
+    ----------
+    classes : dict {class_id: array (n, D)}; of one layer, with at least one class above 0
+
+    Returns
+    -------
+    dict
+        The same classes; those above 0 without the rows that one of them has already.
     """
     keys = [class_id for class_id in sorted(classes) if class_id > 0]
     rows = np.concatenate([classes[key] for key in keys])
