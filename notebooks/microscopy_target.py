@@ -17,7 +17,7 @@
 #
 # Every model of the study is run on the test images of this target twice, once clean and once with dropout at its bottleneck.
 # How little its prediction changes, CTE-NHD ({eq}`eq-nhd`), is to predict how good the prediction is, its F1.
-# The labels of the target are used for the F1 alone.
+# The labels of the target are used for the F1, and no consistency sees them.
 
 # %% tags=["parameters"]
 study = ""  # a study of config/, or the path of a YAML file; empty means the one that lists the target
@@ -163,7 +163,15 @@ Markdown("\n".join(lines))
 # Regret is the F1 lost by trusting the estimator's pick.
 # Mean confidence and soft Dice confidence are trivial baselines that need one clean run only; the number of parameters and the performance on a model's own data need no image of the target at all.
 # An estimator that gives all models the same value is undefined.
-#
+
+# %% tags=["remove-input"]
+if part.features is not None:
+    display(Markdown(
+        "CC-FV, and it alone, uses labels of the target: features are sampled at labelled pixels of the test images on which the F1 is measured. "
+        "It has no value per image, so its intervals come from resampling the F1 alone."
+    ))
+
+# %% [markdown]
 # Without the target's own model, which is what a user of a model bank meets:
 
 # %% tags=["remove-input"]
