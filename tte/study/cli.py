@@ -106,7 +106,7 @@ def _parser():
 
 
 def _study(options):
-    from tte.study import features, fine_tune, panels, summary, zero_shot  # heavy imports only when they are needed
+    from tte.study import features, fine_tune, panels, summary, zero_shot, zero_shot_features  # heavy, so only here
     from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
@@ -127,6 +127,8 @@ def _study(options):
         kinds = {kind: module for kind, module in kinds.items() if keys[kind] in only}
     if "fine_tune" in kinds:
         fine_tune.check_layers(study)
+    if "zero_shot" in kinds:
+        zero_shot_features.check_layers(study)
     if "train" in steps:  # every target needs every model, so a fault ends it here
         _run_all(
             partial(module.train_all, study, sources=[name], device=device)
