@@ -85,6 +85,14 @@ def test_a_study_too_large_for_the_book_has_no_pages(tmp_path):
     assert book.live_studies(tmp_path) == []
 
 
+def test_a_study_that_varies_another_has_one_page_that_reads_both(tmp_path):
+    (tmp_path / "other.yml").write_text("name: other\nvaries: mine\nzero_shot: {targets: [a/b/c]}\n")
+    (page,) = [page for page in book.pages(tmp_path) if page.study]
+    assert page == book.Page(
+        "book/pages/other/saturation.ipynb", "saturation", "other", {"study": "other", "base": "mine"}
+    )
+
+
 def test_a_study_that_phantoms_stand_for_has_no_pages():
     every = book.studies(ROOT / "config")
     stood_for = {content["real"] for content in every.values() if content.get("real")}
@@ -93,7 +101,7 @@ def test_a_study_that_phantoms_stand_for_has_no_pages():
 
 
 DATASETS = sorted(
-    value for page in PAGES for key, value in page.parameters.items() if key != "study" and "phantom/" not in value
+    value for page in PAGES for key, value in page.parameters.items() if key in ("target", "task") and "phantom/" not in value
 )
 
 

@@ -13,7 +13,7 @@ import nbformat
 __all__ = ["RunError", "convert", "default_parameters", "normalise", "one_line", "subject_page"]
 
 PARAMETERS, INJECTED, CHECKED = "parameters", "injected-parameters", "nbval-check-output"
-SUBJECT = ("study", "target", "task")  # parameters whose values tell two pages of one source apart
+SUBJECT = ("study", "base", "target", "task")  # parameters whose values tell two pages of one source apart
 LANGUAGE_KEYS = ("name", "mimetype", "file_extension", "pygments_lexer")
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}(?=>)")
 
@@ -81,7 +81,7 @@ def subject_page(notebook, values, given, name):
     ----------
     notebook : nbformat.NotebookNode
     values : dict
-        All parameters. Those of `SUBJECT` replace `{study}`, `{target}` and `{task}` in the first text cell.
+        All parameters. Those of `SUBJECT` replace `{study}`, `{base}`, `{target}` and `{task}` in the first text cell.
     given : dict
         The parameters that are not left at their default; those of `SUBJECT` become part of every label.
     name : str
@@ -91,7 +91,7 @@ def subject_page(notebook, values, given, name):
 
 
 def _titled_for(notebook, values):
-    """Return a copy whose first text cell has the page's subject in place of `{target}`, `{task}` and `{study}`."""
+    """Return a copy whose first text cell has the page's subject in place of `{target}` and the like."""
     page = copy.deepcopy(notebook)
     first = next((cell for cell in page.cells if cell.cell_type == "markdown"), None)
     for key in SUBJECT:

@@ -57,11 +57,16 @@ def pages(config_folder):
     -------
     list of Page
         In the order of the studies, each study's pages together, the chapters last. A study with `pages: false`, too
-        large to run where the book is made, has none: those of the phantoms that stand for it name it.
+        large to run where the book is made, has none: those of the phantoms that stand for it name it. One that varies
+        another has a single page.
     """
     found = []
     for study, content in studies(config_folder).items():
         if not content.get("pages", True):
+            continue
+        if base := content.get("varies"):
+            path = f"book/pages/{study}/saturation.ipynb"
+            found.append(Page(path, "saturation", study, {"study": study, "base": base}))
             continue
         zero_shot, fine_tune = content.get("zero_shot") or {}, content.get("fine_tune") or {}
         subjects = [("microscopy_target", "target", name) for name in zero_shot.get("targets", ())]

@@ -231,3 +231,14 @@ def test_a_target_finds_its_study_and_an_unknown_one_says_what_to_do():
 def test_a_part_that_a_study_lacks_is_named():
     with pytest.raises(ConfigError, match=r"study 'nuclei' has no fine_tune section; it has \['zero_shot'\]"):
         open_study("nuclei").part("fine_tune")
+
+
+def test_a_network_may_have_iterations_of_its_own(load, config):
+    (first, *_) = config["zero_shot"]["networks"]
+    own = {**config, "zero_shot": {**config["zero_shot"], "iterations": {first: 7}}}
+    part = load(own).zero_shot
+    assert part.training_of(first) == part.training.model_copy(update={"iterations": 7})
+    assert load(config).zero_shot.training_of(first) == part.training
+    own["zero_shot"]["iterations"] = {"deeper": 7}
+    with pytest.raises(ConfigError, match=r"iterations names \['deeper'\].*networks \['" + first):
+        load(own)

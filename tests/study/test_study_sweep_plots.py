@@ -53,3 +53,28 @@ def test_every_model_has_a_name_in_the_legend_and_the_line_leaves_out_the_own(ta
     x, y = figure.axes[0].lines[0].get_data()
     np.testing.assert_allclose(np.diff(y) / np.diff(x), 1)  # both others lie on a line of slope 1, exactly
     plt.close("all")
+
+
+def test_sweeps_go_from_dark_for_the_best_model_to_bright_for_the_worst(table):
+    rows = [(m, kind, x, 1 - x) for m in table["model"] for kind in ("noise", "gamma") for x in (0.1, 0.2)]
+    scores = pd.DataFrame(rows, columns=["model", "perturbation", "strength", "score"])
+    figure = sweep_plots.score_sweeps(scores, table=table, ylabel="y", title="t")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["noise, standard deviation", "gamma exponent"]
+    brightness = [sum(to_rgb(line.get_color())) for line in figure.axes[0].lines]
+    assert len(brightness) == 4 and brightness == sorted(brightness)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.8]
+    plt.close("all")
+
+
+def test_responses_have_a_box_per_network_and_kind_of_dropout():
+    rows = [
+        (network, kind, rate, value)
+        for network in ("a", "b") for kind in ("dropout", "dropout_levels") for rate in (0.2, 0.5)
+        for value in np.linspace(0.5, 1, 5) - rate / 2
+    ]  # fmt: skip
+    scores = pd.DataFrame(rows, columns=["network", "perturbation", "strength", "score"])
+    axes = sweep_plots.responses(scores, title="t").axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == [f"{place}, rate {rate}" for place in ("bottleneck", "every level") for rate in ("0.2", "0.5")]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    plt.close("all")

@@ -83,6 +83,7 @@ class ZeroShot(_Section):
     seeds: tuple[int, ...]
     normalisation: Normalisation
     training: Training
+    iterations: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)  # of a network that needs its own
     dropout: Dropout
     inputs: Inputs | None = None
     every_level: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()  # rates of dropout at every level, in one run
@@ -100,6 +101,8 @@ class ZeroShot(_Section):
             raise ValueError(f"datasets names {sorted(odd)}, which are neither sources nor targets")
         if self.outputs is not None and self.outputs not in (("foreground",), ("foreground", "boundary")):
             raise ValueError(f"outputs: expected [foreground] or [foreground, boundary], got {list(self.outputs)}")
+        if odd := set(self.iterations) - set(self.networks):
+            raise ValueError(f"iterations names {sorted(odd)}, which are not among networks {list(self.networks)}")
         for name, spec in self.networks.items():
             channels, wanted = spec.arguments.get("out_channels"), len(self.outputs or ("foreground",))
             if channels not in (None, wanted):
@@ -110,6 +113,10 @@ class ZeroShot(_Section):
     def instances(self):
         """True if the study has instances beside the foreground."""
         return self.outputs is not None and "boundary" in self.outputs
+
+    def training_of(self, network):
+        """Return the `Training` of a network."""
+        return self.training.model_copy(update={"iterations": self.iterations.get(network, self.training.iterations)})
 
     def view(self, dataset):
         """Return the `View` of a dataset."""
@@ -172,6 +179,7 @@ class StudyConfig(_Section):
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
     pages: bool = True  # False: too large to run where the book is made
+    varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None

@@ -13,7 +13,7 @@ from tte.study.unlabelled_scores import EVERY_LEVEL
 
 __all__ = [
     *("agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"),
-    "shift_curves",
+    *("responses", "shift_curves"),
 ]
 
 _AXES = {
@@ -162,13 +162,33 @@ def score_sweeps(scores, *, table, ylabel, title):
     figure, grid = plt.subplots(1, len(kinds), figsize=(2.3 * len(kinds) + 2.6, 3.4), sharey=True, squeeze=False)
     order = table.sort_values("performance", ascending=False)
     for axes, kind in zip(grid[0], kinds, strict=True):
-        for colour, row in zip(sns.colorpalette("cividis", len(order)), order.itertuples(), strict=True):
+        for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
             line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
             axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
         axes.set(xlabel=_AXES[kind])
     grid[0][0].set_ylabel(ylabel)
     grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def responses(table, *, title, ylabel="CTE-NHD"):
+    """Score of every model on every target under dropout, a group of boxes per network and a colour per kind and rate.
+
+    Parameters
+    ----------
+    table : DataFrame; as `tte.study.saturation.responses` returns it
+    """
+    where = table["perturbation"].map({"dropout": "bottleneck", EVERY_LEVEL: "every level"})
+    table = table.assign(dropout=where + ", rate " + table["strength"].map("{:g}".format))
+    figure, axes = plt.subplots(figsize=(10.5, 4.2))
+    order = list(dict.fromkeys(table.sort_values(["perturbation", "strength"])["dropout"]))
+    sns.boxplot(
+        table, x="network", y="score", hue="dropout", hue_order=order, palette=palette(len(order)), ax=axes,
+        whis=(5, 95), fliersize=2, linewidth=0.8,
+    )  # fmt: skip
+    axes.set(xlabel="", ylabel=ylabel, title=title)
+    axes.legend(title="dropout at", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
 
 

@@ -1,0 +1,150 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why consistency hardly tells models apart
+#
+# **CTE-NHD is close to 1 for almost every model. What makes it so, and does a stronger response order the models better?**
+#
+# Five explanations are tried on one set of sources and targets.
+# Dropout acts at the bottleneck alone, and skip connections carry the rest past it.
+# Dropout was part of the training.
+# The network normalises every image by its own statistics, which undoes a change of scale.
+# It is narrow, or wide.
+# It is trained far, or not.
+#
+# Each network of the study {study} differs from `standard` in one thing; the study {base} has the networks that the other pages rank.
+
+# %% tags=["parameters"]
+study = "nuclei-variants"  # a study of config/ whose networks are variants of each other
+base = "nuclei"  # the study that they vary
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+out = ""  # folder that holds models/ and results/; empty means the project
+seed = 0  # of the dropout masks
+
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+
+from tte.study import page, plots, saturation, summary, sweep_plots, tables
+from tte.study.study import open_page
+
+plots.use_style()
+variants, ranked = (open_page(name, data_root=data_root, out=out, seed=seed) for name in (study, base))
+part = variants.part("zero_shot")
+lead = part.dropout.headline
+tried = {work.name: saturation.responses(work, seed=seed) for work in (variants, ranked)}
+pooled = {work.name: saturation.by_network(work, tried[work.name], seed=seed) for work in (variants, ranked)}
+cards = page.cards_of(variants, "zero_shot")
+
+
+def at(name, network, perturbation="dropout", strength=lead):
+    """The row of one network, kind of dropout and rate."""
+    return summary.where(pooled[name], network=network, perturbation=perturbation, strength=strength).iloc[0]
+
+
+def response_table(found):
+    """Responses of networks as a reader sees them."""
+    found = found.assign(
+        dropout=found["perturbation"].replace(tables.PERTURBATIONS).replace("dropout", "dropout at the bottleneck")
+        + found["strength"].map(" {:g}".format),
+        kendall=[f"{row.kendall:.2f} ± {row.kendall_sd:.2f}" for row in found.itertuples()],
+    )
+    columns = {
+        "dropout": "perturbation", "performance": "mean F1", "median": "median NHD", "low": "lowest 5%",
+        "apart": "models apart (sd)", "interval": "± of one model", "kendall": "τ-b", "p": "p",
+    }
+    formats = {"mean F1": "{:.2f}", "p": "{:.2f}"} | dict.fromkeys(("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}")
+    return tables.plain_table(found.set_index("network")[list(columns)].rename(columns=columns), "network", formats)
+
+
+# %% [markdown]
+# ## What makes a network respond
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-responses", "caption": "CTE-NHD of every model on every target, its own included, for networks that differ from *standard* in one thing; boxes are quartiles, whiskers 5% and 95%. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network variant and kind of dropout"}}
+bottleneck, everywhere = at(study, "standard"), at(study, "standard", "dropout_levels")
+_ = sweep_plots.responses(
+    tried[study],
+    title=f"Standard network, rate {lead:g}: median NHD {bottleneck['median']:.3f} with dropout at the bottleneck, {everywhere['median']:.3f} at every level",
+)
+plt.show()
+
+# %% [markdown]
+# The first columns say how a network responds, the last how well the response orders its models, which are ranked among themselves.
+# F1 and NHD are over models of other sources.
+# "Models apart" is the standard deviation between the models of a target, "± of one model" half the 95% interval of a model's score over images; where the first is not larger than the second, models cannot be told apart.
+# τ-b is the mean and standard deviation over targets, p that of the mean.
+
+# %% tags=["remove-input"]
+response_table(pooled[study])
+
+# %% [markdown]
+# The networks of the other pages, which have a second output and more training:
+
+# %% tags=["remove-input"]
+response_table(pooled[base])
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-base", "caption": "The same for the networks of the study that the other pages rank. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network of the ranked study and kind of dropout"}}
+shallow, deep = (at(base, name) for name in list(ranked.part("zero_shot").networks)[:2])
+_ = sweep_plots.responses(
+    tried[base], title=f"Bottleneck dropout {lead:g}: median NHD {shallow['median']:.3f} with three levels, {deep['median']:.3f} with four",
+)
+plt.show()
+
+# %% [markdown]
+# ## What the score follows
+#
+# The variance of a value over models and targets has three parts: what the target alone explains, what the model alone explains on all targets alike, and what depends on the pair.
+# A score that follows F1 needs the third part, for which model is best depends on the target.
+
+# %% tags=["remove-input"]
+shares = []
+for work in (variants, ranked):
+    everything = summary.where(work.records.table("scores"), seed=seed)
+    models = tried[work.name][["target", "model", "network", "performance"]].drop_duplicates()
+    for name, estimate in {
+        "CTE-NHD, bottleneck": summary.Estimate("cte_nhd", "", "dropout", lead),
+        "CTE-NHD, every level": summary.Estimate("cte_nhd", "", "dropout_levels", lead),
+        "CTE-EI, bottleneck": summary.Estimate("cte_ei", "", "dropout", lead),
+        "mean confidence": summary.Estimate("mean_confidence"),
+    }.items():
+        values = estimate.rows(everything).set_index(["target", "model"])["score"].rename(name)
+        models = models.join(values, on=["target", "model"])
+    found = saturation.variance_shares(models, [c for c in models if c not in ("target", "model", "network")])
+    shares.append(found.assign(study=work.name))
+shares = pd.concat(shares).replace({"value": {"performance": "median F1"}})
+formats = dict.fromkeys(("target", "model", "both"), "{:.0%}")
+tables.plain_table(shares.set_index("value")[["study", "target", "model", "both"]].rename(columns={"both": "the pair"}), "value", formats)
+
+# %% [markdown]
+# ## How far the models were trained
+
+# %% tags=["remove-input"]
+own = pd.DataFrame(
+    [{"network": c.model.rsplit("_", 2)[1], "F1 at home": c.performance["f1_median"], "last loss": sum(c.losses[-20:]) / 20} for c in cards]
+)
+tables.plain_table(own.groupby("network", sort=False).mean(), "network", "{:.2f}")
+
+# %% [markdown]
+# ## Rerun
+
+# %% tags=["remove-input"]
+display(Markdown(
+    ":::{admonition} Rerun this page\n:class: tip\n"
+    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/saturation.py out.ipynb \\\n  -p study {study}\n```\n"
+    "The first command trains, runs and scores whatever is not recorded yet; the second makes this page from the records.\n:::"
+))
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for row in pooled[study].itertuples():
+    print(f"{row.network:12s} {row.perturbation:15s} {row.strength:.1f}  NHD {row.median:.2f}  tau {row.kendall:.2f}")
