@@ -33,7 +33,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, tables, zero_shot
+from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, tables, zero_shot, zero_shot_tables
 from tte.study.study import display_name, open_page
 
 plots.use_style()
@@ -99,6 +99,9 @@ _ = plots.training_curves(
     title=page.trained_out(cards),
 )
 plt.show()
+
+# %% tags=["remove-input"]
+page.unlearned(cards)
 
 # %% [markdown]
 # ## Score and performance
@@ -182,6 +185,24 @@ tables.agreement_table(agreement[at_headline])
 
 # %% tags=["remove-input"]
 tables.agreement_table(agreement_all[at_headline])
+
+# %% tags=["remove-input"]
+paper = zero_shot_tables.published_target(work, target)
+if len(paper):
+    display(
+        Markdown(
+            "Published, for other models, other images and more training. The paper counts a model of the target's own source too, "
+            "except on S-BIAD895. Where nothing is published for this target alone, the average over the paper's targets stands here:"
+        ),
+        tables.paper_table(paper),
+    )
+    rates = paper["dropout"].dropna().unique()
+    if len(rates):
+        same = summary.where(agreement_all, estimator="cte_nhd", perturbation="dropout")
+        display(
+            Markdown("Computed here at the same dropout rates, with the target's own model:"),
+            tables.agreement_table(same[same["strength"].isin(rates)]),
+        )
 
 # %% [markdown]
 # ## Strength of the perturbation
@@ -268,6 +289,14 @@ if with_instances:
 # %% tags=["remove-input"]
 if with_instances:
     display(tables.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
+    paper_map = zero_shot_tables.published_target(work, target, "map")
+    if len(paper_map):
+        extra = zero_shot_tables.pixels_only(work)
+        also = f" The paper has models of {' and '.join(extra)} for pixels alone; here they take part." if extra else ""
+        display(
+            Markdown(f"Published for instances, for no target alone but as an average over the paper's targets.{also}"),
+            tables.paper_table(paper_map),
+        )
 
 # %% [markdown]
 # ## Rerun and provenance

@@ -6,27 +6,54 @@ Takes tables and cells; returns Markdown text and writes nothing.
 import numpy as np
 from IPython.display import Markdown
 
+from tte.errors import ConfigError
 from tte.study import bank, fine_tune, zero_shot
+from tte.study.study import display_name, study_of
 
-__all__ = ["banner", "cards_of", "provenance", "rerun", "sentence", "trained_out"]
+__all__ = ["banner", "cards_of", "provenance", "rerun", "sentence", "trained_out", "unlearned"]
+
+_AT_HAND = {
+    "nuclei/DSB2018": ("nuclei/dsb2018-256", "nuclei/dsb2018-360", "nuclei/dsb2018-520"),
+    "mitochondria/EPFL": ("mitochondria/epfl",),
+    "mitochondria/VNC": ("mitochondria/vnc",),
+    "cells/Ovules": ("cells/ovules",),
+}  # parts of the papers' datasets that have pages of their own
 
 
 def banner(study, name=""):
     """Return the warning that a page shows synthetic data, with the way to the dataset that it stands for."""
-    real = study.config.real and name.removeprefix("phantom/")
-    way = (
-        f"\nThey stand for {real}, which was not at hand where this book was made. With its data "
-        "and that of the other tasks of the study below DIR:\n\n"
-        f"```bash\ntte data fetch {real} --root DIR\n"
-        f"tte study {study.config.real} --data-root DIR --device cuda\n"
-        f"python workflow/run_notebook.py notebooks/msd_task.py out.ipynb \\\n"
-        f"  -p study {study.config.real} -p task {real} -p data_root DIR\n```\n"
-    )
+    way = _way_to_real(study, name) if study.config.real and name else ""
     return Markdown(
         "::::{admonition} Synthetic data\n:class: warning\n"
         "Everything on this page was computed on images that a program drew. "
-        f"It shows how the pipeline works, not which model is good on real images.{way if real else ''}\n::::"
+        f"It shows how the pipeline works, not which model is good on real images.{way}\n::::"
     )
+
+
+def _way_to_real(study, name):
+    real, config = name.removeprefix("phantom/"), study.config
+    notebook, key, others = "msd_task", "task", "tasks"
+    if config.zero_shot is not None and name in config.zero_shot.targets:
+        notebook, key, others = "microscopy_target", "target", "datasets"
+    return (
+        f"\nThey stand for {real}, which was not at hand where this book was made{_part_at_hand(real)}. With its data "
+        f"and that of the other {others} of the study below DIR:\n\n"
+        f"```bash\ntte data fetch {real} --root DIR\n"
+        f"tte study {config.real} --data-root DIR --device cuda\n"
+        f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n"
+        f"  -p study {config.real} -p {key} {real} -p data_root DIR\n```\n"
+    )
+
+
+def _part_at_hand(real):
+    """Links to the pages of parts of a dataset, where a study of `config/` has them."""
+    links = []
+    for part in _AT_HAND.get(real, ()):
+        try:
+            links.append(f"[{part}](../{study_of(part)}/{part.replace('/', '_')}.ipynb)")
+        except ConfigError:
+            continue
+    return f", but for a part of it that has pages of its own: {', '.join(links)}" if links else ""
 
 
 def cards_of(study, kind):
@@ -43,6 +70,18 @@ def trained_out(cards):
         before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
         falling += before > 1.05 * end
     return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+
+
+def unlearned(cards, below=0.5):
+    """Return a warning about zero-shot models that fail on the test images of their own dataset, or None."""
+    failed = [card for card in cards if card.performance["f1_median"] < below]
+    if not failed:
+        return None
+    names = ", ".join(f"{display_name(card.model)} ({card.performance['f1_median']:.2f})" for card in failed)
+    return Markdown(
+        f"**{len(failed)} of {len(cards)} models did not learn their own dataset**: their median F1 at home is below "
+        f"{below:g}: {names}. Where such a model stands in an order says little."
+    )
 
 
 def sentence(row, name="kendall"):

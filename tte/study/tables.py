@@ -214,7 +214,7 @@ def coefficient_table(frame):
 def paper_table(frame):
     """Return a table of `tte.study.zero_shot_tables` as a reader sees it."""
     heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
-    numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}"}
+    numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}", "dropout": "{:g}"}
     formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
     return _styled(frame.rename(columns=heads), formats)
 
