@@ -1,6 +1,7 @@
 """The zero-shot part of a study: train the sources, run every model on every target, score its consistency.
 
-Reads datasets; writes models and records. Labels enter only where performance is measured.
+Reads datasets; writes models and records. Labels enter only where performance is measured, and CC-FV where a study asks
+for it (`tte.study.zero_shot_features`).
 """
 
 import zlib
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from tte import metrics
 from tte.errors import DataNotFound
 from tte.perturbation import FeatureDropout, levels, perturbed_probabilities
-from tte.study import bank, views
+from tte.study import bank, views, zero_shot_features
 from tte.study.config import View, config_hash
 from tte.study.fitting import fit
 from tte.study.outputs import channel_loss, channel_targets
@@ -136,12 +137,12 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
     ----------
     study : Study
     target : str
-    seed : int; of the dropout masks
+    seed : int; of the dropout masks, and of the pixels that CC-FV looks at
     recompute : bool; repeat inference and scores from the raw images
 
     Returns
     -------
-    dict of str → Cell, by model id
+    dict of str → Cell, by model id; in a study with `features` also by "<model id>/ccfv"
 
     Raises
     ------
@@ -163,6 +164,12 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
         compute = partial(_evaluate_one, study, target, model, load, seed, device)
         cell = f"{target}/{model}/seed{seed}"
         cells[model] = load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
+    if part.features is not None:
+        networks = {model: part.networks[network] for model, (_, network, _) in models.items()}
+        settings = [part.normalisation, part.max_images, *_beyond(part, target)]
+        options = {"seed": seed, "device": device, "recompute": recompute}
+        fingerprint = cases.fingerprint if cases else None
+        cells |= zero_shot_features.evaluate(study, target, networks, fingerprint, load, settings, **options)
     return cells
 
 
