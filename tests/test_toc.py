@@ -100,9 +100,8 @@ def test_a_study_that_phantoms_stand_for_has_no_pages():
     assert [study for study in stood_for if every[study].get("pages", True)] == []
 
 
-DATASETS = sorted(
-    value for page in PAGES for key, value in page.parameters.items() if key in ("target", "task") and "phantom/" not in value
-)
+SUBJECTS = [page.parameters.get("target") or page.parameters.get("task") for page in PAGES]
+DATASETS = sorted(name for name in SUBJECTS if name and "phantom/" not in name)
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -3,14 +3,16 @@
 import gzip
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from safetensors import deserialize
 
 from tte.errors import DataNotFound
 from tte.perturbation import FeatureDropout
-from tte.study import fine_tune, panels, summary, zero_shot
+from tte.study import fine_tune, panels, pictures, summary, zero_shot
 from tte.study.arrays import read_arrays, write_arrays
 from tte.study.panels import load_panels
 from tte.study.records import Records
@@ -140,3 +142,23 @@ def test_a_page_of_another_seed_alone_has_panels(tiny, tmp_path):
     fresh = replace(tiny, records=Records(tmp_path / "fresh"))
     zero_shot.evaluate(fresh, TARGETS[0], seed=7)
     assert len(load_panels(fresh, TARGETS[0], seed=7).ids) == 3
+
+
+def test_instances_are_kept_and_each_has_a_contour(monkeypatch):
+    probabilities = np.zeros((2, 24, 40), np.float32)
+    probabilities[0, 4:20, 4:36] = 0.9
+    probabilities[1, 4:20, 18:22] = 0.9  # a border between two instances
+    monkeypatch.setattr(zero_shot, "predict", lambda *a, **k: iter([("x", probabilities, [0.4 * probabilities])]))
+    part = SimpleNamespace(instances=True, dropout=SimpleNamespace(headline=0.2))
+    study, cases = SimpleNamespace(part=lambda kind: part), SimpleNamespace(cases=[SimpleNamespace(id="x")])
+    ((mask,),) = panels._zero_shot(study, "t", cases, ["x"], ["m"], 0, "cpu").values()
+    assert mask.dtype == np.int16 and sorted(np.unique(mask[0])) == [0, 1, 2] and not mask[1].any()
+    shown = panels.Panels(["x"], ["m"], {"m": [mask]}, [np.zeros((24, 40))], [np.full((24, 40), -1)])
+    reference, prediction = pictures.panel_grid(shown, names={"m": "m"}, perturbed=True).axes
+    outlines = [c for axes in (reference, prediction) for c in axes.collections]
+    assert [len(c.get_segments()) for c in outlines] == [0, 2]
+    x, y = np.concatenate(outlines[1].get_segments()).T
+    assert (x.min(), x.max(), y.min(), y.max()) == (3.5, 35.5, 3.5, 19.5)
+    flipped = prediction.images[1].get_array()[..., 3] > 0
+    np.testing.assert_array_equal(flipped, mask[0] > 0)
+    plt.close("all")

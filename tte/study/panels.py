@@ -12,6 +12,7 @@ from tte.perturbation import FeatureDropout
 from tte.study import bank, fine_tune, summary, zero_shot
 from tte.study.arrays import read_arrays, write_arrays
 from tte.study.config import config_hash
+from tte.study.outputs import decoded
 
 __all__ = ["Panels", "load_panels"]
 
@@ -20,8 +21,9 @@ __all__ = ["Panels", "load_panels"]
 class Panels:
     """Predictions of a few models on a few images.
 
-    `masks[model]` is a list, one per image, of int8 arrays (K, H, W): the clean and the perturbed mask of a zero-shot
-    target, or the class indices in one slice of a task. `images` and `references` are None where the data are missing.
+    `masks[model]` is a list, one per image, of integer arrays (K, H, W): the clean and the perturbed mask of a
+    zero-shot target, in a study of instances their labels, or the class indices in one slice of a task. `images` and
+    `references` are None where the data are missing.
     """
 
     ids: list[str]
@@ -97,11 +99,14 @@ def _tuning_seed(study):
 def _zero_shot(study, target, cases, ids, models, seed, device):
     lead = FeatureDropout(study.part("zero_shot").dropout.headline)
     indices = [[case.id for case in cases.cases].index(i) for i in ids]
-    masks = {}
+    masks, of_instances = {}, study.part("zero_shot").instances
+
+    def seen(probabilities):
+        return decoded(probabilities).astype(np.int16) if of_instances else (probabilities[0] > 0.5).astype(np.int8)
+
     for model in models:
         found = zero_shot.predict(study, model, cases, indices, seed=seed, perturbations=[lead], device=device)
-        masks[model] = [np.stack([clean[0], other[0]]) > 0.5 for _, clean, (other,) in found]
-        masks[model] = [mask.astype(np.int8) for mask in masks[model]]
+        masks[model] = [np.stack([seen(clean), seen(other)]) for _, clean, (other,) in found]
     return masks
 
 

@@ -6,6 +6,8 @@ Reads nothing and writes nothing; the look is that of `tte.study.plots`.
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.collections import LineCollection
+from skimage.measure import find_contours, regionprops
 
 from tte.study.plots import palette
 
@@ -15,8 +17,8 @@ __all__ = ["feature_maps", "panel_grid"]
 def panel_grid(panels, *, names, perturbed):
     """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
 
-    Contours are predictions; where `perturbed`, pixels that flip under the perturbation are filled. A picture is cut to
-    what there is to see in it.
+    Contours are predictions; where `perturbed`, pixels whose foreground flips under the perturbation are filled. A
+    picture is cut to what there is to see in it.
     """
     with_image, colours = panels.images is not None, sns.color_palette("colorblind")
     columns = len(panels.models) + with_image
@@ -36,7 +38,7 @@ def panel_grid(panels, *, names, perturbed):
             masks = panels.masks[model][i][(slice(None), *window)]
             _picture(axes, image if with_image else np.zeros(masks.shape[1:]))
             if perturbed:
-                _fill(axes, masks[0] != masks[1], colours[1])
+                _fill(axes, (masks[0] > 0) != (masks[1] > 0), colours[1])
             _contour(axes, masks[0], colours[9])
             axes.set_title(names[model] if i == 0 else "", loc="center")
     return figure
@@ -66,8 +68,12 @@ def _picture(axes, image):
 
 
 def _contour(axes, labels, colour):
-    for class_id in np.unique(labels[labels > 0]):
-        axes.contour(labels == class_id, levels=[0.5], colors=[colour], linewidths=1.1)
+    lines = []
+    for region in regionprops(np.maximum(labels, 0)):  # a class or an instance, of which there may be hundreds
+        row, column = region.bbox[:2]
+        found = find_contours(np.pad(region.image, 1).astype(float), 0.5)
+        lines += [line[:, ::-1] + (column - 1, row - 1) for line in found]
+    axes.add_collection(LineCollection(lines, colors=[colour], linewidths=1.1))
 
 
 def _fill(axes, mask, colour):

@@ -87,9 +87,9 @@ class Inputs(Section):
 
 
 class Features(Section):
-    """Features at labelled pixels of a zero-shot target, for CC-FV, which needs labels; every network has the layers."""
+    """Features at labelled pixels of a zero-shot target for CC-FV, which needs labels; every network has the layers."""
 
-    layers: Annotated[dict[str, Annotated[int, Field(gt=1)]], Field(min_length=1)]  # name -> foreground pixels per image
+    layers: Annotated[dict[str, Annotated[int, Field(gt=1)]], Field(min_length=1)]  # name: foreground pixels per image
 
 
 class View(Section):
