@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "pages", "parts", "studies"]
+__all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "members", "pages", "parts", "studies"]
 
 CHAPTERS = ("estimators", "known_answer", "paper_and_code")  # notebooks that belong to no study
 GOLDEN = {
@@ -19,6 +19,7 @@ GOLDEN = {
     "volumes-hippocampus": ("msd_task", {"study": "volumes", "task": "msd/Task04_Hippocampus"}),
     "volumes-summary": ("fine_tune_summary", {"study": "volumes"}),
     "paper-spleen": ("msd_task", {"study": "paper-msd-phantom", "task": "phantom/msd/Task09_Spleen"}),
+    "paper-BBBC039": ("microscopy_target", {"study": "paper-nuclei-phantom", "target": "phantom/nuclei/BBBC039"}),
     "phantom-nuclei-b-recomputed": ("microscopy_target", {"target": "phantom/nuclei-b", "recompute": True}),
     "phantom-kidney-recomputed": ("msd_task", {"task": "phantom/organ-kidney", "recompute": True}),
 }  # name: (notebook, parameters). They read tracked records, or recompute from stored weights; none needs real data
@@ -78,6 +79,11 @@ def pages(config_folder):
         for source in [*summaries, *(["fine_tune_summary"] if fine_tune else [])]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
+
+
+def members(study, config_folder="config"):
+    """Return the names of the studies that one name stands for; none for a study with parts of its own."""
+    return studies(config_folder)[study].get("studies", [])
 
 
 def parts(study, keys, config_folder="config"):

@@ -264,3 +264,23 @@ def test_a_fault_in_one_target_does_not_stop_the_others_and_every_fault_is_said(
     assert len(lines) == 3 and all("expected a whole NIfTI volume" in line for line in lines[1:])
     recorded = study.records.table("performance")
     assert set(recorded["target"]) == set(before["target"]) - {"phantom/organ-kidney"}
+
+
+def test_several_studies_under_one_name_run_one_after_the_other(capsys, monkeypatch, tmp_path, tiny_file, tiny_data):
+    both = tmp_path / "both.yml"
+    both.write_text(yaml.safe_dump({"name": "both", "title": "t", "studies": [str(tiny_file), "nowhere"]}))
+    out = tmp_path / "out"
+    code, _, errors = run(capsys, "study", both, "--data-root", tiny_data, "--out", out, "--step", "train")
+    assert code == 1 and "unknown study 'nowhere'" in errors  # and the first one was run
+    assert sorted((out / "models" / "tiny").glob("*.safetensors"))
+    code, _, errors = run(capsys, "study", both, "--only", "target=phantom/nuclei-a")
+    assert code == 1 and "--only goes with one study" in errors
+
+
+def test_the_papers_microscopy_is_its_four_studies():
+    from tte.study.config import load_config
+
+    names = load_config("paper-microscopy").studies
+    parts = {name: load_config(name).zero_shot for name in names}
+    assert [(len(p.sources), len(p.targets)) for p in parts.values()] == [(3, 4), (7, 5), (5, 5), (3, 3)]
+    assert {name for name, part in parts.items() if part.instances} == {"paper-nuclei-instances", "paper-cells"}

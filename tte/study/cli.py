@@ -110,6 +110,11 @@ def _study(options):
     from tte.study.study import check_run, open_study, require
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
+    if study.config.studies:
+        if options.only:
+            raise ConfigError(f"--only goes with one study: name one of {', '.join(study.config.studies)}")
+        each = (argparse.Namespace(**{**vars(options), "name": name}) for name in study.config.studies)
+        return _run_all(partial(_study, one) for one in each)
     check_run(options.device, options.seed)
     only = _only(options.only, ("source", "target", "task"))
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]

@@ -172,7 +172,7 @@ class FineTune(_Section):
 
 
 class StudyConfig(_Section):
-    """One study: a zero-shot part, a fine-tuning part, or both."""
+    """One study: a zero-shot part, a fine-tuning part, or both; or several studies under one name."""
 
     name: str
     title: str
@@ -183,11 +183,12 @@ class StudyConfig(_Section):
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None
+    studies: tuple[str, ...] = ()  # names of studies that are run one after the other; it has no part of its own then
 
     @model_validator(mode="after")
     def _some_part(self):
-        if self.zero_shot is None and self.fine_tune is None:
-            raise ValueError("a study needs a zero_shot or a fine_tune section")
+        if (self.zero_shot is None and self.fine_tune is None) == (not self.studies):
+            raise ValueError("a study needs a zero_shot or a fine_tune section, or a list of studies and no section")
         return self
 
 
