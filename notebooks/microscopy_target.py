@@ -29,6 +29,8 @@ seed = 0  # of the dropout masks
 recompute = False  # True repeats inference and scores from the images
 
 # %% tags=["remove-cell"]
+import math
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
@@ -147,11 +149,17 @@ lines = [
 if not lead_row["undefined"]:
     lines += [
         f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
-        f"Of {int(lead_row['n_pairs'])} pairs of models, {int(lead_row['n_resolvable_pairs'])} differ in F1 by more than "
-        f"resampling the images explains"
+        f"Pairs of these models that differ in F1 by more than resampling the images explains: "
+        f"{int(lead_row['n_resolvable_pairs'])} of {int(lead_row['n_pairs'])}"
         + (f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}." if pd.notna(lead_row["resolvable_kendall"]) else "."),
         f"With the target's own model the agreement is {page.sentence(lead_row_all)}.",
     ]
+    if lead_row["n_models"] < 5:
+        smallest = 2 / math.factorial(int(lead_row["n_models"]))
+        lines.append(
+            f"With {int(lead_row['n_models'])} models of other sources no p of Kendall's τ is below {smallest:.2g}: "
+            "this one target cannot decide anything."
+        )
 if len(undefined):
     lines.append(
         f"{len(undefined)} of these models find nothing in some images, clean or disturbed, at most in "

@@ -86,8 +86,8 @@ def unlearned(cards, below=0.5):
 
 def sentence(row, name="kendall"):
     """Return a coefficient with its uncertainty, for a title or a sentence."""
-    if row["undefined"]:
-        return f"no rank agreement is defined ({row['undefined']})"
+    if row["undefined"]:  # the whole message does not fit a title
+        return f"no rank agreement is defined ({row['undefined'].removeprefix('rank agreement: ').split(', so ')[0]})"
     return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), p = {row[f'{name}_p']:.2f}"
 
 
@@ -112,7 +112,7 @@ def provenance(cells):
         "machine": _distinct(entries, "machine"), "seconds in all": f"{sum(entry['seconds'] for entry in entries):.0f}",
         "hash of the settings": _distinct(identities, "config"),
         "hash of the weights": _distinct(identities, "weights"),
-        "hash of the images": _few({str(i.get("inputs"))[:12] for i in identities}),
+        "hash of the images": _few({i["inputs"][:12] if i.get("inputs") else "none kept" for i in identities}),
         "versions": "; ".join(sorted({_versions(entry) for entry in entries})),
     }  # fmt: skip
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
