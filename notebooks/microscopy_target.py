@@ -285,6 +285,11 @@ if with_instances:
 # %% tags=["remove-input"]
 if with_instances:
     display(tables.ranking_table(by_map, "zero_shot", "map"))
+    if by_map["performance"].max() < 0.4:
+        display(Markdown(
+            f"**No model has a median mAP above {by_map['performance'].max():.2f}**: they hardly tell touching objects apart, "
+            "and the order below is one of failures."
+        ))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Mean average precision against V-Rand, as above. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of mean average precision against V-Rand"}}
 if with_instances:
