@@ -56,12 +56,12 @@ def at(name, network, perturbation="dropout", strength=lead):
 def response_table(found):
     """Responses of networks as a reader sees them."""
     found = found.assign(
-        dropout=found["perturbation"].replace(tables.PERTURBATIONS).replace("dropout", "dropout at the bottleneck")
-        + found["strength"].map(" {:g}".format),
+        changed=found["perturbation"].replace(tables.PERTURBATIONS | {"dropout": "dropout at the bottleneck", "input": "all input changes"})
+        + found["strength"].map(lambda rate: f" {rate:g}" if pd.notna(rate) else ""),
         kendall=[f"{row.kendall:.2f} ± {row.kendall_sd:.2f}" for row in found.itertuples()],
     )
     columns = {
-        "dropout": "perturbation", "performance": "mean F1", "median": "median NHD", "low": "lowest 5%",
+        "changed": "perturbation", "performance": "mean F1", "median": "median NHD", "low": "lowest 5%",
         "apart": "models apart (sd)", "interval": "± of one model", "kendall": "τ-b", "p": "p",
     }
     formats = {"mean F1": "{:.2f}", "p": "{:.2f}"} | dict.fromkeys(("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}")
@@ -115,10 +115,13 @@ for work in (variants, ranked):
     for name, estimate in {
         "CTE-NHD, bottleneck": summary.Estimate("cte_nhd", "", "dropout", lead),
         "CTE-NHD, every level": summary.Estimate("cte_nhd", "", "dropout_levels", lead),
+        "CTE-NHD, input": summary.Estimate("cte_nhd", "", "input"),
         "CTE-EI, bottleneck": summary.Estimate("cte_ei", "", "dropout", lead),
         "mean confidence": summary.Estimate("mean_confidence"),
     }.items():
         values = estimate.rows(everything).set_index(["target", "model"])["score"].rename(name)
+        if values.empty:  # the variants have no input changes
+            continue
         models = models.join(values, on=["target", "model"])
     found = saturation.variance_shares(models, [c for c in models if c not in ("target", "model", "network")])
     shares.append(found.assign(study=work.name))

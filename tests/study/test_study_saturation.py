@@ -18,7 +18,7 @@ def test_responses_pair_score_and_performance(nuclei):
     table = saturation.responses(nuclei)
     scores, part = nuclei.records.table("scores"), nuclei.part("zero_shot")
     models = [m for m in scores["model"].unique() if m.endswith(f"_s{part.seeds[0]}")]
-    rates = len(part.dropout.strengths) + len(part.every_level)
+    rates = len(part.dropout.strengths) + len(part.every_level) + (part.inputs is not None)
     assert len(table) == len(models) * len(part.targets) * rates
     row = table.iloc[7]
     keys = {"estimator": "cte_nhd", "target": row.target, "model": row.model, "perturbation": row.perturbation}
@@ -31,7 +31,8 @@ def test_responses_pair_score_and_performance(nuclei):
 def test_one_row_per_network_and_strength(nuclei):
     table = saturation.responses(nuclei)
     part, found = nuclei.part("zero_shot"), saturation.by_network(nuclei, table)
-    assert len(found) == len(part.networks) * (len(part.dropout.strengths) + len(part.every_level))
+    rates = len(part.dropout.strengths) + len(part.every_level) + (part.inputs is not None)
+    assert len(found) == len(part.networks) * rates
     first = found.iloc[0]
     rows = table[(table["network"] == first.network) & (table["perturbation"] == first.perturbation)]
     rows = rows[(rows["strength"] == first.strength) & ~rows["own"]]

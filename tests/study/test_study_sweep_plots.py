@@ -66,15 +66,17 @@ def test_sweeps_go_from_dark_for_the_best_model_to_bright_for_the_worst(table):
     plt.close("all")
 
 
-def test_responses_have_a_box_per_network_and_kind_of_dropout():
+def test_responses_have_a_box_per_network_and_perturbation():
     rows = [
         (network, kind, rate, value)
         for network in ("a", "b") for kind in ("dropout", "dropout_levels") for rate in (0.2, 0.5)
         for value in np.linspace(0.5, 1, 5) - rate / 2
     ]  # fmt: skip
+    rows += [(network, "input", np.nan, value) for network in ("a", "b") for value in (0.3, 0.4)]
     scores = pd.DataFrame(rows, columns=["network", "perturbation", "strength", "score"])
     axes = sweep_plots.responses(scores, title="t").axes[0]
     names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert names == [f"{place}, rate {rate}" for place in ("bottleneck", "every level") for rate in ("0.2", "0.5")]
+    places = [f"{place}, rate {rate}" for place in ("bottleneck", "every level") for rate in ("0.2", "0.5")]
+    assert names == [*places, "input changes"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
     plt.close("all")

@@ -14,21 +14,23 @@ from tte.study.unlabelled_scores import EVERY_LEVEL
 __all__ = ["by_network", "responses", "variance_shares"]
 
 ESTIMATOR = "cte_nhd"
+KINDS = ("dropout", EVERY_LEVEL, "input")
 
 
 def responses(study, *, seed=0):
-    """Return CTE-NHD under dropout of every model of the first training seed on every target, with its F1.
+    """Return CTE-NHD of every model of the first training seed on every target, under dropout and input changes.
 
     Returns
     -------
     DataFrame
         network, source, target, model, own (trained on the target's data), perturbation ("dropout" at the bottleneck
-        or at every level), strength, score (median over images), performance (median F1 over images).
+        or at every level, "input" for all input changes together), strength (NaN for these), score (median over
+        images), performance (median F1 over images).
     """
     part = study.part("zero_shot")
     keys = {m: k for m, k in zero_shot.model_ids(study).items() if k[2] == part.seeds[0]}
     scores = summary.where(study.records.table("scores"), estimator=ESTIMATOR, seed=seed)
-    scores = scores[scores["perturbation"].isin(["dropout", EVERY_LEVEL]) & scores["model"].isin(keys)]
+    scores = scores[scores["perturbation"].isin(KINDS) & scores["model"].isin(keys)]
     found = summary.where(study.records.table("performance"), metric=summary.metric("zero_shot")[0])
     performance = found.set_index(["target", "model"])["value"].rename("performance")
     table = scores[["target", "model", "perturbation", "strength", "score"]].join(performance, on=["target", "model"])
@@ -39,7 +41,7 @@ def responses(study, *, seed=0):
 
 
 def by_network(study, table, *, seed=0):
-    """Return how one kind of network responds to dropout, and whether the response orders its models.
+    """Return how one kind of network responds to a perturbation, and whether the response orders its models.
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ def by_network(study, table, *, seed=0):
         kendall_sd, p of that mean, and targets (their number).
     """
     rows = []
-    for (network, perturbation, strength), group in table.groupby(["network", "perturbation", "strength"], sort=False):
+    for (network, perturbation, strength), group in table.groupby(
+        ["network", "perturbation", "strength"], sort=False, dropna=False
+    ):
         others = group[~group["own"]]
         pairs = [_order(rows[["score", "performance"]]) for _, rows in others.groupby("target", sort=False)]
         pairs = [pair for pair in pairs if pair is not None]

@@ -173,22 +173,23 @@ def score_sweeps(scores, *, table, ylabel, title):
 
 
 def responses(table, *, title, ylabel="CTE-NHD"):
-    """Score of every model on every target under dropout, a group of boxes per network and a colour per kind and rate.
+    """Score of every model on every target, a group of boxes per network and a colour per perturbation.
 
     Parameters
     ----------
     table : DataFrame; as `tte.study.saturation.responses` returns it
     """
     where = table["perturbation"].map({"dropout": "bottleneck", EVERY_LEVEL: "every level"})
-    table = table.assign(dropout=where + ", rate " + table["strength"].map("{:g}".format))
+    names = (where + ", rate " + table["strength"].map("{:g}".format)).fillna("input changes")
+    table = table.assign(changed=names)
     figure, axes = plt.subplots(figsize=(10.5, 4.2))
-    order = list(dict.fromkeys(table.sort_values(["perturbation", "strength"])["dropout"]))
+    order = list(dict.fromkeys(table.sort_values(["perturbation", "strength"])["changed"]))
     sns.boxplot(
-        table, x="network", y="score", hue="dropout", hue_order=order, palette=palette(len(order)), ax=axes,
+        table, x="network", y="score", hue="changed", hue_order=order, palette=palette(len(order)), ax=axes,
         whis=(5, 95), fliersize=2, linewidth=0.8,
     )  # fmt: skip
     axes.set(xlabel="", ylabel=ylabel, title=title)
-    axes.legend(title="dropout at", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    axes.legend(title="changed", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure
 
 
