@@ -59,6 +59,7 @@ agreement = agreements["f1"]
 recorded = sweeps.recorded_agreement(work)
 agreements_at_every_strength = {m: summary.where(recorded, metric=summary.metric("zero_shot", m)[0]) for m in measures}
 lead_rows = lead.rows(summary.where(agreement, models="others"))
+by_input = summary.Estimate("cte_nhd", "", "input").rows(summary.where(agreement, models="others")).set_index("target")
 confidence = summary.Estimate("mean_confidence").rows(summary.where(agreement, models="others"))
 def from_paper(measure="f1"):
     """The published rows, with the setting spelled with blanks."""
@@ -77,7 +78,8 @@ Markdown(
     f"Over {len(names)} targets and without the target's own model, CTE-NHD at dropout {lead.strength:g} reaches a mean "
     f"Kendall τ-b of **{lead_rows['kendall'].mean():.2f}**; over the targets it ranges from {lead_rows['kendall'].min():.2f} "
     f"to {lead_rows['kendall'].max():.2f}, and a mean this far from 0 has p = {over_targets.p:.2f}.\n"
-    f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
+    + (f"Under changes of the input it is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
+    + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Trusting CTE-NHD loses {lead_rows['regret'].mean():.3f} of F1 on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
     "The p treats the targets as independent, although the same models appear on all of them."
@@ -232,13 +234,18 @@ if len(part.networks) > 1:
 # ## Pairs that can be told apart
 #
 # Two models whose F1 is the same within the resampling of images cannot be ordered by any score.
-# Over the pairs that differ:
+# Where all models do about equally well, hardly a pair is left; the targets stand in the order of the range of F1.
 
 # %% tags=["remove-input"]
+others = {name: table[table["ranked"] & ~table["own"]]["performance"] for name, table in rankings.items()}
 resolvable = lead_rows.set_index("target")[["n_pairs", "n_resolvable_pairs", "kendall", "resolvable_kendall"]]
-resolvable.columns = ["pairs of models", "that differ in F1", "τ-b over all", "τ over those that differ"]
-formats = {"pairs of models": "{:.0f}", "that differ in F1": "{:.0f}", "τ-b over all": "{:.2f}", "τ over those that differ": "{:.2f}"}
-tables.plain_table(resolvable, "target", formats)
+resolvable.columns = ["pairs of models", "that differ in F1", "τ-b over all", "over those that differ"]
+resolvable.insert(0, "range of F1", pd.Series({name: values.max() - values.min() for name, values in others.items()}))
+if part.inputs is not None:
+    resolvable["input: τ-b over all"] = by_input["kendall"]
+    resolvable["input: over those that differ"] = by_input["resolvable_kendall"]
+formats = {name: "{:.0f}" if name.startswith(("pairs", "that")) else "{:.2f}" for name in resolvable.columns}
+tables.plain_table(resolvable.sort_values("range of F1", ascending=False), "target", formats)
 
 # %% [markdown]
 # ## What held

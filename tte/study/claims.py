@@ -71,6 +71,9 @@ def claims(study, agreements, *, seed=0):
     pixels, wanted = summary.where(agreements["f1"], models="others"), zero_shot_tables.methods(study)
     nhd = wanted["CTE-NHD, feature"]
     found = [_correlates(study, "CTE-NHD under dropout orders models as their F1 does", pixels, nhd, "f1", seed)]
+    if "CTE-NHD, input" in wanted:
+        claim = "CTE-NHD under input changes orders models as their F1 does"
+        found.append(_correlates(study, claim, pixels, wanted["CTE-NHD, input"], "f1", seed))
     for claim, other in _COMPARISONS.items():
         if other in wanted:
             found.append(_better(claim, _taus(pixels, nhd), _taus(pixels, wanted[other])))
@@ -85,6 +88,8 @@ def claims(study, agreements, *, seed=0):
         claim = "V-Rand under dropout orders models as their mAP does"
         found.append(_correlates(study, claim, objects, vrand, "map", seed))
         if "V-Rand, input" in wanted:
+            claim = "V-Rand under input changes orders models as their mAP does"
+            found.append(_correlates(study, claim, objects, wanted["V-Rand, input"], "map", seed))
             claim = "for instances too, a feature perturbation orders them better than input perturbations"
             found.append(_better(claim, _taus(objects, vrand), _taus(objects, wanted["V-Rand, input"])))
     return pd.DataFrame([row for row in found if row is not None])

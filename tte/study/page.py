@@ -88,7 +88,8 @@ def sentence(row, name="kendall"):
     """Return a coefficient with its uncertainty, for a title or a sentence."""
     if row["undefined"]:  # the whole message does not fit a title
         return f"no rank agreement is defined ({row['undefined'].removeprefix('rank agreement: ').split(', so ')[0]})"
-    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), p = {row[f'{name}_p']:.2f}"
+    p = f"p = {row[f'{name}_p']:.2f}" if row[f"{name}_p"] >= 0.005 else "p < 0.01"
+    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), {p}"
 
 
 def rerun(notebook, **parameters):
