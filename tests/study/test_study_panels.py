@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -162,3 +163,20 @@ def test_instances_are_kept_and_each_has_a_contour(monkeypatch):
     flipped = prediction.images[1].get_array()[..., 3] > 0
     np.testing.assert_array_equal(flipped, mask[0] > 0)
     plt.close("all")
+
+
+def test_images_without_performance_are_not_shown(scratch, monkeypatch):
+    whole, target = summary.image_matrix, TARGETS[0]
+    ids, _ = panels._choose(scratch, target, "zero_shot", 3, 0)
+
+    def without_the_easiest(*args, **keys):
+        values, images = whole(*args, **keys)
+        values = values.copy()
+        values[:, images.index(ids[-1])] = np.nan
+        return values, images
+
+    monkeypatch.setattr(summary, "image_matrix", without_the_easiest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, _ = panels._choose(scratch, target, "zero_shot", 3, 0)
+    assert ids[-1] not in found and len(found) == 3

@@ -82,7 +82,8 @@ def _choose(study, target, kind, n_images, seed):
     per_image = study.records.table("per_image")
     per_image = per_image[per_image["target"] == target]
     values, images = summary.image_matrix(per_image, ranked, quantity=summary.metric(kind)[1])
-    order = np.argsort(np.nanmean(values, axis=0), kind="stable")
+    measured = np.flatnonzero(~np.isnan(values).all(axis=0))  # a patch without foreground has no F1
+    order = measured[np.argsort(np.nanmean(values[:, measured], axis=0), kind="stable")]
     places = np.unique(np.linspace(0, len(order) - 1, n_images).round().astype(int))
     return [images[order[p]] for p in places], models
 
