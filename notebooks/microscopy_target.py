@@ -59,6 +59,8 @@ lead_row_all = lead.rows(agreement_all).iloc[0]
 # %% tags=["remove-input"]
 if work.config.phantom:
     display(page.banner(work, target))
+if work.config.note:
+    display(page.note(work))
 
 # %% [markdown]
 # ## The target

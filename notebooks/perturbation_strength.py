@@ -45,6 +45,8 @@ dropout = means[means["perturbation"] == "dropout"]
 # %% tags=["remove-input"]
 if work.config.phantom:
     display(page.banner(work))
+if work.config.note:
+    display(page.note(work))
 
 # %% [markdown]
 # ## Agreement against strength

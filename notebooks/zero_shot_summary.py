@@ -72,12 +72,14 @@ over_targets = pooling.significance(work, lead, "zero_shot", seed=seed)
 # %% tags=["remove-input"]
 if work.config.phantom:
     display(page.banner(work))
+if work.config.note:
+    display(page.note(work))
 
 # %% tags=["remove-input"]
 Markdown(
     f"Over {len(names)} targets and without the target's own model, CTE-NHD at dropout {lead.strength:g} reaches a mean "
     f"Kendall τ-b of **{lead_rows['kendall'].mean():.2f}**; over the targets it ranges from {lead_rows['kendall'].min():.2f} "
-    f"to {lead_rows['kendall'].max():.2f}, and a mean this far from 0 has p = {over_targets.p:.2f}.\n"
+    f"to {lead_rows['kendall'].max():.2f}, and a mean this far from 0 has {page.p_text(over_targets.p)}.\n"
     + (f"Under changes of the input it is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Trusting CTE-NHD loses {lead_rows['regret'].mean():.3f} of F1 on average; a pick at random loses "
@@ -175,7 +177,7 @@ tables.paper_table(zero_shot_tables.computed(work, agreement, models="all", seed
 # Published, Table 1 of the CTE paper:
 
 # %% tags=["remove-input"]
-tables.paper_table(from_paper())
+tables.paper_table(from_paper()) if len(from_paper()) else Markdown("The paper has no pixels of this kind, instances alone.")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-digitised", "caption": "Points read off Fig. 2 of the CTE paper (mitochondria, three source models, dropout 0.05): median F1 against CTE-NHD. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Digitised points of the CTE paper: median F1 against CTE-NHD"}}
 if part.task == "mitochondria":

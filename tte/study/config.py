@@ -176,6 +176,7 @@ class StudyConfig(_Section):
 
     name: str
     title: str
+    note: str = ""  # what a reader of its pages has to know before any number
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
     pages: bool = True  # False: too large to run where the book is made

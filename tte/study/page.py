@@ -10,7 +10,9 @@ from tte.errors import ConfigError
 from tte.study import bank, fine_tune, zero_shot
 from tte.study.study import display_name, study_of
 
-__all__ = ["banner", "cards_of", "provenance", "rerun", "sentence", "trained_out", "unlearned"]
+__all__ = [
+    "banner", "cards_of", "note", "p_text", "provenance", "rerun", "sentence", "trained_out", "unlearned",
+]  # fmt: skip
 
 _AT_HAND = {
     "nuclei/DSB2018": ("nuclei/dsb2018-256", "nuclei/dsb2018-360", "nuclei/dsb2018-520"),
@@ -56,6 +58,16 @@ def _part_at_hand(real):
     return f", but for a part of it that has pages of its own: {', '.join(links)}" if links else ""
 
 
+def note(study):
+    """Return what a reader has to know before any number, from the study's configuration."""
+    return Markdown(f":::{{attention}}\n{study.config.note}\n:::")
+
+
+def p_text(p):
+    """Return "p = 0.12", or "p < 0.01" where two digits would show 0."""
+    return f"p = {p:.2f}" if not p < 0.005 else "p < 0.01"
+
+
 def cards_of(study, kind):
     """Return the card of every model."""
     models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
@@ -88,8 +100,7 @@ def sentence(row, name="kendall"):
     """Return a coefficient with its uncertainty, for a title or a sentence."""
     if row["undefined"]:  # the whole message does not fit a title
         return f"no rank agreement is defined ({row['undefined'].removeprefix('rank agreement: ').split(', so ')[0]})"
-    p = f"p = {row[f'{name}_p']:.2f}" if row[f"{name}_p"] >= 0.005 else "p < 0.01"
-    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), {p}"
+    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), {p_text(row[f'{name}_p'])}"
 
 
 def rerun(notebook, **parameters):
