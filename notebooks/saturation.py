@@ -53,8 +53,15 @@ def at(name, network, perturbation="dropout", strength=lead):
     return summary.where(pooled[name], network=network, perturbation=perturbation, strength=strength).iloc[0]
 
 
-def response_table(found):
+def at_shared_rates(found):
+    """The rows at the rates that both studies have, and those of input changes."""
+    return found[found["strength"].isin(part.dropout.strengths) | found["strength"].isna()]
+
+
+def response_table(found, networks):
     """Responses of networks as a reader sees them."""
+    found = at_shared_rates(found)
+    found = pd.concat([found[found["network"] == network] for network in networks])
     found = found.assign(
         changed=found["perturbation"].replace(tables.PERTURBATIONS | {"dropout": "dropout at the bottleneck", "input": "all input changes"})
         + found["strength"].map(lambda rate: f" {rate:g}" if pd.notna(rate) else ""),
@@ -86,18 +93,18 @@ plt.show()
 # τ-b is the mean and standard deviation over targets, p that of the mean.
 
 # %% tags=["remove-input"]
-response_table(pooled[study])
+response_table(pooled[study], part.networks)
 
 # %% [markdown]
 # The networks of the other pages, which have a second output and more training:
 
 # %% tags=["remove-input"]
-response_table(pooled[base])
+response_table(pooled[base], ranked.part("zero_shot").networks)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-base", "caption": "The same for the networks of the study that the other pages rank. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network of the ranked study and kind of dropout"}}
-shallow, deep = (at(base, name) for name in list(ranked.part("zero_shot").networks)[:2])
+shallow, deep = at(base, "unet3"), at(base, "unet4")
 _ = sweep_plots.responses(
-    tried[base], title=f"Bottleneck dropout {lead:g}: median NHD {shallow['median']:.3f} with three levels, {deep['median']:.3f} with four",
+    at_shared_rates(tried[base]), title=f"Bottleneck dropout {lead:g}: median NHD {shallow['median']:.3f} with three levels, {deep['median']:.3f} with four",
 )
 plt.show()
 
@@ -126,8 +133,27 @@ for work in (variants, ranked):
     found = saturation.variance_shares(models, [c for c in models if c not in ("target", "model", "network")])
     shares.append(found.assign(study=work.name))
 shares = pd.concat(shares).replace({"value": {"performance": "median F1"}})
-formats = dict.fromkeys(("target", "model", "both"), "{:.0%}")
+formats = dict.fromkeys(("target", "model", "the pair"), "{:.0%}")
 tables.plain_table(shares.set_index("value")[["study", "target", "model", "both"]].rename(columns={"both": "the pair"}), "value", formats)
+
+# %% tags=["remove-input"]
+share = shares[shares["study"] == base].set_index("value")
+own_part, of_f1 = share.loc["CTE-NHD, bottleneck", "model"], share.loc["median F1", "model"]
+level, by_input = at(base, "unet3", "dropout_levels"), at(base, "unet3", "input", float("nan"))
+no_dropout, batch = at(study, "no-dropout"), at(study, "batch-norm")
+Markdown(
+    "## What this says\n\n"
+    f"- **Depth.** With four levels instead of three the bottleneck carries less of the output: the median NHD rises from {shallow['median']:.3f} to {deep['median']:.3f}, "
+    f"and its τ-b goes from {shallow['kendall']:.2f} to {deep['kendall']:.2f}. Ranking networks of different depth by one rate compares depths.\n"
+    f"- **Skip connections.** Dropout at every level moves the median NHD of the shallow network from {shallow['median']:.3f} to {level['median']:.3f}, "
+    f"but its τ-b from {shallow['kendall']:.2f} to {level['kendall']:.2f}: a stronger response alone does not order the models better.\n"
+    f"- **Training.** Without dropout in training the median is {no_dropout['median']:.3f} instead of {bottleneck['median']:.3f}, with statistics of the training data instead of the image's {batch['median']:.3f}; "
+    f"τ-b is {no_dropout['kendall']:.2f} (p = {no_dropout['p']:.2f}) and {batch['kendall']:.2f} (p = {batch['p']:.2f}).\n"
+    f"- **What is measured.** Of the variance of NHD at the bottleneck {own_part:.0%} belongs to the model on all targets alike, of that of F1 {of_f1:.0%}: "
+    f"how well a network stands the loss of channels is its own property more than a sign of how it suits a target. For changes of the input the share is {share.loc['CTE-NHD, input', 'model']:.0%}.\n"
+    f"- **Within one depth** dropout may do as well as the input or better: among networks of three levels τ-b is {shallow['kendall']:.2f} (p = {shallow['p']:.2f}) against {by_input['kendall']:.2f} for input changes, among those of four {deep['kendall']:.2f} against {at(base, 'unet4', 'input', float('nan'))['kendall']:.2f}.\n\n"
+    "The networks are small, few per kind, and trained for minutes; that the same holds for those of the paper is not shown here."
+)
 
 # %% [markdown]
 # ## How far the models were trained

@@ -30,7 +30,7 @@ def test_a_recorded_cell_computed_from_the_images_is_the_same(tmp_path, monkeypa
     recorded = study.records.find(f"{TARGET}/{MODEL}/seed0")
     keys = zero_shot.model_ids(study)
     monkeypatch.setattr(zero_shot, "model_ids", lambda _: {MODEL: keys[MODEL]})
-    (cell,) = zero_shot.evaluate(study, TARGET, recompute=True).values()
+    cell = zero_shot.evaluate(study, TARGET, recompute=True)[MODEL]
     assert cell.source == "computed" and cell.largest_change is not None
     for name, value in (("scores", "score"), ("performance", "value")):
         here, there = (c.tables[name].reset_index(drop=True) for c in (cell, recorded))
