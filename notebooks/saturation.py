@@ -36,7 +36,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, saturation, summary, sweep_plots, tables
+from tte.study import plots, saturation, summary, sweep_plots, tables
 from tte.study.study import open_page
 
 plots.use_style()
@@ -45,7 +45,6 @@ part = variants.part("zero_shot")
 lead = part.dropout.headline
 tried = {work.name: saturation.responses(work, seed=seed) for work in (variants, ranked)}
 pooled = {work.name: saturation.by_network(work, tried[work.name], seed=seed) for work in (variants, ranked)}
-cards = page.cards_of(variants, "zero_shot")
 
 
 def at(name, network, perturbation="dropout", strength=lead):
@@ -157,12 +156,13 @@ Markdown(
 
 # %% [markdown]
 # ## How far the models were trained
+#
+# Median F1 of each model on the test images of its own dataset.
 
 # %% tags=["remove-input"]
-own = pd.DataFrame(
-    [{"network": c.model.rsplit("_", 2)[1], "F1 at home": c.performance["f1_median"], "last loss": sum(c.losses[-20:]) / 20} for c in cards]
-)
-tables.plain_table(own.groupby("network", sort=False).mean(), "network", "{:.2f}")
+home = tried[study][tried[study]["own"]].drop_duplicates(["target", "model"])
+home = home.pivot(index="network", columns="target", values="performance").loc[list(part.networks)]
+tables.plain_table(home.assign(mean=home.mean(axis=1)), "network", "{:.2f}")
 
 # %% [markdown]
 # ## Rerun
