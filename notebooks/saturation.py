@@ -150,7 +150,7 @@ Markdown(
     f"- **Depth.** With four levels instead of three the bottleneck carries less of the output: the median NHD rises from {shallow['median']:.3f} to {deep['median']:.3f}, "
     f"and its τ-b goes from {shallow['kendall']:.2f} to {deep['kendall']:.2f}. Ranking networks of different depth by one rate compares depths.\n"
     f"- **Skip connections.** Dropout at every level moves the median NHD of the shallow network from {shallow['median']:.3f} to {level['median']:.3f}, "
-    f"but its τ-b from {shallow['kendall']:.2f} to {level['kendall']:.2f}; with four levels τ-b goes from {deep['kendall']:.2f} to {at(base, 'unet4', 'dropout_levels')['kendall']:.2f}. A stronger response alone does not order the models better.\n"
+    f"but its τ-b from {shallow['kendall']:.2f} to {level['kendall']:.2f}; with four levels τ-b goes from {deep['kendall']:.2f} to {at(base, 'unet4', 'dropout_levels')['kendall']:.2f}. The effect is mixed: a stronger response is not enough by itself.\n"
     f"- **Training.** Without dropout in training the median is {no_dropout['median']:.3f} instead of {bottleneck['median']:.3f}, with statistics of the training data instead of the image's {batch['median']:.3f}; "
     f"τ-b is {no_dropout['kendall']:.2f} (p = {no_dropout['p']:.2f}) and {batch['kendall']:.2f} (p = {batch['p']:.2f}), at rate {part.dropout.strengths[-1]:g} {at(study, 'no-dropout', strength=part.dropout.strengths[-1])['kendall']:.2f} without dropout in training. "
     f"With a quarter of the training the median is {at(study, 'short')['median']:.3f}, with half the channels {at(study, 'narrow')['median']:.3f}: neither makes a network respond more.\n"
