@@ -15,10 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from tte.errors import ConfigError, DataNotFound, InputError
+from tte.layers import resolve_layer
 from tte.study.config import Network, Normalisation
 from tte.study.records import atomic_write
 
-__all__ = ["Card", "build_network", "load_model", "read_card", "save_model", "transfer", "weights_hash"]
+__all__ = [
+    *("Card", "build_network", "load_model", "read_card", "require_layers", "save_model", "transfer", "weights_hash"),
+]
 
 
 class Card(BaseModel):
@@ -57,6 +60,17 @@ def build_network(network, *, seed=0, **arguments):
             return kind(**{**network.arguments, **arguments}).eval()
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{network.network} refused its arguments: {error}") from None
+
+
+def require_layers(networks, layers, section, **arguments):
+    """Raise `ConfigError` where a network lacks a layer that the named section of a configuration samples from."""
+    for name, spec in networks.items():
+        module = build_network(spec, **arguments)
+        for layer in layers:
+            try:
+                resolve_layer(module, layer)
+            except InputError as error:
+                raise ConfigError(f"{section} of network {name!r}: {error}") from None
 
 
 def transfer(network, weights, head):

@@ -11,8 +11,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from tte import metrics
-from tte.errors import ConfigError, InputError, UndefinedScore
-from tte.layers import resolve_layer
+from tte.errors import UndefinedScore
 from tte.study import bank, training
 from tte.study.config import config_hash
 from tte.study.fitting import fit
@@ -62,13 +61,7 @@ def classes_of(study, task):
 def check_layers(study):
     """Raise `ConfigError` where a network has no layer of a name to sample from, before hours go into training it."""
     part = study.part("fine_tune")
-    for name, spec in part.networks.items():
-        module = bank.build_network(spec, out_channels=1)
-        for layer in part.sampling.layers:
-            try:
-                resolve_layer(module, layer)
-            except InputError as error:
-                raise ConfigError(f"sampling of network {name!r}: {error}") from None
+    bank.require_layers(part.networks, part.sampling.layers, "sampling", out_channels=1)
 
 
 def pretrain(study, source, network, seed, *, device="cpu", retrain=False):

@@ -12,8 +12,6 @@ from tqdm import tqdm
 from tte import estimators
 from tte._arrays import IGNORE
 from tte._inference import padded
-from tte.errors import ConfigError, InputError
-from tte.layers import resolve_layer
 from tte.samples import FeatureSamples
 from tte.sampling import sample_features
 from tte.study import bank
@@ -32,13 +30,8 @@ _LEAST = 2  # foreground pixels of an image: fewer have neither a covariance nor
 def check_layers(study):
     """Raise `ConfigError` where a network has no layer of a name to sample from, before time goes into training it."""
     part = study.part("zero_shot")
-    for name, spec in part.networks.items() if part.features else ():
-        module = bank.build_network(spec)
-        for layer in part.features.layers:
-            try:
-                resolve_layer(module, layer)
-            except InputError as error:
-                raise ConfigError(f"features of network {name!r}: {error}") from None
+    if part.features is not None:
+        bank.require_layers(part.networks, part.features.layers, "features")
 
 
 def sample_images(module, cases, layers, *, seed=0):
