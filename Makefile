@@ -60,4 +60,5 @@ $(READY): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV); this takes a few minutes the first time."
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,test,zoo]"
+	@$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'companion.pth').write_text('$(CURDIR)\n')"  # companion is in no wheel
 	@touch $@

@@ -99,8 +99,15 @@ def rows():
         # some milliseconds each: many repeats, so that some are not interrupted
         compare("NHD, Eq. 5 NumPy", size, over(plain_nhd, masks), over(nhd, masks), 8, repeats=200),
         compare("NHD, SciPy", size, over(hamming_nhd, masks), over(nhd, masks), 8, repeats=200),
-        compare("EI, Eq. 4 NumPy", size, over(naive_ei, probabilities), over(effective_invariance, probabilities), 3,
-                tolerance=1e-7, repeats=50),
+        compare(
+            "EI, Eq. 4 NumPy",
+            size,
+            over(naive_ei, probabilities),
+            over(effective_invariance, probabilities),
+            3,
+            tolerance=1e-7,
+            repeats=50,
+        ),
         compare("V-Rand, Eq. 6 NumPy", size, over(plain_vrand, labels), over(vrand, labels), 5),
         compare("V-Rand released, scikit-image", size, over(skimage_vrand, labels), over(released, labels), 5),
     ]

@@ -14,7 +14,7 @@ from monai.networks.nets import DynUNet, UNet
 
 from benchmarks import compare, record
 from tte.perturbation import FeatureDropout, bottleneck
-from tte.replay import FullPasses, SharedPrefix, dropout_passes
+from tte.perturbation.replay import FullPasses, SharedPrefix, dropout_passes
 
 STRENGTHS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 PASSES_ALLOWED = {1: 1.45, 6: 4.0}  # clean and that many perturbed runs
@@ -61,6 +61,7 @@ def rows(device="cpu"):
             layer = bottleneck(model, shape[1:])
             assert isinstance(dropout_passes(model, x, layer), SharedPrefix)  # traces once, as a study does
             for n, allowed in PASSES_ALLOWED.items():
+
                 def outputs(make, n=n, model=model, x=x, layer=layer):
                     passes = make(model, x, layer)
                     perturbed = [
@@ -72,9 +73,13 @@ def rows(device="cpu"):
                 target = (n + 1) / allowed
                 result.append(
                     compare(
-                        f"replay: clean + {n} perturbed (at most {allowed} passes)", f"{size}, {device}",
-                        lambda outputs=outputs: outputs(FullPasses), lambda outputs=outputs: outputs(dropout_passes),
-                        target, tolerance=0.0, repeats=7,
+                        f"replay: clean + {n} perturbed (at most {allowed} passes)",
+                        f"{size}, {device}",
+                        lambda outputs=outputs: outputs(FullPasses),
+                        lambda outputs=outputs: outputs(dropout_passes),
+                        target,
+                        tolerance=0.0,
+                        repeats=7,
                     )
                 )
     return result

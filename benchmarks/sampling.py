@@ -16,10 +16,10 @@ from monai.networks.nets import UNETR, DynUNet
 from torch import nn
 
 from benchmarks import compare, record
-from tte.layers import evaluating, layer_shapes
-from tte.sampling import full_float32, sample_features
-from tte.voxels import sample_voxels
-from tte.windows import assign
+from tte.features.layers import evaluating, layer_shapes
+from tte.features.sampling import full_float32, sample_features
+from tte.features.voxels import sample_voxels
+from tte.features.windows import assign
 
 __all__ = ["forward_rows", "overhead_rows", "rows"]
 

@@ -34,6 +34,7 @@ from myst_nb import glue
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
+from companion.paths import project_root
 from tte.estimators import (
     ESTIMATORS,
     ccfv,
@@ -52,11 +53,18 @@ from tte.estimators import (
     vrand,
     wasserstein2,
 )
-from tte.metrics import f1
-from tte.study.paths import project_root
+from tte.segmentation.metrics import f1
 
 sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.85)
-plt.rcParams.update({"figure.facecolor": "white", "axes.titlesize": "medium", "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 140})
+plt.rcParams.update(
+    {
+        "figure.facecolor": "white",
+        "axes.titlesize": "medium",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 140,
+    }
+)
 COLOURS = sns.color_palette("colorblind")
 STYLES = [{"color": c, "marker": m, "ms": 4.5} for c, m in zip(COLOURS, "osD^vP", strict=False)]
 SEPARATIONS = np.linspace(0, 5, 11)  # between the class centres, in within-class standard deviations
@@ -109,7 +117,11 @@ overview = pd.DataFrame(
     }
     for name, known in ESTIMATORS.items()
 )
-table(overview, "overview", "What each estimator needs, whether labels of the target are among it, what values it takes and where it is defined. Higher is better in every row.")
+table(
+    overview,
+    "overview",
+    "What each estimator needs, whether labels of the target are among it, what values it takes and where it is defined. Higher is better in every row.",
+)
 
 # %% tags=["hide-input"]
 counted = overview["labels"].value_counts()
@@ -150,7 +162,14 @@ panel(left, shifts, {f"n = {n}": [two_clouds(n, 8, s) for s in shifts] for n in 
 _ = left.plot(shifts, shifts, color="0.4", ls="--", lw=1, zorder=0)
 _ = left.annotate("truth", (shifts[-2], shifts[-2]), xytext=(6, -12), textcoords="offset points", color="0.35")
 same = {f"D = {d}": [two_clouds(n, d, 0.0) for n in sizes] for d in (4, 16, 64)}
-panel(right, sizes, same, "More channels, larger distance from 0", "samples per case and class, n", "W2 of equal distributions")
+panel(
+    right,
+    sizes,
+    same,
+    "More channels, larger distance from 0",
+    "samples per case and class, n",
+    "W2 of equal distributions",
+)
 logarithmic(right)
 _ = right.set(ylim=(0, None))
 plt.show()
@@ -172,8 +191,22 @@ by_spread = [1 / hyperspherical_energy(cloud * k) for k in spreads]
 lengths = np.array([25, 50, 100, 200, 400])
 by_length = [1 / hyperspherical_energy(toy(0.0, n=length)[0]) for length in lengths]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
-panel(left, spreads, {"": by_spread}, "Variety is proportional to spread", "spread of the features (factor)", "1/E  (unit of the features)")
-panel(right, lengths, {"": by_length}, "Variety falls with the number of samples", "samples per case, L", "1/E  (unit of the features)")
+panel(
+    left,
+    spreads,
+    {"": by_spread},
+    "Variety is proportional to spread",
+    "spread of the features (factor)",
+    "1/E  (unit of the features)",
+)
+panel(
+    right,
+    lengths,
+    {"": by_length},
+    "Variety falls with the number of samples",
+    "samples per case, L",
+    "1/E  (unit of the features)",
+)
 logarithmic(left, both=True)
 logarithmic(right, lengths, both=True)
 plt.show()
@@ -214,12 +247,26 @@ def cases(drift=0.5, separation=2.0, scale=1.0, n=100, channels=8, number=5):
 
 drifts, factors = np.linspace(0, 4, 9), np.geomspace(0.25, 16, 7)
 figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.2), layout="constrained", sharey=False)
-panel(axes[0], drifts, {"": [ccfv(cases(drift=d)) for d in drifts]}, "Cases that drift apart score lower", "drift of each case (standard deviations)", "CC-FV")
+panel(
+    axes[0],
+    drifts,
+    {"": [ccfv(cases(drift=d)) for d in drifts]},
+    "Cases that drift apart score lower",
+    "drift of each case (standard deviations)",
+    "CC-FV",
+)
 by_factor = {v: [ccfv(cases(scale=k), variant=v) for k in factors] for v in ("paper", "released")}
 panel(axes[1], factors, by_factor, "The paper's score ignores scale", "factor on all features", "CC-FV")
 logarithmic(axes[1], (0.25, 1, 4, 16))
 by_separation = [ccfv(cases(separation=s)) for s in SEPARATIONS]
-panel(axes[2], SEPARATIONS, {"": by_separation}, "Separation of classes hardly counts", "separation (standard deviations)", "CC-FV")
+panel(
+    axes[2],
+    SEPARATIONS,
+    {"": by_separation},
+    "Separation of classes hardly counts",
+    "separation (standard deviations)",
+    "CC-FV",
+)
 _ = axes[2].set(ylim=axes[0].get_ylim())
 plt.show()
 
@@ -271,8 +318,22 @@ def ring(radius, n=n_samples):
 radii = np.linspace(0, 7, 8)
 ring_logme, ring_knn = [logme(*ring(r)) for r in radii], [knn_transfer(*ring(r)) for r in radii]
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-panel(left, SEPARATIONS, {"": [logme(*toy(s)) for s in SEPARATIONS]}, "LogME rises with linear separation", "separation (standard deviations)", "LogME (nats per sample)")
-panel(right, radii, {"": ring_logme}, "A ring is invisible to a line", "radius of the ring (standard deviations)", "LogME (nats per sample)")
+panel(
+    left,
+    SEPARATIONS,
+    {"": [logme(*toy(s)) for s in SEPARATIONS]},
+    "LogME rises with linear separation",
+    "separation (standard deviations)",
+    "LogME (nats per sample)",
+)
+panel(
+    right,
+    radii,
+    {"": ring_logme},
+    "A ring is invisible to a line",
+    "radius of the ring (standard deviations)",
+    "LogME (nats per sample)",
+)
 _ = right.set(ylim=left.get_ylim())
 twin = right.twinx()
 _ = twin.plot(radii, ring_knn, **STYLES[1])
@@ -315,11 +376,27 @@ def four_classes(separation, n=n_samples, channels=8):
 
 scales = np.geomspace(1e-3, 10, 9)
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-by_share = {f"{share:.0%} foreground": [transrate(*toy(s, foreground=share)) for s in SEPARATIONS] for share in (0.1, 0.5)}
+by_share = {
+    f"{share:.0%} foreground": [transrate(*toy(s, foreground=share)) for s in SEPARATIONS] for share in (0.1, 0.5)
+}
 by_share["4 equal classes"] = [transrate(*four_classes(s)) for s in SEPARATIONS]
-panel(left, SEPARATIONS, by_share, "Two equal classes are not seen", "separation (standard deviations)", "TransRate (nats)")
+panel(
+    left,
+    SEPARATIONS,
+    by_share,
+    "Two equal classes are not seen",
+    "separation (standard deviations)",
+    "TransRate (nats)",
+)
 x, y = toy(3.0, foreground=0.1)
-panel(right, scales, {"": [transrate(k * x, y) for k in scales]}, "The unit of the features matters", "factor on all features", "TransRate (nats)")
+panel(
+    right,
+    scales,
+    {"": [transrate(k * x, y) for k in scales]},
+    "The unit of the features matters",
+    "factor on all features",
+    "TransRate (nats)",
+)
 logarithmic(right)
 plt.show()
 
@@ -352,7 +429,10 @@ noise = {
     for name, shrunk in (("regularised", True), ("plain", False))
 }
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-kinds = {name: [hscore(*toy(s), regularized=shrunk) for s in SEPARATIONS] for name, shrunk in (("regularised", True), ("plain", False))}
+kinds = {
+    name: [hscore(*toy(s), regularized=shrunk) for s in SEPARATIONS]
+    for name, shrunk in (("regularised", True), ("plain", False))
+}
 panel(left, SEPARATIONS, kinds, "The H-score rises with separation", "separation (standard deviations)", "H-score")
 panel(right, counts, noise, "Shrinkage keeps noise low", "samples n, at D = 64 channels of noise", "H-score")
 logarithmic(right, counts[::2])
@@ -397,7 +477,10 @@ rhos = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97])
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
 kinds = {c: [gbc(*toy(s), covariance=c) for s in SEPARATIONS] for c in ("diagonal", "spherical")}
 panel(left, SEPARATIONS, kinds, "GBC rises to 0 as overlap vanishes", "separation (standard deviations)", "GBC")
-blind = {"GBC + 2": [gbc(*correlated(r)) + 2 for r in rhos], "H-score, plain": [hscore(*correlated(r), regularized=False) for r in rhos]}
+blind = {
+    "GBC + 2": [gbc(*correlated(r)) + 2 for r in rhos],
+    "H-score, plain": [hscore(*correlated(r), regularized=False) for r in rhos],
+}
 panel(right, rhos, blind, "GBC does not see correlated channels", "correlation of the two channels", "score")
 _ = right.set(ylim=(0, 1.02))
 plt.show()
@@ -435,10 +518,31 @@ def source_probabilities(informed, n=n_samples, temperature=1.0):
 
 shares, temperatures = np.linspace(0.5, 1, 9), np.geomspace(0.1, 10, 9)
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-panel(left, shares, {"": [leep(*source_probabilities(q)) for q in shares]}, "LEEP rises with what the source knows", "share of right source decisions", "LEEP (nats per sample)")
+panel(
+    left,
+    shares,
+    {"": [leep(*source_probabilities(q)) for q in shares]},
+    "LEEP rises with what the source knows",
+    "share of right source decisions",
+    "LEEP (nats per sample)",
+)
 _ = left.axhline(-np.log(2), color="0.5", lw=1, ls=":")
-_ = left.annotate("−ln 2: nothing known", (shares[-1], -np.log(2)), xytext=(0, 5), textcoords="offset points", color="0.35", ha="right")
-panel(right, temperatures, {"": [leep(*source_probabilities(0.9, temperature=t)) for t in temperatures]}, "The same decisions, another score", "temperature of the probabilities", "LEEP (nats per sample)")
+_ = left.annotate(
+    "−ln 2: nothing known",
+    (shares[-1], -np.log(2)),
+    xytext=(0, 5),
+    textcoords="offset points",
+    color="0.35",
+    ha="right",
+)
+panel(
+    right,
+    temperatures,
+    {"": [leep(*source_probabilities(0.9, temperature=t)) for t in temperatures]},
+    "The same decisions, another score",
+    "temperature of the probabilities",
+    "LEEP (nats per sample)",
+)
 logarithmic(right)
 _ = right.set(ylim=left.get_ylim())
 plt.show()
@@ -462,10 +566,21 @@ few = (100, 200, 400)
 by_seed = {n: [nleep(*toy(2.0, n=n), rng=r) for r in range(10)] for n in few}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
 seeds = {f"seed {r}": [nleep(*toy(s), rng=r) for s in SEPARATIONS[::2]] for r in range(3)}
-panel(left, SEPARATIONS[::2], seeds, "NLEEP rises with separation", "separation (standard deviations)", "NLEEP (nats per sample)")
+panel(
+    left,
+    SEPARATIONS[::2],
+    seeds,
+    "NLEEP rises with separation",
+    "separation (standard deviations)",
+    "NLEEP (nats per sample)",
+)
 for place, n in enumerate(few):
-    _ = right.scatter(np.full(10, place) + np.linspace(-0.15, 0.15, 10), by_seed[n], color=COLOURS[place], s=22, alpha=0.85)
-_ = right.set(title="One dot per seed, same features", xlabel="samples n, at a separation of 2", ylabel="NLEEP (nats per sample)")
+    _ = right.scatter(
+        np.full(10, place) + np.linspace(-0.15, 0.15, 10), by_seed[n], color=COLOURS[place], s=22, alpha=0.85
+    )
+_ = right.set(
+    title="One dot per seed, same features", xlabel="samples n, at a separation of 2", ylabel="NLEEP (nats per sample)"
+)
 _ = right.set_xticks(range(len(few)), few)
 plt.show()
 
@@ -486,9 +601,23 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-knn", "caption": "Balanced accuracy of the neighbour vote against the separation of two classes, and against the number of foreground samples. Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Left: accuracy rises from one half to one with separation. Right: with 25 neighbours the accuracy stays near one half until there are enough foreground samples, with 5 neighbours it rises earlier."}}
 rare = np.array([4, 8, 16, 32, 64])
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-panel(left, SEPARATIONS, {"": [knn_transfer(*toy(s)) for s in SEPARATIONS]}, "k-NN rises with separation", "separation (standard deviations)", "balanced accuracy")
+panel(
+    left,
+    SEPARATIONS,
+    {"": [knn_transfer(*toy(s)) for s in SEPARATIONS]},
+    "k-NN rises with separation",
+    "separation (standard deviations)",
+    "balanced accuracy",
+)
 votes = {f"k = {k}": [knn_transfer(*toy(3.0, foreground=m / n_samples), k=k) for m in rare] for k in (5, 25)}
-panel(right, rare, votes, "A rare class is outvoted", f"foreground samples among {n_samples}, separation 3", "balanced accuracy")
+panel(
+    right,
+    rare,
+    votes,
+    "A rare class is outvoted",
+    f"foreground samples among {n_samples}, separation 3",
+    "balanced accuracy",
+)
 for axis in (left, right):
     _ = axis.set(ylim=(0.4, 1.02))
 logarithmic(right, rare)
@@ -541,9 +670,18 @@ def flipped(share):
 object_radii = np.array([2, 3, 5, 8, 12, 20, 40])
 distance = np.hypot(*np.mgrid[-50:51, -50:51])
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
-panel(left, flips, {"": [nhd(clean, flipped(q)) for q in flips]}, "NHD is the share that holds still", "share of foreground flipped", "NHD")
+panel(
+    left,
+    flips,
+    {"": [nhd(clean, flipped(q)) for q in flips]},
+    "NHD is the share that holds still",
+    "share of foreground flipped",
+    "NHD",
+)
 one_pixel = [nhd(distance <= r, distance <= r - 1) for r in object_radii]
-panel(right, object_radii, {"": one_pixel}, "One pixel costs small objects more", "radius of the object (pixels)", "NHD")
+panel(
+    right, object_radii, {"": one_pixel}, "One pixel costs small objects more", "radius of the object (pixels)", "NHD"
+)
 for axis in (left, right):
     _ = axis.set(ylim=(0, 1.03))
 plt.show()
@@ -575,14 +713,25 @@ def perturbed(image, sigma=0.05):
 
 levels = (0.6, 0.8, 0.95)
 by_level = {
-    f"p = {p}": [effective_invariance(np.where(clean, p, 0.05), np.where(flipped(q), p, 0.05)) for q in flips] for p in levels
+    f"p = {p}": [effective_invariance(np.where(clean, p, 0.05), np.where(flipped(q), p, 0.05)) for q in flips]
+    for p in levels
 }
 image, temperature_range = microscope(0.0), np.geomspace(0.02, 0.5, 8)
 pairs = [(fake_model(image, t), fake_model(perturbed(image), t)) for t in temperature_range]
-by_temperature = {"EI": [effective_invariance(*pair) for pair in pairs], "NHD": [nhd(*(p > 0.5 for p in pair)) for pair in pairs]}
+by_temperature = {
+    "EI": [effective_invariance(*pair) for pair in pairs],
+    "NHD": [nhd(*(p > 0.5 for p in pair)) for pair in pairs],
+}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
 panel(left, flips, by_level, "EI multiplies agreement by confidence", "share of foreground flipped", "EI")
-panel(right, temperature_range, by_temperature, "EI changes though no mask does", "temperature of the probabilities", "score")
+panel(
+    right,
+    temperature_range,
+    by_temperature,
+    "EI changes though no mask does",
+    "temperature of the probabilities",
+    "score",
+)
 logarithmic(right, (0.02, 0.05, 0.1, 0.2, 0.5))
 for axis in (left, right):
     _ = axis.set(ylim=(0, 1.03))
@@ -611,9 +760,18 @@ def merged(pairs_merged):
 joined = np.arange(grid**2 // 2 + 1)
 by_merging = {f"V-Rand, {v}": [vrand(objects, merged(m), variant=v) for m in joined] for v in ("paper", "released")}
 by_merging["NHD"] = [nhd(clean, merged(m) > 0) for m in joined]
-by_loss = {f"V-Rand, {v}": [vrand(objects, objects * flipped(q), variant=v) for q in flips] for v in ("paper", "released")}
+by_loss = {
+    f"V-Rand, {v}": [vrand(objects, objects * flipped(q), variant=v) for q in flips] for v in ("paper", "released")
+}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
-panel(left, joined / joined[-1], by_merging, "Only V-Rand sees merged objects", "share of objects merged in pairs", "score")
+panel(
+    left,
+    joined / joined[-1],
+    by_merging,
+    "Only V-Rand sees merged objects",
+    "share of objects merged in pairs",
+    "score",
+)
 panel(right, flips, by_loss, "Lost pixels: two readings of one formula", "share of foreground flipped", "score")
 for axis in (left, right):
     _ = axis.set(ylim=(0, 1.05))
@@ -649,7 +807,14 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.4), layout="constrain
 panel(left, temperature_range, by_calibration, "Sharper is not better", "temperature of the probabilities", "score")
 logarithmic(left, (0.02, 0.05, 0.1, 0.2, 0.5))
 _ = left.set(ylim=(0.45, 1.03))
-panel(right, offsets, by_offset, "Consistent, confident and wrong", "brightness of the target minus the source's", "score or F1")
+panel(
+    right,
+    offsets,
+    by_offset,
+    "Consistent, confident and wrong",
+    "brightness of the target minus the source's",
+    "score or F1",
+)
 _ = right.plot(offsets, truth, color="black", lw=2.2, label="F1")
 _ = right.axhline(f1(fake_model(microscope(0.0)) > 0.5, clean), color="0.5", ls=":", lw=1.2, label="F1 on the source")
 _ = right.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -674,8 +839,21 @@ x, y = toy(2.0, foreground=0.25)
 rotation = np.linalg.qr(np.random.default_rng([seed, 8]).normal(size=(x.shape[1],) * 2))[0]
 shuffled = np.random.default_rng([seed, 9]).permutation(y)
 half = np.arange(len(y)) % 2 == 0  # of both classes
-altered = {"as it is": (x, y), "× 0.01": (0.01 * x, y), "rotated": (x @ rotation, y), "half of n": (x[half], y[half]), "labels shuffled": (x, shuffled)}
-functions = {"LogME": logme, "TransRate": transrate, "H-score": hscore, "GBC": gbc, "NLEEP": nleep, "k-NN": knn_transfer}
+altered = {
+    "as it is": (x, y),
+    "× 0.01": (0.01 * x, y),
+    "rotated": (x @ rotation, y),
+    "half of n": (x[half], y[half]),
+    "labels shuffled": (x, shuffled),
+}
+functions = {
+    "LogME": logme,
+    "TransRate": transrate,
+    "H-score": hscore,
+    "GBC": gbc,
+    "NLEEP": nleep,
+    "k-NN": knn_transfer,
+}
 
 
 def in_cases(features, labels):
@@ -684,7 +862,9 @@ def in_cases(features, labels):
 
 
 functions["CC-FV"] = lambda features, labels: ccfv(in_cases(features, labels))
-values = pd.DataFrame({name: {key: score(*pair) for key, pair in altered.items()} for name, score in functions.items()}).T
+values = pd.DataFrame(
+    {name: {key: score(*pair) for key, pair in altered.items()} for name, score in functions.items()}
+).T
 changes = values.sub(values["as it is"], axis=0).assign(**{"as it is": values["as it is"]}).round(3) + 0.0
 print(changes.to_string(float_format="{:.3f}".format))
 
@@ -718,8 +898,13 @@ if recorded:
     benchmarks = pd.concat([pd.read_csv(file) for file in recorded], ignore_index=True)
     benchmarks["reached"] = benchmarks["ratio"] >= benchmarks["target"]
     groups = benchmarks.groupby(["benchmark", "target"], sort=False)
-    shown = groups.agg(sizes=("size", "count"), low=("ratio", "min"), high=("ratio", "max"), reached=("reached", "sum")).reset_index()
-    ratios = [f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in zip(shown["low"], shown["high"], strict=True)]
+    shown = groups.agg(
+        sizes=("size", "count"), low=("ratio", "min"), high=("ratio", "max"), reached=("reached", "sum")
+    ).reset_index()
+    ratios = [
+        f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+        for low, high in zip(shown["low"], shown["high"], strict=True)
+    ]
     shown = shown.assign(**{"times better": ratios, "aimed for": shown["target"], "reached at": shown["reached"]})
     caption = f"Recorded benchmarks: {benchmarks['reached'].sum()} of {len(benchmarks)} measurements reach the ratio that was aimed for."
     shown = shown[["benchmark", "sizes", "times better", "aimed for", "reached at"]]

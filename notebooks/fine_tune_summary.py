@@ -30,28 +30,32 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, stability, summary, sweeps, tables, transfer
-from tte.study.study import display_name, open_page
+from companion.analysis import over_targets as pooling
+from companion.analysis import robustness, select, strength
+from companion.analysis.agreement import agreement_on, ranking_on
+from companion.fine_tune import evaluate as transfer
+from companion.pages import plots, tables, texts
+from companion.study import display_name, open_page
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
-names = summary.targets(work, "fine_tune")
+names = select.targets(work, "fine_tune")
 found = [pair for name in names for pair in transfer.evaluate(work, name, seed=seed).values()]
 cells = [cell for scores, tuned in found for cell in (scores, *tuned)]
-rankings = {name: summary.ranking(work, name, seed=seed) for name in names}
+rankings = {name: ranking_on(work, name, seed=seed) for name in names}
 agreement = pd.concat(
-    [summary.agreement(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
+    [agreement_on(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
     ignore_index=True,
 )
-lead = summary.headline(work, "fine_tune")
-lead_rows = lead.rows(summary.where(agreement, models="others"))
+lead = select.headline(work, "fine_tune")
+lead_rows = lead.rows(select.where(agreement, models="others"))
 over_targets = pooling.significance(work, lead, "fine_tune", seed=seed)
 untrained_first = sum(not table.iloc[0]["ranked"] for table in rankings.values())
-reproduced = [tau for tau in (stability.agreement_of_seeds(work, name) for name in names) if not np.isnan(tau)]
+reproduced = [tau for tau in (robustness.agreement_of_seeds(work, name) for name in names) if not np.isnan(tau)]
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner(work))
+    display(texts.banner(work))
 
 # %% tags=["remove-input"]
 models = int(lead_rows["n_models"].max())
@@ -61,14 +65,22 @@ Markdown(
     f"{lead_rows['kendall'].max():.2f}, and a mean this far from 0 has p = {over_targets.p:.2f}.\n"
     f"Trusting it loses {lead_rows['regret'].mean():.3f} of Dice on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
-    + (f"With {models} models τ has few possible values, and {len(names)} tasks do not make up for it.\n" if models < 5 else "")
+    + (
+        f"With {models} models τ has few possible values, and {len(names)} tasks do not make up for it.\n"
+        if models < 5
+        else ""
+    )
     + (
         f"Fine-tuning sets a limit of its own: between its seeds, the order of the same models by Dice has a mean τ of **{np.mean(reproduced):.2f}** "
         f"(over tasks {min(reproduced):.2f} to {max(reproduced):.2f}), and no score can be expected to agree with an order that does not repeat.\n"
         if reproduced
         else ""
     )
-    + (f"An untrained network has the highest CC-FV of all networks on {untrained_first} of {len(names)} tasks.\n" if untrained_first else "")
+    + (
+        f"An untrained network has the highest CC-FV of all networks on {untrained_first} of {len(names)} tasks.\n"
+        if untrained_first
+        else ""
+    )
     + "The p treats the tasks as independent, although the same models appear on all of them."
 )
 
@@ -86,7 +98,11 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last rows are the untrained networks. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
 everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
-everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "mean Dice", "score": "CC-FV"})
+everything = (
+    everything.assign(model=everything["model"].map(display_name))
+    .sort_values(["model", "target"])
+    .rename(columns={"performance": "mean Dice", "score": "CC-FV"})
+)
 trained = everything[everything["ranked"]]
 best = trained[~trained["own"]]["mean Dice"]
 _ = plots.transfer_map(
@@ -96,7 +112,8 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ccfv", "caption": "CC-FV of every model on every task; white boxes as above. Values may be compared within a column only. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of CC-FV, models by tasks"}}
 _ = plots.transfer_map(
-    everything, value="CC-FV",
+    everything,
+    value="CC-FV",
     title=f"CC-FV of trained models runs from {trained['CC-FV'].min():.1f} to {trained['CC-FV'].max():.1f}",
 )
 plt.show()
@@ -108,18 +125,24 @@ plt.show()
 # The interval is over test cases, the p that of Wilcoxon's signed-rank test over them.
 
 # %% tags=["remove-input"]
-gain = pd.concat([stability.gain_over_random(work, name, seed=seed).assign(task=name) for name in names], ignore_index=True)
+gain = pd.concat(
+    [robustness.gain_over_random(work, name, seed=seed).assign(task=name) for name in names], ignore_index=True
+)
 tables.gain_table(gain)
 
 # %% tags=["remove-input"]
-clear = stability.clear_gains(gain)
-failed = {name: len(stability.collapsed_runs(work, name)) for name in names}
+clear = robustness.clear_gains(gain)
+failed = {name: len(robustness.collapsed_runs(work, name)) for name in names}
 Markdown(
     f"Pre-training clearly helps in {int((clear & (gain['gain'] > 0)).sum())} of {len(gain)} combinations of task and architecture and "
     f"clearly harms in {int((clear & (gain['gain'] < 0)).sum())}: p below 0.05 after correction for {len(gain)} tests, and the same sign with every seed of fine-tuning.\n"
     f"{int(gain['n_better'].sum())} of {int(gain['n_models'].sum())} pre-trained models end above their untrained twin.\n"
     f"In {sum(failed.values())} of {sum(len(tuned) for _, tuned in found)} runs the fine-tuning failed (Dice below 0.05)"
-    + (f": {', '.join(f'{name} {n}' for name, n in failed.items() if n)}; a mean over seeds that holds such a run is luck." if any(failed.values()) else ".")
+    + (
+        f": {', '.join(f'{name} {n}' for name, n in failed.items() if n)}; a mean over seeds that holds such a run is luck."
+        if any(failed.values())
+        else "."
+    )
 )
 
 # %% [markdown]
@@ -145,23 +168,29 @@ tables.coefficient_table(paper)
 z = pooling.standardised(work, names, pooling.table_1(work), seed=seed)
 highest = ours.sort_values("weighted_kendall").iloc[-1]
 _ = plots.standardised(
-    z, group="target", performance="mean Dice",
+    z,
+    group="target",
+    performance="mean Dice",
     title=f"Highest mean weighted τ: {highest['method']}, {highest['weighted_kendall']:.2f}",
 )
 plt.show()
 
 # %% tags=["remove-input"]
 if len(work.part("fine_tune").networks) > 1:
-    kinds = sweeps.by_network(rankings)
-    kinds = kinds.rename(columns={"score": "mean CC-FV", "performance": "mean Dice", "kendall": "mean τ-b within", "targets": "tasks"})
+    kinds = strength.by_network(rankings)
+    kinds = kinds.rename(
+        columns={"score": "mean CC-FV", "performance": "mean Dice", "kendall": "mean τ-b within", "targets": "tasks"}
+    )
     formats = {"mean CC-FV": "{:.2f}", "mean Dice": "{:.3f}", "mean τ-b within": "{:.2f}", "tasks": "{:.0f}"}
     low, high = kinds.sort_values("mean CC-FV").iloc[[0, -1]].to_dict("records")
-    display(Markdown(
-        f"Features of different architectures have different scales and correlations, and a score compares them all the same: "
-        f"CC-FV of {high['network']} is {high['mean CC-FV'] - low['mean CC-FV']:.2f} above that of {low['network']} on average, "
-        f"while its Dice is {abs(high['mean Dice'] - low['mean Dice']):.3f} {'higher' if high['mean Dice'] > low['mean Dice'] else 'lower'}. "
-        "Among the models of one architecture:"
-    ))
+    display(
+        Markdown(
+            f"Features of different architectures have different scales and correlations, and a score compares them all the same: "
+            f"CC-FV of {high['network']} is {high['mean CC-FV'] - low['mean CC-FV']:.2f} above that of {low['network']} on average, "
+            f"while its Dice is {abs(high['mean Dice'] - low['mean Dice']):.3f} {'higher' if high['mean Dice'] > low['mean Dice'] else 'lower'}. "
+            "Among the models of one architecture:"
+        )
+    )
     display(tables.plain_table(kinds.set_index("network"), "architecture", formats))
 
 # %% [markdown]
@@ -186,18 +215,25 @@ tables.coefficient_table(pooling.published_means("Table2"))
 both = ours.merge(paper, on="method", suffixes=("", "_paper"))
 first = both.sort_values("weighted_kendall", ascending=False)["method"].tolist()
 first_paper = both.sort_values("weighted_kendall_paper", ascending=False)["method"].tolist()
-full, no_c, no_f = (ablations.set_index("method").loc[name, "weighted_kendall"] for name in ("CC-FV", "w/o C_cons", "w/o F_v"))
+full, no_c, no_f = (
+    ablations.set_index("method").loc[name, "weighted_kendall"] for name in ("CC-FV", "w/o C_cons", "w/o F_v")
+)
 inside = ours[(ours["weighted_kendall"] > ours["low"]) & (ours["weighted_kendall"] < ours["high"])]["method"].tolist()
-Markdown("\n".join([
-    f"- In the paper the order of the methods by mean weighted τ is {', '.join(first_paper)}; here it is {', '.join(first)}.",
-    f"- In the paper CC-FV loses more without consistency than without variety. "
-    f"Here its weighted τ of {full:.2f} becomes {no_c:.2f} without C_cons and {no_f:.2f} without F_v; "
-    + (
-        "neither difference can be told from chance." if "CC-FV" in inside
-        else f"{'the same holds' if no_c < no_f else 'it is the other way round'}."
-    ),
-    f"- Not distinguishable from chance by the permutation control: {', '.join(inside) or 'none of the methods'}.",
-]))
+Markdown(
+    "\n".join(
+        [
+            f"- In the paper the order of the methods by mean weighted τ is {', '.join(first_paper)}; here it is {', '.join(first)}.",
+            f"- In the paper CC-FV loses more without consistency than without variety. "
+            f"Here its weighted τ of {full:.2f} becomes {no_c:.2f} without C_cons and {no_f:.2f} without F_v; "
+            + (
+                "neither difference can be told from chance."
+                if "CC-FV" in inside
+                else f"{'the same holds' if no_c < no_f else 'it is the other way round'}."
+            ),
+            f"- Not distinguishable from chance by the permutation control: {', '.join(inside) or 'none of the methods'}.",
+        ]
+    )
+)
 
 # %% [markdown]
 # ## How many models and cases does it take?
@@ -205,7 +241,7 @@ Markdown("\n".join([
 # Banks of fewer models are drawn at random from those of other tasks, up to 100 for each task and size.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-subsets", "caption": "Left: Kendall τ-b of CC-FV on one task, mean and 5 to 95% over tasks and random banks. Right: mean Dice lost by taking CC-FV's pick from such a bank, and by taking a model at random. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Kendall tau-b and lost Dice against the number of models in the bank"}}
-subsets = stability.agreement_of_subsets(work, lead, seed=seed)
+subsets = robustness.agreement_of_subsets(work, lead, seed=seed)
 largest = subsets[subsets["n_models"] == subsets["n_models"].max()]
 _ = plots.subset_sizes(
     subsets,
@@ -216,7 +252,7 @@ plt.show()
 # %% tags=["remove-input"]
 by_size = subsets.groupby("n_models")["kendall"]
 small, big = by_size.std().index.min(), by_size.std().index.max()
-parts = pd.concat([stability.agreement_of_parts(work, name, seed=seed).assign(target=name) for name in names])
+parts = pd.concat([robustness.agreement_of_parts(work, name, seed=seed).assign(target=name) for name in names])
 by_cases = parts[parts["what"] == "cases"].groupby("level")["kendall"].mean()
 draws = parts[parts["what"] == "draw"].groupby("target")["kendall"]
 lines = []
@@ -224,7 +260,8 @@ gap = subsets.groupby("n_models")[["regret", "random_regret"]].mean()
 helps = gap.index[gap["regret"] < gap["random_regret"]]
 if len(helps) < len(gap):
     lines.append(
-        "With no number of models tried here is CC-FV's pick better than one at random." if not len(helps)
+        "With no number of models tried here is CC-FV's pick better than one at random."
+        if not len(helps)
         else f"CC-FV's pick beats one at random with {', '.join(map(str, helps))} models to choose from, not with the other numbers."
     )
 if big > small:
@@ -239,8 +276,8 @@ if len(by_cases):
 if draws.size().max() > 1:
     lines.append(f"Another draw of the voxels moves τ of a task by up to {(draws.max() - draws.min()).max():.2f}.")
 lines.append(
-    f"To tell a τ of 0.5 from chance on a single task at p < 0.05, at least {stability.models_needed(0.5)} models are needed; "
-    f"for a τ of 0.3 it takes {stability.models_needed(0.3)}."
+    f"To tell a τ of 0.5 from chance on a single task at p < 0.05, at least {robustness.models_needed(0.5)} models are needed; "
+    f"for a τ of 0.3 it takes {robustness.models_needed(0.3)}."
 )
 Markdown("\n".join(lines))
 
@@ -264,7 +301,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-page.provenance(cells)
+texts.provenance(cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

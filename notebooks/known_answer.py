@@ -32,9 +32,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
 
+from companion.pages import plots, strength_plots, tables, texts
+from companion.study import open_page
+from companion.zero_shot import evaluate as zero_shot
+from companion.zero_shot import known_answer
 from tte.perturbation import FeatureDropout
-from tte.study import bank, known_answer, page, plots, sweep_plots, tables, zero_shot
-from tte.study.study import open_page
+from tte.zoo.card import load_model
 
 plots.use_style()
 work = open_page(study, seed=seed)
@@ -45,7 +48,7 @@ called = {sharp: "the model of sharp nuclei", hazy: "the model of hazy nuclei"}
 least = 0.05  # along a dial on which F1 ranges by no more, there is nothing to follow
 shifts, broken = {}, {}
 for source in (sharp, hazy):
-    module, card = bank.load_model(work.models, models[source])
+    module, card = load_model(work.models, models[source])
     layer = card.network.bottleneck
     shifts[source] = known_answer.shift_table(
         module, source, normalisation, FeatureDropout(strength, layer), (0, 0.5, 1, 1.5, 2), n=n_images, seed=seed
@@ -58,17 +61,20 @@ follows = {
     )
     for source, table in shifts.items()
 }
-ranges = {source: table.groupby("dial", sort=False)["F1"].agg(lambda f1: f1.max() - f1.min()) for source, table in shifts.items()}
+ranges = {
+    source: table.groupby("dial", sort=False)["F1"].agg(lambda f1: f1.max() - f1.min())
+    for source, table in shifts.items()
+}
 
 # %% tags=["remove-input"]
-page.banner(work)
+texts.banner(work)
 
 # %% [markdown]
 # ## The model of sharp nuclei
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-sharp", "caption": "Medians over images of F1 (black) and of three scores while one property of the images moves away from training; a score that works follows the black line down. Source: [notebook](../../notebooks/known_answer.py)."}, "image": {"alt": "F1 and scores against domain shift, a panel per property"}}
 drop = shifts[sharp].query("dial == 'everything'")
-_ = sweep_plots.shift_curves(
+_ = strength_plots.shift_curves(
     shifts[sharp],
     title=f"With everything shifted, F1 falls from {drop['F1'].iloc[0]:.2f} to {drop['F1'].iloc[-1]:.2f} and CTE-NHD from {drop['CTE-NHD'].iloc[0]:.3f} to {drop['CTE-NHD'].iloc[-1]:.3f}",
 )
@@ -79,7 +85,7 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-hazy", "caption": "The same for the model of hazy nuclei. Source: [notebook](../../notebooks/known_answer.py)."}, "image": {"alt": "F1 and scores against domain shift for the second model"}}
 contrast = shifts[hazy].query("dial == 'contrast'")
-_ = sweep_plots.shift_curves(
+_ = strength_plots.shift_curves(
     shifts[hazy],
     title=f"With the contrast lost, F1 goes from {contrast['F1'].iloc[0]:.2f} to {contrast['F1'].iloc[-1]:.2f} and CTE-NHD from {contrast['CTE-NHD'].iloc[0]:.3f} to {contrast['CTE-NHD'].iloc[-1]:.3f}",
 )
@@ -110,7 +116,11 @@ Markdown(
     f"Of the {len(both)} dials, {len(left)} are left along which F1 ranges by more than {least:g}; along the others there is nothing to follow, "
     "whatever their ρ.\n"
     f"CTE-NHD follows F1 (ρ above 0.5) along {(left > 0.5).sum()} of these {len(left)}"
-    + (f" and runs against it (ρ below −0.5) along {len(against)}: {', '.join(against)}." if against else " and runs against it along none.")
+    + (
+        f" and runs against it (ρ below −0.5) along {len(against)}: {', '.join(against)}."
+        if against
+        else " and runs against it along none."
+    )
 )
 
 # %% [markdown]
@@ -134,4 +144,10 @@ tables.plain_table(broken[sharp].set_index("model")[columns], "model", formats)
 # %% tags=["remove-cell", "nbval-check-output"]
 for source in (sharp, hazy):
     rows = shifts[source].query("dial == 'everything'")
-    print(source, "F1", [f"{value:.1f}" for value in rows["F1"]], "NHD falls:", rows["CTE-NHD"].iloc[0] > rows["CTE-NHD"].iloc[-1])
+    print(
+        source,
+        "F1",
+        [f"{value:.1f}" for value in rows["F1"]],
+        "NHD falls:",
+        rows["CTE-NHD"].iloc[0] > rows["CTE-NHD"].iloc[-1],
+    )

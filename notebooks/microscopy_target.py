@@ -35,32 +35,36 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, panels, pictures, plots, summary, sweep_plots, sweeps, tables, zero_shot, zero_shot_tables
-from tte.study.study import display_name, open_page
+from companion.analysis import panels, published, select
+from companion.analysis import strength as sweeps
+from companion.analysis.agreement import agreement_on, ranking_on
+from companion.pages import pictures, plots, strength_plots, tables, texts
+from companion.study import display_name, open_page
+from companion.zero_shot import evaluate as zero_shot
 
 plots.use_style()
 options = {"data_root": data_root, "out": out, "device": device, "seed": seed, "recompute": recompute}
 work = open_page(study, subject=target, **options)
 cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=recompute)
-table = summary.ranking(work, target, seed=seed)
-lead = summary.headline(work, "zero_shot")
+table = ranking_on(work, target, seed=seed)
+lead = select.headline(work, "zero_shot")
 part = work.part("zero_shot")
-scores = summary.where(work.records.table("scores"), target=target, seed=seed)
+scores = select.where(work.records.table("scores"), target=target, seed=seed)
 listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
-about = {measure: [e for e in summary.estimates(listed) if summary.is_about(e, measure)] for measure in ("f1", "map")}
+about = {measure: [e for e in select.estimates(listed) if select.is_about(e, measure)] for measure in ("f1", "map")}
 agreement, agreement_all = (
-    summary.agreement(work, target, seed=seed, models=models, scores=about["f1"]) for models in ("others", "all")
+    agreement_on(work, target, seed=seed, models=models, scores=about["f1"]) for models in ("others", "all")
 )
 at_headline = sweeps.at_headline(agreement, work)
-with_instances = "map" in summary.measures(work, "zero_shot")
+with_instances = "map" in select.measures(work, "zero_shot")
 lead_row = lead.rows(agreement).iloc[0]
 lead_row_all = lead.rows(agreement_all).iloc[0]
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner(work, target))
+    display(texts.banner(work, target))
 if work.config.note:
-    display(page.note(work))
+    display(texts.note(work))
 
 # %% [markdown]
 # ## The target
@@ -81,11 +85,13 @@ plt.show()
 
 # %% tags=["remove-input"]
 if shown.images is None:
-    display(Markdown(
-        f"The images of this target are not on this machine, so the figure shows predictions alone. "
-        f"To see them, get the data from {work.dataset_entry(target).landing or work.dataset_entry(target).source} "
-        f"and name the folder with `-p data_root DIR`."
-    ))
+    display(
+        Markdown(
+            f"The images of this target are not on this machine, so the figure shows predictions alone. "
+            f"To see them, get the data from {work.dataset_entry(target).landing or work.dataset_entry(target).source} "
+            f"and name the folder with `-p data_root DIR`."
+        )
+    )
 
 # %% [markdown]
 # ## The models
@@ -97,15 +103,15 @@ if shown.images is None:
 tables.models_table(work, "zero_shot")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
-cards = page.cards_of(work, "zero_shot")
+cards = texts.cards_of(work, "zero_shot")
 _ = plots.training_curves(
     {display_name(card.model): card.losses for card in cards},
-    title=page.trained_out(cards),
+    title=texts.trained_out(cards),
 )
 plt.show()
 
 # %% tags=["remove-input"]
-page.unlearned(cards)
+texts.unlearned(cards)
 
 # %% [markdown]
 # ## Score and performance
@@ -117,15 +123,19 @@ page.unlearned(cards)
 
 # %% tags=["remove-input"]
 if part.view(target).within_one:
-    display(Markdown(
-        "All patches of this target come from one image or one stack. "
-        "Every interval on this page is therefore **within one image**: it says what other patches would change, not other images."
-    ))
+    display(
+        Markdown(
+            "All patches of this target come from one image or one stack. "
+            "Every interval on this page is therefore **within one image**: it says what other patches would change, not other images."
+        )
+    )
 if part.view(target).patch:
-    display(Markdown(
-        f"Images are cut into patches of {' × '.join(map(str, part.view(target).patch))} pixels. "
-        "Scores use all of them, F1 and mAP those with foreground in the reference."
-    ))
+    display(
+        Markdown(
+            f"Images are cut into patches of {' × '.join(map(str, part.view(target).patch))} pixels. "
+            "Scores use all of them, F1 and mAP those with foreground in the reference."
+        )
+    )
 
 # %% tags=["remove-input"]
 tables.ranking_table(table, "zero_shot")
@@ -135,7 +145,7 @@ _ = plots.score_against_performance(
     table,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
     performance="median F1 on the test images",
-    title=f"{int(lead_row['n_models'])} models of other sources: {page.sentence(lead_row)}",
+    title=f"{int(lead_row['n_models'])} models of other sources: {texts.sentence(lead_row)}",
 )
 plt.show()
 
@@ -153,8 +163,12 @@ if not lead_row["undefined"]:
         f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
         f"Pairs of these models that differ in F1 by more than resampling the images explains: "
         f"{int(lead_row['n_resolvable_pairs'])} of {int(lead_row['n_pairs'])}"
-        + (f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}." if pd.notna(lead_row["resolvable_kendall"]) else "."),
-        f"With the target's own model the agreement is {page.sentence(lead_row_all)}."
+        + (
+            f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}."
+            if pd.notna(lead_row["resolvable_kendall"])
+            else "."
+        ),
+        f"With the target's own model the agreement is {texts.sentence(lead_row_all)}."
         if table["own"].any()
         else "No model was trained on data of this target.",
     ]
@@ -181,10 +195,12 @@ Markdown("\n".join(lines))
 
 # %% tags=["remove-input"]
 if part.features is not None:
-    display(Markdown(
-        "CC-FV, and it alone, uses labels of the target: features are sampled at labelled pixels of the test images on which the F1 is measured. "
-        "It has no value per image, so its intervals come from resampling the F1 alone."
-    ))
+    display(
+        Markdown(
+            "CC-FV, and it alone, uses labels of the target: features are sampled at labelled pixels of the test images on which the F1 is measured. "
+            "It has no value per image, so its intervals come from resampling the F1 alone."
+        )
+    )
 
 # %% [markdown]
 # Without the target's own model, which is what a user of a model bank meets:
@@ -197,10 +213,14 @@ if table["own"].any():
     display(Markdown("With the target's own model, as the CTE paper counts, computed here:"))
     display(tables.agreement_table(agreement_all[at_headline]))
 else:
-    display(Markdown("No model was trained on data of this target, so there is no second table with one, as the CTE paper has."))
+    display(
+        Markdown(
+            "No model was trained on data of this target, so there is no second table with one, as the CTE paper has."
+        )
+    )
 
 # %% tags=["remove-input"]
-paper = zero_shot_tables.published_target(work, target)
+paper = published.published_target(work, target)
 if len(paper):
     display(
         Markdown(
@@ -211,7 +231,7 @@ if len(paper):
     )
     rates = paper["dropout"].dropna().unique()
     if len(rates):
-        same = summary.where(agreement_all, estimator="cte_nhd", perturbation="dropout")
+        same = select.where(agreement_all, estimator="cte_nhd", perturbation="dropout")
         display(
             Markdown("Computed here at the same dropout rates, with the target's own model:"),
             tables.agreement_table(same[same["strength"].isin(rates)]),
@@ -221,12 +241,14 @@ if len(paper):
 # ## Strength of the perturbation
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength", "caption": "CTE-NHD against the dropout rate, one line per model, ordered by F1. An estimator that orders the models well keeps the lines in that order. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against dropout rate, one line per model"}}
-sweep = summary.where(scores, estimator="cte_nhd", perturbation="dropout")
+sweep = select.where(scores, estimator="cte_nhd", perturbation="dropout")
 sweep = sweep[sweep["model"].isin(table["model"])]
 weakest, strongest = sweep["strength"].min(), sweep["strength"].max()
 spread = sweep.groupby("strength")["score"].agg(lambda s: s.max() - s.min())
 _ = plots.strength_curves(
-    sweep, table=table, ylabel="CTE-NHD (median over images)",
+    sweep,
+    table=table,
+    ylabel="CTE-NHD (median over images)",
     title=f"The models lie {spread[weakest]:.3f} apart at dropout {weakest:g} and {spread[strongest]:.3f} at {strongest:g}",
 )
 plt.show()
@@ -239,27 +261,36 @@ strengths = agreement[agreement["perturbation"] == "dropout"].assign(label=lambd
 strengths.pivot(index="label", columns="strength", values="kendall").pipe(tables.plain_table, "dropout rate", "{:.2f}")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strength-f1", "caption": "Median F1 against CTE-NHD, a panel per dropout rate with an axis of its own, and a least-squares line over the models of other sources; Fig. 3 of the CTE paper shows the same in one panel. Colours are sources, symbols are networks, a black edge marks a model trained on the training images of the target. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Median F1 against CTE-NHD, a panel per dropout rate"}}
-_ = sweep_plots.performance_by_strength(
-    sweep, table=table, xlabel="CTE-NHD (median over images)", ylabel="median F1",
+_ = strength_plots.performance_by_strength(
+    sweep,
+    table=table,
+    xlabel="CTE-NHD (median over images)",
+    ylabel="median F1",
     title=f"At dropout {strongest:g} the smallest CTE-NHD is {sweep.loc[sweep['strength'] == strongest, 'score'].min():.3f}",
 )
 plt.show()
 
 # %% tags=["remove-input"]
 if part.inputs is not None:
-    display(Markdown(
-        "### Input perturbations\n\n"
-        "The same measure when the input is changed instead of a feature layer, at three strengths each, "
-        "and all of them together at the headline strength of each (mean over the kinds of change)."
-    ))
+    display(
+        Markdown(
+            "### Input perturbations\n\n"
+            "The same measure when the input is changed instead of a feature layer, at three strengths each, "
+            "and all of them together at the headline strength of each (mean over the kinds of change)."
+        )
+    )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-inputs", "caption": "CTE-NHD against the strength of each input perturbation, a line per model, from dark (highest F1) to bright (lowest). Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "CTE-NHD against strength, a panel per input perturbation"}}
 if part.inputs is not None:
-    inputs = summary.where(scores, estimator="cte_nhd")
-    inputs = inputs[inputs["perturbation"].isin(name for name, _ in part.inputs.items()) & inputs["model"].isin(table["model"])]
+    inputs = select.where(scores, estimator="cte_nhd")
+    inputs = inputs[
+        inputs["perturbation"].isin(name for name, _ in part.inputs.items()) & inputs["model"].isin(table["model"])
+    ]
     reach = inputs.groupby("perturbation")["score"].min()
-    _ = sweep_plots.score_sweeps(
-        inputs, table=table, ylabel="CTE-NHD",
+    _ = strength_plots.score_sweeps(
+        inputs,
+        table=table,
+        ylabel="CTE-NHD",
         title=f"The strongest change of one kind is {reach.idxmin()}: CTE-NHD falls to {reach.min():.2f}",
     )
     plt.show()
@@ -267,49 +298,59 @@ if part.inputs is not None:
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-feature-input", "caption": "CTE-NHD under all input perturbations against CTE-NHD under dropout, a colour per source and a symbol per network, as in Fig. 2e–f of the CTE paper. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Consistency under input changes against consistency under dropout"}}
 if part.inputs is not None:
     both = {
-        name: summary.where(scores, estimator="cte_nhd", perturbation=kind, strength=strength).set_index("model")["score"]
+        name: select.where(scores, estimator="cte_nhd", perturbation=kind, strength=strength).set_index("model")[
+            "score"
+        ]
         for name, kind, strength in (("feature", "dropout", lead.strength), ("input", "input", float("nan")))
     }
     pairs = table.assign(target=target, **{name: table["model"].map(values) for name, values in both.items()})
     order = pairs["feature"].corr(pairs["input"], method="spearman")
-    _ = sweep_plots.feature_against_input(pairs, title=f"Both kinds of perturbation: Spearman ρ = {order:.2f} over all models")
+    _ = strength_plots.feature_against_input(
+        pairs, title=f"Both kinds of perturbation: Spearman ρ = {order:.2f} over all models"
+    )
     plt.show()
 
 # %% tags=["remove-input"]
 if with_instances:
-    by_map = summary.ranking(work, target, seed=seed, measure="map")
-    lead_map = summary.headline(work, "zero_shot", "map")
-    agreement_map = summary.agreement(work, target, seed=seed, measure="map", scores=about["map"])
+    by_map = ranking_on(work, target, seed=seed, measure="map")
+    lead_map = select.headline(work, "zero_shot", "map")
+    agreement_map = agreement_on(work, target, seed=seed, measure="map", scores=about["map"])
     row_map = lead_map.rows(agreement_map).iloc[0]
-    display(Markdown(
-        "## Instances\n\n"
-        "The second output of each network is the boundary of the instances; a watershed, seeded where no boundary is, cuts the foreground. "
-        "V-Rand ({eq}`eq-vrand`) compares the instances with and without the perturbation, and is to predict mean average precision."
-    ))
+    display(
+        Markdown(
+            "## Instances\n\n"
+            "The second output of each network is the boundary of the instances; a watershed, seeded where no boundary is, cuts the foreground. "
+            "V-Rand ({eq}`eq-vrand`) compares the instances with and without the perturbation, and is to predict mean average precision."
+        )
+    )
 
 # %% tags=["remove-input"]
 if with_instances:
     display(tables.ranking_table(by_map, "zero_shot", "map"))
     if by_map["performance"].max() < 0.4:
-        display(Markdown(
-            f"**No model has a median mAP above {by_map['performance'].max():.2f}**: they hardly tell touching objects apart, "
-            "and the order below is one of failures."
-        ))
+        display(
+            Markdown(
+                f"**No model has a median mAP above {by_map['performance'].max():.2f}**: they hardly tell touching objects apart, "
+                "and the order below is one of failures."
+            )
+        )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Mean average precision against V-Rand, as above. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of mean average precision against V-Rand"}}
 if with_instances:
     _ = plots.score_against_performance(
-        by_map, score=f"V-Rand at dropout {lead.strength:g}", performance="median mAP on the test images",
-        title=f"{int(row_map['n_models'])} models of other sources: {page.sentence(row_map)}",
+        by_map,
+        score=f"V-Rand at dropout {lead.strength:g}",
+        performance="median mAP on the test images",
+        title=f"{int(row_map['n_models'])} models of other sources: {texts.sentence(row_map)}",
     )
     plt.show()
 
 # %% tags=["remove-input"]
 if with_instances:
     display(tables.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
-    paper_map = zero_shot_tables.published_target(work, target, "map")
+    paper_map = published.published_target(work, target, "map")
     if len(paper_map):
-        extra = zero_shot_tables.pixels_only(work)
+        extra = published.pixels_only(work)
         also = f" The paper has models of {' and '.join(extra)} for pixels alone; here they take part." if extra else ""
         display(
             Markdown(f"Published for instances, for no target alone but as an average over the paper's targets.{also}"),
@@ -320,16 +361,18 @@ if with_instances:
 # ## Rerun and provenance
 
 # %% tags=["remove-input"]
-page.rerun("microscopy_target", study=work.name, target=target, seed=seed, out=out)
+texts.rerun("microscopy_target", study=work.name, target=target, seed=seed, out=out)
 
 # %% tags=["remove-input"]
 changes = [cell.largest_change for cell in cells.values() if cell.largest_change is not None]
 if recompute:
-    change = f"the largest change of any number is {max(changes):.2g}" if changes else "there was no record to compare with"
+    change = (
+        f"the largest change of any number is {max(changes):.2g}" if changes else "there was no record to compare with"
+    )
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-page.provenance(cells.values())
+texts.provenance(cells.values())
 
 # %% tags=["remove-cell", "nbval-check-output"]
 if recompute:  # another machine rounds differently, so a margin

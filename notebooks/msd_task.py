@@ -35,8 +35,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown, display
 
-from tte.study import features, page, panels, pictures, plots, pooling, stability, summary, tables, transfer
-from tte.study.study import display_name, open_page
+from companion.analysis import over_targets, panels, robustness, select, tsne
+from companion.analysis.agreement import agreement_on, ranking_on
+from companion.fine_tune import evaluate as transfer
+from companion.pages import pictures, plots, tables, texts
+from companion.study import display_name, open_page
 
 plots.use_style()
 options = {"data_root": data_root, "out": out, "device": device, "seed": seed, "recompute": recompute}
@@ -44,15 +47,15 @@ work = open_page(study, subject=task, **options)
 part = work.part("fine_tune")
 cells = transfer.evaluate(work, task, seed=seed, device=device, recompute=recompute)
 flat = [cell for scores, tuned in cells.values() for cell in (scores, *tuned)]
-table = summary.ranking(work, task, seed=seed)
-agreement = summary.agreement(work, task, seed=seed, models="others")
-agreement_all = summary.agreement(work, task, seed=seed, models="all")
-lead = summary.headline(work, "fine_tune")
+table = ranking_on(work, task, seed=seed)
+agreement = agreement_on(work, task, seed=seed, models="others")
+agreement_all = agreement_on(work, task, seed=seed, models="all")
+lead = select.headline(work, "fine_tune")
 lead_row, lead_row_all = (lead.rows(frame).iloc[0] for frame in (agreement, agreement_all))
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner(work, task))
+    display(texts.banner(work, task))
 
 # %% [markdown]
 # ## The target
@@ -64,7 +67,9 @@ tables.target_table(work, task, part.split.finetune + part.split.test)
 split = part.split
 group = part.tasks[task].patients
 shared = [name for name, other in part.tasks.items() if group and other.patients == group and name != task]
-together = f" The same split serves {', '.join(shared)}, so that no patient is in two parts for any organ." if shared else ""
+together = (
+    f" The same split serves {', '.join(shared)}, so that no patient is in two parts for any organ." if shared else ""
+)
 Markdown(
     f"{split.pretrain} cases pre-train this task's own model, {split.finetune} labelled cases give the scores and fine-tune "
     f"every model, and {split.test} cases measure Dice; the three parts are disjoint.{together}"
@@ -82,11 +87,13 @@ plt.show()
 
 # %% tags=["remove-input"]
 if shown.images is None:
-    display(Markdown(
-        f"The volumes of this target are not on this machine, so the figure shows predictions alone. "
-        f"To see them, get the data from {work.dataset_entry(task).landing or work.dataset_entry(task).source} "
-        f"and name the folder with `-p data_root DIR`."
-    ))
+    display(
+        Markdown(
+            f"The volumes of this target are not on this machine, so the figure shows predictions alone. "
+            f"To see them, get the data from {work.dataset_entry(task).landing or work.dataset_entry(task).source} "
+            f"and name the folder with `-p data_root DIR`."
+        )
+    )
 
 # %% [markdown]
 # ## The models
@@ -98,10 +105,10 @@ if shown.images is None:
 tables.models_table(work, "fine_tune")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
-cards = [card for card in page.cards_of(work, "fine_tune") if card.losses]
+cards = [card for card in texts.cards_of(work, "fine_tune") if card.losses]
 _ = plots.training_curves(
     {display_name(card.model): card.losses for card in cards},
-    title=page.trained_out(cards),
+    title=texts.trained_out(cards),
 )
 plt.show()
 
@@ -121,7 +128,7 @@ _ = plots.score_against_performance(
     table,
     score="CC-FV (mean over layers of a natural logarithm)",
     performance="mean Dice after fine-tuning",
-    title=f"{int(lead_row['n_models'])} models of other tasks: {page.sentence(lead_row)}",
+    title=f"{int(lead_row['n_models'])} models of other tasks: {texts.sentence(lead_row)}",
 )
 plt.show()
 
@@ -134,16 +141,18 @@ lines = [
     f"so the pick loses {round(best['performance'], 3) - round(pick['performance'], 3):.3f}."
 ]
 if best["performance"] < 0.1:
-    lines.insert(0, "**No model learned this task: the order of the models below is an order of failures and means nothing.**")
+    lines.insert(
+        0, "**No model learned this task: the order of the models below is an order of failures and means nothing.**"
+    )
 n_models = int(lead_row["n_models"])
 if not lead_row["undefined"]:
     lines += [
         f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
         f"With {n_models} models the smallest possible p of Kendall's τ is {2 / math.factorial(n_models):.2g}."
         + (" This one target cannot decide anything." if n_models < 5 else ""),
-        f"With the target's own models the agreement is {page.sentence(lead_row_all)}.",
+        f"With the target's own models the agreement is {texts.sentence(lead_row_all)}.",
     ]
-reproduced = stability.agreement_of_seeds(work, task)
+reproduced = robustness.agreement_of_seeds(work, task)
 if not math.isnan(reproduced):
     lines.append(
         f"Dice itself is not certain either: between the {len(part.finetune_seeds)} seeds of fine-tuning, "
@@ -159,13 +168,13 @@ Markdown("\n".join(lines))
 # Neither knows of the seeds, so the gain stands for each seed too, and a difference is called clear if p stays below 0.05 after correction for the rows of the table and every seed has the same sign.
 
 # %% tags=["remove-input"]
-gain = stability.gain_over_random(work, task, seed=seed)
+gain = robustness.gain_over_random(work, task, seed=seed)
 tables.gain_table(gain)
 
 # %% tags=["remove-input"]
 untrained = table[~table["ranked"]].set_index("network")
-lines, failed = [], stability.collapsed_runs(work, task)
-for row, is_clear in zip(gain.itertuples(), stability.clear_gains(gain), strict=True):
+lines, failed = [], robustness.collapsed_runs(work, task)
+for row, is_clear in zip(gain.itertuples(), robustness.clear_gains(gain), strict=True):
     above = int((untrained.loc[row.network, "score"] > others.loc[others["network"] == row.network, "score"]).sum())
     word = "better" if row.gain > 0 else "worse"
     clear = "a clear difference" if is_clear else "no clear difference"
@@ -189,18 +198,30 @@ Markdown("\n".join(lines))
 # Regret is the Dice lost by trusting the method's pick.
 
 # %% tags=["remove-input"]
-tables.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_1(work))
+tables.agreement_table(agreement, ("weighted_kendall", "pearson"), over_targets.table_1(work))
 
 # %% tags=["remove-input"]
-row = pooling.published_row(task, "Table1")
+row = over_targets.published_row(task, "Table1")
 if row is not None:
-    display(Markdown("Published for this task, with other networks, other data and full-size training:"), tables.coefficient_table(row))
+    display(
+        Markdown("Published for this task, with other networks, other data and full-size training:"),
+        tables.coefficient_table(row),
+    )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-standardised", "caption": "Mean Dice after fine-tuning against the score of each method, in standard deviations from the mean over the models of other tasks. A colour is an architecture. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Mean Dice after fine-tuning against standardised scores of five methods"}}
-z = pooling.standardised(work, [task], pooling.table_1(work), seed=seed)
-tau = {name: e.rows(agreement).iloc[0]["weighted_kendall"] for name, e in pooling.table_1(work).items() if name in set(z["method"])}
+z = over_targets.standardised(work, [task], over_targets.table_1(work), seed=seed)
+tau = {
+    name: e.rows(agreement).iloc[0]["weighted_kendall"]
+    for name, e in over_targets.table_1(work).items()
+    if name in set(z["method"])
+}
 highest = max(tau, key=tau.get)
-_ = plots.standardised(z, group="network", performance="mean Dice", title=f"Highest weighted τ here: {highest}, {tau[highest]:.2f}; CC-FV: {tau.get('CC-FV', np.nan):.2f}")
+_ = plots.standardised(
+    z,
+    group="network",
+    performance="mean Dice",
+    title=f"Highest weighted τ here: {highest}, {tau[highest]:.2f}; CC-FV: {tau.get('CC-FV', np.nan):.2f}",
+)
 plt.show()
 
 # %% [markdown]
@@ -209,10 +230,10 @@ plt.show()
 # The ablations leave out one of the two terms, look at one layer alone, or measure the distance between classes in another way.
 
 # %% tags=["remove-input"]
-tables.agreement_table(agreement, ("weighted_kendall", "pearson"), pooling.table_2(work))
+tables.agreement_table(agreement, ("weighted_kendall", "pearson"), over_targets.table_2(work))
 
 # %% tags=["remove-input"]
-row = pooling.published_row(task, "Table2")
+row = over_targets.published_row(task, "Table2")
 if row is not None:
     display(Markdown("Published for this task:"), tables.coefficient_table(row))
 
@@ -225,11 +246,16 @@ if row is not None:
 # Distances between far-apart groups have no meaning in a t-SNE.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-tsne", "caption": "t-SNE of foreground features before fine-tuning (openTSNE, perplexity 30, at most 1,000 points; a column is one map, a row shows the points of one class in colour and those of other classes in grey). Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "t-SNE maps of foreground features coloured by case, for the pick and the untrained network"}}
-made = features.load_features(work, task, seed=seed, device=device, recompute=recompute)
-maps = [features.embed(f, seed=seed) for f in made]
+made = tsne.load_features(work, task, seed=seed, device=device, recompute=recompute)
+maps = [tsne.embed(f, seed=seed) for f in made]
 _ = pictures.feature_maps(
-    made, maps, classes=list(work.dataset_entry(task).classes),
-    titles=[f"{display_name(f.model)}: CC-FV {by_model.loc[f.model, 'score']:.1f}, Dice {by_model.loc[f.model, 'performance']:.2f}" for f in made],
+    made,
+    maps,
+    classes=list(work.dataset_entry(task).classes),
+    titles=[
+        f"{display_name(f.model)}: CC-FV {by_model.loc[f.model, 'score']:.1f}, Dice {by_model.loc[f.model, 'performance']:.2f}"
+        for f in made
+    ],
 )
 plt.show()
 
@@ -239,10 +265,14 @@ plt.show()
 # The scores were computed again with fewer of the labelled cases, with fewer of the sampled voxels, and with other draws of the voxels; the performance is always that of the whole test set.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-parts", "caption": "Kendall τ-b of CC-FV over the models of other tasks. Grey: one subset or draw; blue: the mean; the last blue point is the whole sample. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Kendall tau-b against the number of labelled cases, the share of voxels and by draw"}}
-parts = stability.agreement_of_parts(work, task, seed=seed)
+parts = robustness.agreement_of_parts(work, task, seed=seed)
 if parts["kendall"].notna().any():
     few = parts[parts["what"] == "cases"]["kendall"]
-    title = f"Over subsets of the cases τ of CC-FV runs from {few.min():.2f} to {few.max():.2f}" if few.notna().any() else "τ of CC-FV"
+    title = (
+        f"Over subsets of the cases τ of CC-FV runs from {few.min():.2f} to {few.max():.2f}"
+        if few.notna().any()
+        else "τ of CC-FV"
+    )
     _ = plots.smaller_parts(parts, n_cases=split.finetune, title=title)
     plt.show()
 
@@ -266,16 +296,18 @@ tables.agreement_table(agreement_all)
 # ## Rerun and provenance
 
 # %% tags=["remove-input"]
-page.rerun("msd_task", study=work.name, task=task, seed=seed, out=out)
+texts.rerun("msd_task", study=work.name, task=task, seed=seed, out=out)
 
 # %% tags=["remove-input"]
 changes = [cell.largest_change for cell in flat if cell.largest_change is not None]
 if recompute:
-    change = f"the largest change of any number is {max(changes):.2g}" if changes else "there was no record to compare with"
+    change = (
+        f"the largest change of any number is {max(changes):.2g}" if changes else "there was no record to compare with"
+    )
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-page.provenance(flat)
+texts.provenance(flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 if recompute:  # another machine rounds differently, so a margin

@@ -44,6 +44,7 @@ from scipy.stats import spearmanr
 from skimage.metrics import adapted_rand_error
 from skimage.transform import resize
 
+from companion.paths import project_root
 from tte.agreement import rank_agreement
 from tte.errors import TTEError
 from tte.estimators import (
@@ -61,13 +62,20 @@ from tte.estimators import (
     vrand,
     wasserstein2,
 )
-from tte.metrics import dice, f1
+from tte.features.voxels import class_shares
 from tte.perturbation import FeatureDropout, GaussianNoise
-from tte.study.paths import project_root
-from tte.voxels import class_shares
+from tte.segmentation.metrics import dice, f1
 
 sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.85)
-plt.rcParams.update({"figure.facecolor": "white", "axes.titlesize": "medium", "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 140})
+plt.rcParams.update(
+    {
+        "figure.facecolor": "white",
+        "axes.titlesize": "medium",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 140,
+    }
+)
 COLOURS = sns.color_palette("colorblind")
 published = project_root() / "results" / "published"
 
@@ -148,13 +156,23 @@ def features_of_windows(batch, remove_early):
 batches = [1, 2, 4, 8, 16]
 right_features = features_of_windows(16, remove_early=False)
 stale = [
-    1 - torch.isclose(features_of_windows(b, remove_early=True), right_features, atol=1e-5).all(dim=1).float().mean().item()
+    1
+    - torch.isclose(features_of_windows(b, remove_early=True), right_features, atol=1e-5)
+    .all(dim=1)
+    .float()
+    .mean()
+    .item()
     for b in batches
 ]
 figure, axis = plt.subplots(figsize=(5.2, 2.8), layout="constrained")
 _ = axis.bar([str(b) for b in batches], stale, color=COLOURS[0])
 _ = axis.bar_label(axis.containers[0], [f"{s:.0%}" for s in stale])
-_ = axis.set(title="Right only if all windows fit in one batch", xlabel=f"windows per batch, of {len(windows)} windows", ylabel="share of wrong windows", ylim=(0, 1.12))
+_ = axis.set(
+    title="Right only if all windows fit in one batch",
+    xlabel=f"windows per batch, of {len(windows)} windows",
+    ylabel="share of wrong windows",
+    ylim=(0, 1.12),
+)
 facts["1 wrong windows, batch of 4"] = stale[2]
 plt.show()
 
@@ -166,7 +184,9 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-code-permuted", "caption": "A synthetic organ where the image has it, and the label that is used after permuting the image only; both projected along the first axis. Source: [notebook](../../notebooks/paper_and_code.py)."}, "image": {"alt": "Two outlines in different places that do not touch."}}
 grid = np.indices((48, 40, 24))
-label = (((grid - np.array([36, 12, 6])[:, None, None, None]) / np.array([7, 6, 4])[:, None, None, None]) ** 2).sum(0) <= 1
+label = (((grid - np.array([36, 12, 6])[:, None, None, None]) / np.array([7, 6, 4])[:, None, None, None]) ** 2).sum(
+    0
+) <= 1
 aligned = label.transpose(2, 1, 0).astype(int)
 used = resize(label.astype(float), aligned.shape, order=0, anti_aliasing=False).astype(int)
 facts["2 Dice of true and used label"] = dice(used, aligned, [1])[1]
@@ -175,11 +195,18 @@ for mask, colour, name in ((aligned, COLOURS[0], "where the organ is"), (used, C
     _ = axis.contour(mask.max(axis=0), [0.5], colors=[colour], linewidths=2)
     _ = axis.plot([], [], color=colour, lw=2, label=name)
 _ = axis.legend(frameon=False)
-_ = axis.set(title="Permuting only the image moves the label", xlabel="third axis (voxels)", ylabel="second axis (voxels)", aspect="equal")
+_ = axis.set(
+    title="Permuting only the image moves the label",
+    xlabel="third axis (voxels)",
+    ylabel="second axis (voxels)",
+    aspect="equal",
+)
 plt.show()
 
 # %% tags=["hide-input"]
-say(f"The Dice overlap of the two is {facts['2 Dice of true and used label']:.3f} here; how large it is in general depends on where the organ lies.")
+say(
+    f"The Dice overlap of the two is {facts['2 Dice of true and used label']:.3f} here; how large it is in general depends on where the organ lies."
+)
 
 # %% [markdown]
 # ### 3 and 5. The sign of variety, and scale
@@ -192,7 +219,13 @@ factors = 2.0 ** np.arange(-1, 5)
 variety = {v: np.log([terms(cases(scale=k), v).variety for k in factors]) for v in ("paper", "released")}
 scores = {v: np.array([ccfv(cases(scale=k), variant=v) for k in factors]) for v in ("paper", "released")}
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
-for axis, curves, title, unit in zip(axes, (variety, scores), ("Opposite signs of variety", "Only one score ignores scale"), ("ln(variety), 0 at k = 1", "CC-FV, 0 at k = 1"), strict=True):
+for axis, curves, title, unit in zip(
+    axes,
+    (variety, scores),
+    ("Opposite signs of variety", "Only one score ignores scale"),
+    ("ln(variety), 0 at k = 1", "CC-FV, 0 at k = 1"),
+    strict=True,
+):
     for (name, values), colour, marker in zip(curves.items(), COLOURS, "os", strict=False):
         _ = axis.plot(factors, values - values[1], color=colour, marker=marker, ms=5, label=name)
     _ = axis.set_xscale("log", base=2)
@@ -233,7 +266,9 @@ whose = pd.DataFrame(
 )
 facts["4 F_v ratio, spread × 3"] = float(whose["paper, F_v"][0])
 facts["4 V ratio, spread × 3"] = float(whose["released, V"][0])
-table(whose, "energy", "Ratio of the variety term after a change to the one before; 1 means that the change is not seen.")
+table(
+    whose, "energy", "Ratio of the variety term after a change to the one before; 1 means that the change is not seen."
+)
 
 # %% [markdown]
 # ### 6. A mean over pairs
@@ -247,7 +282,9 @@ consistency = {v: [terms(cases(number=n), v).consistency for n in numbers] for v
 figure, axis = plt.subplots(figsize=(5.2, 3.0), layout="constrained")
 for (name, values), colour, marker in zip(consistency.items(), COLOURS, "os", strict=False):
     _ = axis.plot(numbers, values, color=colour, marker=marker, ms=5, label=name)
-_ = axis.set(title="The released term counts cases", xlabel="cases N", ylabel="consistency term", xscale="log", yscale="log")
+_ = axis.set(
+    title="The released term counts cases", xlabel="cases N", ylabel="consistency term", xscale="log", yscale="log"
+)
 axis.xaxis.set_minor_formatter(NullFormatter())
 _ = axis.set_xticks(numbers, numbers)
 _ = axis.legend(frameon=False)
@@ -270,7 +307,9 @@ say(
 # %% tags=["hide-input"]
 one = narrow["layer"]
 repeated = {v: [ccfv({f"layer{i}": one for i in range(d)}, variant=v) for d in (1, 3)] for v in ("paper", "released")}
-facts["7 three equal layers over one, paper"], facts["7 three equal layers over one, released"] = (b / a for a, b in repeated.values())
+facts["7 three equal layers over one, paper"], facts["7 three equal layers over one, released"] = (
+    b / a for a, b in repeated.values()
+)
 say(
     f"One layer taken three times: the paper's score changes by a factor {facts['7 three equal layers over one, paper']:.2f}, "
     f"the released one by {facts['7 three equal layers over one, released']:.2f}."
@@ -316,13 +355,29 @@ with torch.device("meta"), warnings.catch_warnings():
     _ = transformer(torch.zeros((1, 1, 96, 96, 96)))
 rng = np.random.default_rng(seed)
 asked = {"decoder3": 100, "decoder2": 200, "out": 400}
-rank = {name: np.linalg.matrix_rank(np.cov(rng.normal(size=(n, channels[name][0])), rowvar=False)) for name, n in asked.items()}
+rank = {
+    name: np.linalg.matrix_rank(np.cov(rng.normal(size=(n, channels[name][0])), rowvar=False))
+    for name, n in asked.items()
+}
 layers = pd.DataFrame(
-    {"module": k, "channels of its input": a, "channels of its output": b, "samples": asked[k], "rank of the covariance": rank[k]}
+    {
+        "module": k,
+        "channels of its input": a,
+        "channels of its output": b,
+        "samples": asked[k],
+        "rank of the covariance": rank[k],
+    }
     for k, (a, b) in channels.items()
 )
-facts["9 input channels of decoder3"], facts["9 rank of its covariance"] = float(channels["decoder3"][0]), float(rank["decoder3"])
-table(layers, "layers", "UNETR: what a hook sees, and the rank of a covariance of that many samples of the input. A rank below the number of channels is a singular covariance.")
+facts["9 input channels of decoder3"], facts["9 rank of its covariance"] = (
+    float(channels["decoder3"][0]),
+    float(rank["decoder3"]),
+)
+table(
+    layers,
+    "layers",
+    "UNETR: what a hook sees, and the rank of a covariance of that many samples of the input. A rank below the number of channels is a singular covariance.",
+)
 
 # %% [markdown]
 # The distance {eq}`eq-w2` is still defined for a singular covariance; the KL divergence and the Bhattacharyya distance are not, without regularisation.
@@ -340,7 +395,10 @@ def released_energy(x):
 
 
 cloud = rng.normal(size=(400, 8))
-grown = {"paper": hyperspherical_energy(cloud) / hyperspherical_energy(cloud[:100]), "released": released_energy(cloud) / released_energy(cloud[:100])}
+grown = {
+    "paper": hyperspherical_energy(cloud) / hyperspherical_energy(cloud[:100]),
+    "released": released_energy(cloud) / released_energy(cloud[:100]),
+}
 facts["10 energy, 400 over 100 samples, paper"], facts["10 energy, 400 over 100 samples, released"] = grown.values()
 twice = np.repeat(cloud[:20], 2, axis=0)
 facts["10 released energy of repeated vectors"] = released_energy(twice)
@@ -387,7 +445,9 @@ say(
 # %% tags=["hide-input"]
 size, window = 20, 32
 before = (window - size) // 2
-places = np.pad(np.stack(np.indices((size,) * 3), axis=-1), [(before, window - size - before)] * 3 + [(0, 0)], constant_values=-1)
+places = np.pad(
+    np.stack(np.indices((size,) * 3), axis=-1), [(before, window - size - before)] * 3 + [(0, 0)], constant_values=-1
+)
 small_label = np.zeros((size,) * 3, bool)
 small_label[6:14, 5:12, 8:15] = True
 voxels_of_label = np.argwhere(small_label)
@@ -395,7 +455,9 @@ unpadded = places[tuple(voxels_of_label.T)]
 padded = places[tuple((voxels_of_label + before).T)]
 facts["12 right features, label not padded"] = float(np.mean((unpadded == voxels_of_label).all(axis=1)))
 facts["12 right features, label padded"] = float(np.mean((padded == voxels_of_label).all(axis=1)))
-say(f"Right features: {facts['12 right features, label not padded']:.0%} with the label as it is, {facts['12 right features, label padded']:.0%} with the label padded as the image.")
+say(
+    f"Right features: {facts['12 right features, label not padded']:.0%} with the label as it is, {facts['12 right features, label padded']:.0%} with the label padded as the image."
+)
 
 # %% [markdown]
 # ### 13. Labels with gaps, missing classes, single voxels
@@ -413,7 +475,9 @@ def by_number(samples, class_count):
 
 gaps = {"layer": [{0: c[0], 2: c[1], 5: c[2]} for c in narrow["layer"]]}
 missing = {"layer": [{k: x for k, x in c.items() if (i, k) != (0, 2)} for i, c in enumerate(narrow["layer"])]}
-single = {"layer": [{k: x[: 1 if (i, k) == (0, 2) else None] for k, x in c.items()} for i, c in enumerate(narrow["layer"])]}
+single = {
+    "layer": [{k: x[: 1 if (i, k) == (0, 2) else None] for k, x in c.items()} for i, c in enumerate(narrow["layer"])]
+}
 ignored = {"layer": [{**c, -1: c[0]} for c in narrow["layer"]]}
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -430,7 +494,11 @@ robust = pd.DataFrame(
         "tte.ccfv": [outcome(ccfv, s) for s in (narrow, gaps, ignored, missing, single)],
     }
 )
-table(robust, "labels", "The same features under label sets that occur in practice. A number in the middle column means that the look-up went through.")
+table(
+    robust,
+    "labels",
+    "The same features under label sets that occur in practice. A number in the middle column means that the look-up went through.",
+)
 
 # %% [markdown]
 # ### 14. Checkpoints that do not load
@@ -551,7 +619,11 @@ readings = {
     "paper, arguments swapped": vrand(changed, objects),
 }
 checks.update(readings)
-table(pd.DataFrame({"reading": list(readings), "V-Rand": [f"{v:.4f}" for v in readings.values()]}), "vrand", "One synthetic example, read in the ways that the paper and the code allow. Higher is more consistent.")
+table(
+    pd.DataFrame({"reading": list(readings), "V-Rand": [f"{v:.4f}" for v in readings.values()]}),
+    "vrand",
+    "One synthetic example, read in the ways that the paper and the code allow. Higher is more consistent.",
+)
 
 # %% [markdown]
 # ### Distances and similarities
@@ -578,10 +650,18 @@ rows_of = []
 for name, threshold in (("timid", 0.7), ("bold", 0.2)):
     values = np.array([steadiness(scene(v, i), threshold, i) for i, v in enumerate(levels)])
     quality = [f1(foreground(scene(v, i), threshold) > 0.5, disc) for i, v in enumerate(levels)]
-    rows_of.append((name, int(np.isnan(values).sum()), np.nanmedian(values), np.median(np.nan_to_num(values)), np.mean(quality)))
-undefined = pd.DataFrame(rows_of, columns=["model", "undefined images", "median without them", "median with 0", "mean F1"])
+    rows_of.append(
+        (name, int(np.isnan(values).sum()), np.nanmedian(values), np.median(np.nan_to_num(values)), np.mean(quality))
+    )
+undefined = pd.DataFrame(
+    rows_of, columns=["model", "undefined images", "median without them", "median with 0", "mean F1"]
+)
 checks["timid: median without undefined"], checks["bold: median"] = undefined["median without them"]
-table(undefined.round(3).astype(str), "undefined", "NHD of two fake models over ten images, and how well they really segment.")
+table(
+    undefined.round(3).astype(str),
+    "undefined",
+    "NHD of two fake models over ten images, and how well they really segment.",
+)
 empty = np.zeros_like(objects)
 say(
     f"V-Rand `released`, nothing in the unperturbed prediction: *{outcome(vrand, empty, objects, variant='released')}*; "
@@ -599,7 +679,9 @@ large = [steadiness(scene(0.8, i), 0.45, i) for i in range(20)]
 little = [steadiness(scene(0.5, 100 + i), 0.45, i) for i in range(5)]
 checks["median over patches"] = np.median(large + little)
 checks["median over stacks"] = np.median([np.median(large), np.median(little)])
-say(f"A stack of {len(large)} patches and a harder one of {len(little)}: NHD is {checks['median over patches']:.3f} over patches and {checks['median over stacks']:.3f} over stacks.")
+say(
+    f"A stack of {len(large)} patches and a harder one of {len(little)}: NHD is {checks['median over patches']:.3f} over patches and {checks['median over stacks']:.3f} over stacks."
+)
 
 # %% [markdown]
 # ### Patches chosen by their labels
@@ -629,7 +711,9 @@ frame = [np.pad(a, 40, constant_values=0.02) for a in (p, q)]
 both = (p > 0.5) & (q > 0.5)
 checks["EI"], checks["EI with more background"] = effective_invariance(p, q), effective_invariance(*frame)
 by_hand = np.sqrt(p * q)[both].sum() / ((p > 0.5) | (q > 0.5)).sum()
-say(f"EI is {checks['EI']:.4f}, {checks['EI with more background']:.4f} with a wide frame of agreed background, and {by_hand:.4f} as the sum over shared foreground alone.")
+say(
+    f"EI is {checks['EI']:.4f}, {checks['EI with more background']:.4f} with a wide frame of agreed background, and {by_hand:.4f} as the sum over shared foreground alone."
+)
 
 # %% [markdown]
 # ### Coefficients and their p-values
@@ -641,7 +725,9 @@ say(f"EI is {checks['EI']:.4f}, {checks['EI with more background']:.4f} with a w
 order, swapped = np.arange(6.0), np.array([0.0, 1, 2, 4, 3, 5])
 agreement = rank_agreement(swapped, order)
 printed_runs = pd.read_csv(published / "cte_released_notebook_nuclei.csv")
-same = printed_runs[(printed_runs["n_models"] == 6) & np.isclose(printed_runs["kendall_tau"], agreement.kendall, atol=1e-3)]
+same = printed_runs[
+    (printed_runs["n_models"] == 6) & np.isclose(printed_runs["kendall_tau"], agreement.kendall, atol=1e-3)
+]
 checks["exact p of one swapped pair among six"] = agreement.kendall_p
 say(
     f"Six models with one swapped pair of neighbours have τ = {agreement.kendall:.3f} and an exact *p* of {agreement.kendall_p:.4f}; "
@@ -688,7 +774,11 @@ for low, high in ((5, 98), (5, 99.6), (5, 95), (0, 99.8)):
     bottom, top = np.percentile(raw, (low, high))
     share[f"{low}/{high:g}"] = float((foreground((raw - bottom) / (top - bottom), 0.5) > 0.5).mean())
 checks.update({f"foreground, {name}": value for name, value in share.items()})
-say("Foreground that one fake model predicts on one image, by percentiles: " + ", ".join(f"{k} → {v:.1%}" for k, v in share.items()) + f"; the objects cover {disc.mean():.1%}.")
+say(
+    "Foreground that one fake model predicts on one image, by percentiles: "
+    + ", ".join(f"{k} → {v:.1%}" for k, v in share.items())
+    + f"; the objects cover {disc.mean():.1%}."
+)
 
 # %% [markdown]
 # ### CC-FV as a baseline of CTE
@@ -698,10 +788,17 @@ say("Foreground that one fake model predicts on one image, by percentiles: " + "
 
 # %% tags=["hide-input"]
 rng = np.random.default_rng([seed, 3])
-bank = [cases(drift=d, spread=w, scale=k, draw=i) for i, (d, w, k) in enumerate(zip(rng.uniform(0.2, 2, 12), rng.uniform(0.5, 3, 12), rng.uniform(0.5, 2, 12), strict=True))]
+bank = [
+    cases(drift=d, spread=w, scale=k, draw=i)
+    for i, (d, w, k) in enumerate(
+        zip(rng.uniform(0.2, 2, 12), rng.uniform(0.5, 3, 12), rng.uniform(0.5, 2, 12), strict=True)
+    )
+]
 by_paper, by_code = ([ccfv(samples, variant=v) for samples in bank] for v in ("paper", "released"))
 checks["order by paper against order by code, ρ"] = spearmanr(by_paper, by_code)[0]
-say(f"Spearman's ρ between the two orders is {checks['order by paper against order by code, ρ']:.2f}; the picks are model {int(np.argmax(by_paper))} and model {int(np.argmax(by_code))}.")
+say(
+    f"Spearman's ρ between the two orders is {checks['order by paper against order by code, ρ']:.2f}; the picks are model {int(np.argmax(by_paper))} and model {int(np.argmax(by_code))}."
+)
 
 # %% [markdown]
 # ### A volume and a table
@@ -713,12 +810,19 @@ say(f"Spearman's ρ between the two orders is {checks['order by paper against or
 
 # %% tags=["hide-input"]
 printed_table = pd.read_csv(published / "cte_tables.csv")
-nuclei = printed_table[printed_table["task"].str.startswith("Nuclei(") & (printed_table["stat"] == "avg") & (printed_table["method"] == "CTE-NHD feat")].iloc[0]
+nuclei = printed_table[
+    printed_table["task"].str.startswith("Nuclei(")
+    & (printed_table["stat"] == "avg")
+    & (printed_table["method"] == "CTE-NHD feat")
+].iloc[0]
 names = ["kendall_tau", "spearman_rho", "pearson_r"]
 table(
     pd.DataFrame(
         {
-            "source": [f"mean of the released notebook, up to {printed_runs['n_models'].max()} models", f"Table 1, {nuclei['task']}"],
+            "source": [
+                f"mean of the released notebook, up to {printed_runs['n_models'].max()} models",
+                f"Table 1, {nuclei['task']}",
+            ],
             **{n.replace("_", " "): [f"{printed_runs[n].mean():.3f}", f"{nuclei[n]:.2f}"] for n in names},
         }
     ),
@@ -797,7 +901,9 @@ integers = np.round(2 * x).astype(int)
 truncated = np.zeros_like(integers)  # takes the type of the features, and cuts the class means
 for k in (0, 1):
     truncated[y == k] = integers[y == k].mean(axis=0)
-plain = float(np.trace(np.linalg.pinv(np.cov(integers, rowvar=False, ddof=0)) @ np.cov(truncated, rowvar=False, ddof=0)))
+plain = float(
+    np.trace(np.linalg.pinv(np.cov(integers, rowvar=False, ddof=0)) @ np.cov(truncated, rowvar=False, ddof=0))
+)
 results.append(("H-score, integer features", plain, hscore(integers, y, regularized=False)))
 
 x, y = two_classes(400, 128, gap=5)
@@ -828,7 +934,9 @@ for row in traps.itertuples():
 # %% tags=["hide-input"]
 n_voxels = 100_000
 gigabytes = n_voxels**2 * 8 / 1e9
-say(f"**PARC** keeps distances of all pairs of samples: for {n_voxels:,} voxels in float64 that is {gigabytes:.0f} GB. It is therefore left out.")
+say(
+    f"**PARC** keeps distances of all pairs of samples: for {n_voxels:,} voxels in float64 that is {gigabytes:.0f} GB. It is therefore left out."
+)
 
 # %% tags=["remove-cell"]
 glue("code-released-slope", float(facts["5 slope of the score, released"]))

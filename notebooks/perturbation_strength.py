@@ -29,13 +29,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import page, plots, pooling, summary, sweep_plots, sweeps, tables, zero_shot
-from tte.study.study import open_page
+from companion.analysis import over_targets, select
+from companion.analysis import strength as sweeps
+from companion.pages import plots, strength_plots, tables, texts
+from companion.study import open_page
+from companion.zero_shot import evaluate as zero_shot
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
 part = work.part("zero_shot")
-names = summary.targets(work, "zero_shot")
+names = select.targets(work, "zero_shot")
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
 agreement = sweeps.recorded_agreement(work)
 table = sweeps.strengths(agreement)
@@ -46,21 +49,22 @@ dropout = means[means["perturbation"] == "dropout"]
 def scores_of(target, perturbation, strength):
     """CTE-NHD of the ranked models of other sources on one target."""
     keys = {"target": target, "seed": seed, "estimator": "cte_nhd", "perturbation": perturbation, "strength": strength}
-    found = summary.where(work.records.table("scores"), **keys).set_index("model")["score"]
-    return found.reindex(summary.ranked_models(work, "zero_shot", target))
+    found = select.where(work.records.table("scores"), **keys).set_index("model")["score"]
+    return found.reindex(select.ranked_models(work, "zero_shot", target))
+
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner(work))
+    display(texts.banner(work))
 if work.config.note:
-    display(page.note(work))
+    display(texts.note(work))
 
 # %% [markdown]
 # ## Agreement against strength
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strengths", "caption": "Kendall's τ-b of CTE-NHD with the F1 of the models of other sources against the strength of the perturbation, a colour per target with 95% intervals over images, the mean over targets in black. Strengths grow from left to right. Source: [notebook](../../../notebooks/perturbation_strength.py)."}, "image": {"alt": "Kendall tau against perturbation strength, a panel per perturbation and a line per target"}}
 best, reach = means.loc[means["kendall"].idxmax()], means["kendall"].max() - means["kendall"].min()
-_ = sweep_plots.agreement_against_strength(
+_ = strength_plots.agreement_against_strength(
     table,
     title=f"The mean over targets is τ = {best['kendall']:.2f} at every strength"
     if reach < 0.005
@@ -95,19 +99,23 @@ wide = table.groupby(["perturbation", "dose", "strength"])["kendall"].agg(["mean
 wide["strength"] = wide["strength"].map("{:g}".format)
 wide["perturbation"] = wide["perturbation"].replace(tables.PERTURBATIONS)
 wide = wide.drop(columns="dose").rename(columns={"mean": "mean τ-b", "min": "lowest", "max": "highest"})
-tables.plain_table(wide.set_index("perturbation"), "perturbation", dict.fromkeys(("mean τ-b", "lowest", "highest"), "{:.2f}"))
+tables.plain_table(
+    wide.set_index("perturbation"), "perturbation", dict.fromkeys(("mean τ-b", "lowest", "highest"), "{:.2f}")
+)
 
 # %% tags=["remove-input"]
 if part.task == "mitochondria":
-    sweep = pooling.published("cte_fig3_mito_dropout_sweep_digitised.csv")
+    sweep = over_targets.published("cte_fig3_mito_dropout_sweep_digitised.csv")
     wide_sweep = sweep.pivot(index=["source", "F1_median"], columns="dropout_p", values="CTE_NHD_median")
     wide_sweep = wide_sweep.sort_index(level="F1_median", ascending=False).reset_index("F1_median")
     wide_sweep = wide_sweep.rename(columns={"F1_median": "median F1"})
-    display(Markdown(
-        "### Digitised from the paper\n\n"
-        f"CTE-NHD of the paper's three models on {sweep['target'].iloc[0]} per dropout rate, read off its Fig. 3, and their F1. "
-        "The models keep their order at every rate, and lie further apart the higher it is:"
-    ))
+    display(
+        Markdown(
+            "### Digitised from the paper\n\n"
+            f"CTE-NHD of the paper's three models on {sweep['target'].iloc[0]} per dropout rate, read off its Fig. 3, and their F1. "
+            "The models keep their order at every rate, and lie further apart the higher it is:"
+        )
+    )
     display(tables.plain_table(wide_sweep, "source", "{:.2f}"))
 
 # %% [markdown]
@@ -123,13 +131,12 @@ counts = [
         "strength": f"{row.strength:g}",
         "groups": sum(
             sweeps.groups_told_apart(
-                work, target, summary.Estimate("cte_nhd", "", row.perturbation, row.strength), seed=seed
+                work, target, select.Estimate("cte_nhd", "", row.perturbation, row.strength), seed=seed
             )
             for target in names
-        ) / len(names),
-        "smallest score": min(
-            scores_of(target, row.perturbation, row.strength).min() for target in names
-        ),
+        )
+        / len(names),
+        "smallest score": min(scores_of(target, row.perturbation, row.strength).min() for target in names),
         "Kendall τ-b": row.kendall,
     }
     for row in means.itertuples()
@@ -139,28 +146,32 @@ tables.plain_table(pd.DataFrame(counts).set_index("perturbation"), "perturbation
 
 # %% tags=["remove-input"]
 if part.repeats > 1:
-    display(Markdown(
-        "## Does averaging over runs help?\n\n"
-        "Each run at the headline dropout draws masks of its own; the consistency of an image is the mean over its runs."
-    ))
+    display(
+        Markdown(
+            "## Does averaging over runs help?\n\n"
+            "Each run at the headline dropout draws masks of its own; the consistency of an image is the mean over its runs."
+        )
+    )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-repeats", "caption": "Kendall's τ-b of CTE-NHD with F1 when 1, 2, … runs are averaged; dots are single runs, whose spread is the luck of one draw of masks. Source: [notebook](../../../notebooks/perturbation_strength.py)."}, "image": {"alt": "Kendall tau against the number of averaged runs, a line per target"}}
 if part.repeats > 1:
     runs = pd.concat([sweeps.repeated_runs(work, target, seed=seed) for target in names], ignore_index=True)
     mean_runs = runs.groupby("runs")["averaged"].mean()
     single = runs.groupby("target")["single"].std().mean()
-    _ = sweep_plots.repeats(
+    _ = strength_plots.repeats(
         runs, title=f"One run: mean τ = {mean_runs.iloc[0]:.2f}; {part.repeats} runs: {mean_runs.iloc[-1]:.2f}"
     )
     plt.show()
 
 # %% tags=["remove-input"]
 if part.repeats > 1:
-    display(Markdown(
-        f"Averaging {part.repeats} runs changes the mean over targets from {mean_runs.iloc[0]:.2f} to {mean_runs.iloc[-1]:.2f}. "
-        f"Between single runs τ varies with a standard deviation of {single:.2f} on one target (mean over targets). "
-        "The CTE paper reports no advantage of averaging."
-    ))
+    display(
+        Markdown(
+            f"Averaging {part.repeats} runs changes the mean over targets from {mean_runs.iloc[0]:.2f} to {mean_runs.iloc[-1]:.2f}. "
+            f"Between single runs τ varies with a standard deviation of {single:.2f} on one target (mean over targets). "
+            "The CTE paper reports no advantage of averaging."
+        )
+    )
 
 # %% [markdown]
 # ## Rerun
@@ -173,7 +184,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-page.provenance(cells)
+texts.provenance(cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in means.itertuples():

@@ -36,8 +36,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import plots, saturation, summary, sweep_plots, tables
-from tte.study.study import open_page
+from companion.analysis import saturation, select
+from companion.pages import plots, strength_plots, tables
+from companion.study import open_page
 
 plots.use_style()
 variants, ranked = (open_page(name, data_root=data_root, out=out, seed=seed) for name in (study, base))
@@ -49,7 +50,7 @@ pooled = {work.name: saturation.by_network(work, tried[work.name], seed=seed) fo
 
 def at(name, network, perturbation="dropout", strength=lead):
     """The row of one network, kind of dropout and rate."""
-    return summary.where(pooled[name], network=network, perturbation=perturbation, strength=strength).iloc[0]
+    return select.where(pooled[name], network=network, perturbation=perturbation, strength=strength).iloc[0]
 
 
 def at_shared_rates(found):
@@ -67,15 +68,25 @@ def response_table(found, networks):
     found = at_shared_rates(found)
     found = pd.concat([found[found["network"] == network] for network in networks])
     found = found.assign(
-        changed=found["perturbation"].replace(tables.PERTURBATIONS | {"dropout": "dropout at the bottleneck", "input": "all input changes"})
+        changed=found["perturbation"].replace(
+            tables.PERTURBATIONS | {"dropout": "dropout at the bottleneck", "input": "all input changes"}
+        )
         + found["strength"].map(lambda rate: f" {rate:g}" if pd.notna(rate) else ""),
         kendall=[f"{row.kendall:.2f} ± {row.kendall_sd:.2f}" for row in found.itertuples()],
     )
     columns = {
-        "changed": "perturbation", "performance": "mean F1", "median": "median NHD", "low": "lowest 5%",
-        "apart": "models apart (sd)", "interval": "± of one model", "kendall": "τ-b", "p": "p",
+        "changed": "perturbation",
+        "performance": "mean F1",
+        "median": "median NHD",
+        "low": "lowest 5%",
+        "apart": "models apart (sd)",
+        "interval": "± of one model",
+        "kendall": "τ-b",
+        "p": "p",
     }
-    formats = {"mean F1": "{:.2f}", "p": "{:.2f}"} | dict.fromkeys(("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}")
+    formats = {"mean F1": "{:.2f}", "p": "{:.2f}"} | dict.fromkeys(
+        ("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}"
+    )
     return tables.plain_table(found.set_index("network")[list(columns)].rename(columns=columns), "network", formats)
 
 
@@ -84,7 +95,7 @@ def response_table(found, networks):
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-responses", "caption": "CTE-NHD of every model on every target of another source, for networks that differ from *standard* in one thing; boxes are quartiles, whiskers 5% and 95%. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network variant and kind of dropout"}}
 bottleneck, everywhere = at(study, "standard"), at(study, "standard", "dropout_levels")
-_ = sweep_plots.responses(
+_ = strength_plots.responses(
     of_others(tried[study], part.networks),
     title=f"Standard network, rate {lead:g}: median NHD {bottleneck['median']:.3f} with dropout at the bottleneck, {everywhere['median']:.3f} at every level",
 )
@@ -107,8 +118,9 @@ response_table(pooled[base], ranked.part("zero_shot").networks)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-base", "caption": "The same for the networks of the study that the other pages rank. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network of the ranked study and kind of dropout"}}
 shallow, deep = at(base, "unet3"), at(base, "unet4")
-_ = sweep_plots.responses(
-    of_others(at_shared_rates(tried[base]), ranked.part("zero_shot").networks), title=f"Bottleneck dropout {lead:g}: median NHD {shallow['median']:.3f} with three levels, {deep['median']:.3f} with four",
+_ = strength_plots.responses(
+    of_others(at_shared_rates(tried[base]), ranked.part("zero_shot").networks),
+    title=f"Bottleneck dropout {lead:g}: median NHD {shallow['median']:.3f} with three levels, {deep['median']:.3f} with four",
 )
 plt.show()
 
@@ -121,14 +133,14 @@ plt.show()
 # %% tags=["remove-input"]
 shares = []
 for work in (variants, ranked):
-    everything = summary.where(work.records.table("scores"), seed=seed)
+    everything = select.where(work.records.table("scores"), seed=seed)
     models = tried[work.name][["target", "model", "network", "performance"]].drop_duplicates()
     for name, estimate in {
-        "CTE-NHD, bottleneck": summary.Estimate("cte_nhd", "", "dropout", lead),
-        "CTE-NHD, every level": summary.Estimate("cte_nhd", "", "dropout_levels", lead),
-        "CTE-NHD, input": summary.Estimate("cte_nhd", "", "input"),
-        "CTE-EI, bottleneck": summary.Estimate("cte_ei", "", "dropout", lead),
-        "mean confidence": summary.Estimate("mean_confidence"),
+        "CTE-NHD, bottleneck": select.Estimate("cte_nhd", "", "dropout", lead),
+        "CTE-NHD, every level": select.Estimate("cte_nhd", "", "dropout_levels", lead),
+        "CTE-NHD, input": select.Estimate("cte_nhd", "", "input"),
+        "CTE-EI, bottleneck": select.Estimate("cte_ei", "", "dropout", lead),
+        "mean confidence": select.Estimate("mean_confidence"),
     }.items():
         values = estimate.rows(everything).set_index(["target", "model"])["score"].rename(name)
         if values.empty:  # the variants have no input changes
@@ -138,7 +150,11 @@ for work in (variants, ranked):
     shares.append(found.assign(study=work.name))
 shares = pd.concat(shares).replace({"value": {"performance": "median F1"}})
 formats = dict.fromkeys(("target", "model", "the pair"), "{:.0%}")
-tables.plain_table(shares.set_index("value")[["study", "target", "model", "both"]].rename(columns={"both": "the pair"}), "value", formats)
+tables.plain_table(
+    shares.set_index("value")[["study", "target", "model", "both"]].rename(columns={"both": "the pair"}),
+    "value",
+    formats,
+)
 
 # %% tags=["remove-input"]
 share = shares[shares["study"] == base].set_index("value")
@@ -176,11 +192,13 @@ tables.plain_table(home.assign(mean=home.mean(axis=1)), "network", "{:.2f}")
 # ## Rerun
 
 # %% tags=["remove-input"]
-display(Markdown(
-    ":::{admonition} Rerun this page\n:class: tip\n"
-    f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/saturation.py out.ipynb \\\n  -p study {study}\n```\n"
-    "The second command makes this page from the records. The first has to train the variants again, as their weights are not kept in the repository.\n:::"
-))
+display(
+    Markdown(
+        ":::{admonition} Rerun this page\n:class: tip\n"
+        f"```bash\nmake study STUDY={study}\npython workflow/run_notebook.py notebooks/saturation.py out.ipynb \\\n  -p study {study}\n```\n"
+        "The second command makes this page from the records. The first has to train the variants again, as their weights are not kept in the repository.\n:::"
+    )
+)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in pooled[study].itertuples():

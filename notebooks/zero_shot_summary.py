@@ -29,25 +29,31 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from tte.study import claims, page, plots, pooling, summary, sweep_plots, sweeps, tables, zero_shot, zero_shot_tables
-from tte.study.study import display_name, open_page
+from companion.analysis import claims, published, select, strength
+from companion.analysis import over_targets as pooling
+from companion.analysis.agreement import agreement_on, ranking_on
+from companion.pages import plots, strength_plots, tables, texts
+from companion.study import display_name, open_page
+from companion.zero_shot import evaluate as zero_shot
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
-names = summary.targets(work, "zero_shot")
+names = select.targets(work, "zero_shot")
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
-rankings = {name: summary.ranking(work, name, seed=seed) for name in names}
-part, measures = work.part("zero_shot"), summary.measures(work, "zero_shot")
-lead = summary.headline(work, "zero_shot")
-all_scores = summary.where(work.records.table("scores"), seed=seed)
+rankings = {name: ranking_on(work, name, seed=seed) for name in names}
+part, measures = work.part("zero_shot"), select.measures(work, "zero_shot")
+lead = select.headline(work, "zero_shot")
+all_scores = select.where(work.records.table("scores"), seed=seed)
 shown = {
-    measure: [e for e in summary.estimates(all_scores[sweeps.at_headline(all_scores, work)]) if summary.is_about(e, measure)]
+    measure: [
+        e for e in select.estimates(all_scores[strength.at_headline(all_scores, work)]) if select.is_about(e, measure)
+    ]
     for measure in measures
 }
 agreements = {
     measure: pd.concat(
         [
-            summary.agreement(work, name, seed=seed, models=choice, measure=measure, scores=estimates)
+            agreement_on(work, name, seed=seed, models=choice, measure=measure, scores=estimates)
             for name in names
             for choice in ("others", "all")
         ],
@@ -56,38 +62,42 @@ agreements = {
     for measure, estimates in shown.items()
 }
 agreement = agreements["f1"]
-recorded = sweeps.recorded_agreement(work)
-agreements_at_every_strength = {m: summary.where(recorded, metric=summary.metric("zero_shot", m)[0]) for m in measures}
-lead_rows = lead.rows(summary.where(agreement, models="others"))
-by_input = summary.Estimate("cte_nhd", "", "input").rows(summary.where(agreement, models="others")).set_index("target")
-confidence = summary.Estimate("mean_confidence").rows(summary.where(agreement, models="others"))
+recorded = strength.recorded_agreement(work)
+agreements_at_every_strength = {m: select.where(recorded, metric=select.metric("zero_shot", m)[0]) for m in measures}
+lead_rows = lead.rows(select.where(agreement, models="others"))
+by_input = select.Estimate("cte_nhd", "", "input").rows(select.where(agreement, models="others")).set_index("target")
+confidence = select.Estimate("mean_confidence").rows(select.where(agreement, models="others"))
+
+
 def from_paper(measure="f1"):
     """The published rows, with the setting spelled with blanks."""
-    table = zero_shot_tables.published(work, measure)
-    return table.assign(setting=table["setting"].str.replace(r"\s*\(", " (", regex=True).str.replace(r",\s*", ", ", regex=True))
+    table = published.published(work, measure)
+    return table.assign(
+        setting=table["setting"].str.replace(r"\s*\(", " (", regex=True).str.replace(r",\s*", ", ", regex=True)
+    )
 
 
 over_targets = pooling.significance(work, lead, "zero_shot", seed=seed)
 
 # %% tags=["remove-input"]
 if work.config.phantom:
-    display(page.banner(work))
+    display(texts.banner(work))
 if work.config.note:
-    display(page.note(work))
+    display(texts.note(work))
 
 # %% tags=["remove-input"]
 Markdown(
     f"Over {len(names)} targets and without the target's own model, CTE-NHD at dropout {lead.strength:g} reaches a mean "
     f"Kendall τ-b of **{lead_rows['kendall'].mean():.2f}**; over the targets it ranges from {lead_rows['kendall'].min():.2f} "
-    f"to {lead_rows['kendall'].max():.2f}, and a mean this far from 0 has {page.p_text(over_targets.p)}.\n"
+    f"to {lead_rows['kendall'].max():.2f}, and a mean this far from 0 has {texts.p_text(over_targets.p)}.\n"
     + (f"Under changes of the input it is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Trusting CTE-NHD loses {lead_rows['regret'].mean():.3f} of F1 on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
-    f"Where the target's own models may be picked too, the pick loses {lead.rows(summary.where(agreement, models='all'))['regret'].mean():.3f}.\n"
+    f"Where the target's own models may be picked too, the pick loses {lead.rows(select.where(agreement, models='all'))['regret'].mean():.3f}.\n"
     + (
         f"For instances, V-Rand under the same dropout reaches a mean τ-b of "
-        f"**{summary.headline(work, 'zero_shot', 'map').rows(summary.where(agreements['map'], models='others'))['kendall'].mean():.2f}** with mAP.\n"
+        f"**{select.headline(work, 'zero_shot', 'map').rows(select.where(agreements['map'], models='others'))['kendall'].mean():.2f}** with mAP.\n"
         if "map" in measures
         else ""
     )
@@ -108,7 +118,11 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
 everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
-everything = everything.assign(model=everything["model"].map(display_name)).sort_values(["model", "target"]).rename(columns={"performance": "median F1", "score": "CTE-NHD"})
+everything = (
+    everything.assign(model=everything["model"].map(display_name))
+    .sort_values(["model", "target"])
+    .rename(columns={"performance": "median F1", "score": "CTE-NHD"})
+)
 best = everything[~everything["own"]]["median F1"]
 _ = plots.transfer_map(
     everything, value="median F1", title=f"F1 of a transferred model runs from {best.min():.2f} to {best.max():.2f}"
@@ -117,7 +131,9 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-nhd", "caption": "CTE-NHD of every model on every target, at the same strength of dropout; white boxes as above. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of CTE-NHD, models by targets"}}
 _ = plots.transfer_map(
-    everything, value="CTE-NHD", fmt=".3f",
+    everything,
+    value="CTE-NHD",
+    fmt=".3f",
     title=f"CTE-NHD runs from {everything['CTE-NHD'].min():.3f} to {everything['CTE-NHD'].max():.3f}",
 )
 plt.show()
@@ -129,9 +145,11 @@ plt.show()
 
 # %% tags=["remove-input"]
 if part.features is not None:
-    display(Markdown(
-        "CC-FV, and it alone, uses labels of the target: features are sampled at labelled pixels of the test images on which the F1 is measured."
-    ))
+    display(
+        Markdown(
+            "CC-FV, and it alone, uses labels of the target: features are sampled at labelled pixels of the test images on which the F1 is measured."
+        )
+    )
 
 # %% tags=["remove-input"]
 tables.pooled_table(pooling.pooled(agreement))
@@ -144,13 +162,17 @@ if part.inputs is not None:
 if part.inputs is not None:
     frames = []
     for name, table in rankings.items():
-        rows = summary.where(all_scores, target=name, estimator="cte_nhd")
+        rows = select.where(all_scores, target=name, estimator="cte_nhd")
         feature = lead.rows(rows).set_index("model")["score"]
-        together = summary.where(rows, perturbation="input").set_index("model")["score"]
-        frames.append(table.assign(target=name, feature=table["model"].map(feature), input=table["model"].map(together)))
+        together = select.where(rows, perturbation="input").set_index("model")["score"]
+        frames.append(
+            table.assign(target=name, feature=table["model"].map(feature), input=table["model"].map(together))
+        )
     both = pd.concat(frames)
-    order = both.groupby("target")[["feature", "input"]].apply(lambda t: t["feature"].corr(t["input"], method="spearman"))
-    _ = sweep_plots.feature_against_input(
+    order = both.groupby("target")[["feature", "input"]].apply(
+        lambda t: t["feature"].corr(t["input"], method="spearman")
+    )
+    _ = strength_plots.feature_against_input(
         both, title=f"The two kinds of perturbation order the models with Spearman ρ = {order.mean():.2f} on average"
     )
     plt.show()
@@ -163,80 +185,94 @@ if part.inputs is not None:
 
 # %% tags=["remove-input"]
 if part.features is not None:
-    display(Markdown(
-        "Beside CTE the paper has CC-FV, which uses labels of the target and was made for fine-tuning, in the arithmetic of its released code. "
-        "Here it is computed that way and as its own paper defines it, which differ in the sign of variety ([methods](../../methods.md))."
-    ))
+    display(
+        Markdown(
+            "Beside CTE the paper has CC-FV, which uses labels of the target and was made for fine-tuning, in the arithmetic of its released code. "
+            "Here it is computed that way and as its own paper defines it, which differ in the sign of variety ([methods](../../methods.md))."
+        )
+    )
 
 # %% [markdown]
 # Computed here, models of other sources:
 
 # %% tags=["remove-input"]
-tables.paper_table(zero_shot_tables.computed(work, agreement, seed=seed))
+tables.paper_table(published.computed(work, agreement, seed=seed))
 
 # %% [markdown]
 # Computed here, with the target's own models, as the paper counts:
 
 # %% tags=["remove-input"]
-tables.paper_table(zero_shot_tables.computed(work, agreement, models="all", seed=seed))
+tables.paper_table(published.computed(work, agreement, models="all", seed=seed))
 
 # %% [markdown]
 # Published, Table 1 of the CTE paper:
 
 # %% tags=["remove-input"]
-tables.paper_table(from_paper()) if len(from_paper()) else Markdown("The paper has no pixels of this kind, instances alone.")
+tables.paper_table(from_paper()) if len(from_paper()) else Markdown(
+    "The paper has no pixels of this kind, instances alone."
+)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-digitised", "caption": "Points read off Fig. 2 of the CTE paper (mitochondria, three source models, dropout 0.05): median F1 against CTE-NHD. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Digitised points of the CTE paper: median F1 against CTE-NHD"}}
 if part.task == "mitochondria":
     _ = plots.all_targets(
-        zero_shot_tables.digitised_targets(), score="CTE-NHD at dropout 0.05, digitised", performance="median F1, digitised",
+        published.digitised_targets(),
+        score="CTE-NHD at dropout 0.05, digitised",
+        performance="median F1, digitised",
         title="Digitised from the paper: three models per target, in the same order by both",
     )
     plt.show()
 
 # %% tags=["remove-input"]
 if "map" in measures:
-    display(Markdown(
-        "## Beside the paper: instances\n\n"
-        "V-Rand is to predict mean average precision. Computed here, models of other sources:"
-    ))
-    display(tables.paper_table(zero_shot_tables.computed(work, agreements["map"], measure="map", seed=seed)))
+    display(
+        Markdown(
+            "## Beside the paper: instances\n\n"
+            "V-Rand is to predict mean average precision. Computed here, models of other sources:"
+        )
+    )
+    display(tables.paper_table(published.computed(work, agreements["map"], measure="map", seed=seed)))
     display(Markdown("Computed here, with the target's own models, as the paper counts:"))
-    display(tables.paper_table(zero_shot_tables.computed(work, agreements["map"], measure="map", models="all", seed=seed)))
+    display(tables.paper_table(published.computed(work, agreements["map"], measure="map", models="all", seed=seed)))
     display(Markdown("Published, Table 2 of the CTE paper:"))
     display(tables.paper_table(from_paper("map")))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-instances", "caption": "Median mean average precision against V-Rand, as the first figure. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Mean average precision against V-Rand for all targets"}}
 if "map" in measures:
-    of_instances = {name: summary.ranking(work, name, seed=seed, measure="map") for name in names}
-    lead_map = summary.headline(work, "zero_shot", "map")
-    rows_map = lead_map.rows(summary.where(agreements["map"], models="others"))
+    of_instances = {name: ranking_on(work, name, seed=seed, measure="map") for name in names}
+    lead_map = select.headline(work, "zero_shot", "map")
+    rows_map = lead_map.rows(select.where(agreements["map"], models="others"))
     _ = plots.all_targets(
-        of_instances, score=f"V-Rand at dropout {lead.strength:g}", performance="median mAP on the test images",
+        of_instances,
+        score=f"V-Rand at dropout {lead.strength:g}",
+        performance="median mAP on the test images",
         title=f"Mean τ over {len(names)} targets: {rows_map['kendall'].mean():.2f}",
     )
     plt.show()
 
 # %% tags=["remove-input"]
 if len(part.seeds) > 1:
-    luck = sweeps.training_luck(work, seed=seed)
+    luck = strength.training_luck(work, seed=seed)
     luck.loc["mean"] = luck.mean()
     gap = (luck.drop("mean").max(axis=1) - luck.drop("mean").min(axis=1)).mean()
-    display(Markdown(
-        "## Luck of training\n\n"
-        "Every model was trained again with another seed, which draws other weights, crops and augmentation. "
-        f"Kendall's τ-b of CTE-NHD moves by {gap:.2f} on a target on average:"
-    ))
+    display(
+        Markdown(
+            "## Luck of training\n\n"
+            "Every model was trained again with another seed, which draws other weights, crops and augmentation. "
+            f"Kendall's τ-b of CTE-NHD moves by {gap:.2f} on a target on average:"
+        )
+    )
     display(tables.plain_table(luck.rename(columns="seed {}".format), "target", "{:.2f}"))
 
 # %% tags=["remove-input"]
 if len(part.networks) > 1:
-    depth = sweeps.by_network(rankings)
-    display(Markdown(
-        "## Networks of one kind\n\n"
-        "The bottleneck of a deeper network holds a smaller part of what reaches the output, so the same dropout rate is a weaker perturbation there. "
-        "Mean CTE-NHD and F1 of models of other sources, and τ-b among models of one network:"
-    ))
+    depth = strength.by_network(rankings)
+    display(
+        Markdown(
+            "## Networks of one kind\n\n"
+            "The bottleneck of a deeper network holds a smaller part of what reaches the output, so the same dropout rate is a weaker perturbation there. "
+            "Mean CTE-NHD and F1 of models of other sources, and τ-b among models of one network:"
+        )
+    )
     depth = depth.rename(columns={"score": "mean CTE-NHD", "performance": "mean F1", "kendall": "mean τ-b within"})
     formats = {"mean CTE-NHD": "{:.3f}", "mean F1": "{:.3f}", "mean τ-b within": "{:.2f}", "targets": "{:.0f}"}
     display(tables.plain_table(depth.set_index("network"), "network", formats))
@@ -282,7 +318,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-page.provenance(cells)
+texts.provenance(cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

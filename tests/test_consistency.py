@@ -9,8 +9,8 @@ from tte.errors import InputError, UndefinedScore
 from tte.estimators.effective_invariance import effective_invariance
 from tte.estimators.nhd import nhd
 from tte.estimators.vrand import vrand
-from tte.instances import instances
 from tte.perturbation import Brightness, FeatureDropout, GaussianNoise, perturbed_probabilities
+from tte.segmentation.instances import instances
 
 
 class Blur(torch.nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tte.study.data import catalogue_entry
+from companion.data import catalogue_entry
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))

@@ -4,7 +4,6 @@ Reads nothing and writes nothing; raises `InputError` with the argument's name, 
 """
 
 import numpy as np
-import torch
 
 from tte.errors import InputError
 
@@ -15,11 +14,16 @@ _BITS_OF_ONE = {
 }
 
 
+def is_tensor(array):
+    """Whether `array` is a torch tensor; asked without importing torch, which an estimator of arrays does not need."""
+    return hasattr(array, "detach") and hasattr(array, "numpy")
+
+
 def to_numpy(array, name="array"):
     """Return `array` (NumPy, torch on any device, or nested lists) as a NumPy array, without a copy where possible."""
-    if isinstance(array, torch.Tensor):
+    if is_tensor(array):
         array = array.detach().cpu()
-        return array.float().numpy() if array.dtype is torch.bfloat16 else array.numpy()
+        return array.float().numpy() if str(array.dtype) == "torch.bfloat16" else array.numpy()
     out = np.asarray(array)
     if out.dtype == object:
         raise InputError(f"{name}: expected a numeric array, got objects (rows of different length?)")

@@ -13,8 +13,8 @@ from tte.errors import InputError, UndefinedScore
 from tte.estimators.effective_invariance import effective_invariance
 from tte.estimators.nhd import nhd
 from tte.estimators.vrand import vrand
-from tte.instances import instances
 from tte.perturbation import FeatureDropout, perturbed_probabilities
+from tte.segmentation.instances import instances
 
 __all__ = ["CTEResult", "cte"]
 
@@ -42,8 +42,22 @@ class CTEResult:
 
 
 def cte(
-    model, images, perturbation=None, consistency="nhd", *, undefined="skip", repeats=1, threshold=0.5, channel=None,
-    activation="sigmoid", decoder=None, alpha=0.5, variant="paper", seed=0, divisor=16, device=None,
+    model,
+    images,
+    perturbation=None,
+    consistency="nhd",
+    *,
+    undefined="skip",
+    repeats=1,
+    threshold=0.5,
+    channel=None,
+    activation="sigmoid",
+    decoder=None,
+    alpha=0.5,
+    variant="paper",
+    seed=0,
+    divisor=16,
+    device=None,
 ):
     """Median over images of the consistency between a clean and a perturbed prediction.
 

@@ -7,10 +7,11 @@ import io
 
 import matplotlib.pyplot as plt
 
-from tte.study import plots, summary
-from tte.study.paths import project_root
-from tte.study.records import atomic_write
-from tte.study.study import open_study
+from companion.analysis import agreement, select
+from companion.pages import plots
+from companion.paths import project_root
+from companion.records import atomic_write
+from companion.study import open_study
 
 STUDIES = {
     ("nuclei", "zero_shot"): ("No labels: run it as it is", "CTE-NHD, consistency under dropout", "median F1"),
@@ -24,7 +25,7 @@ def main():
     figure, grid = plt.subplots(1, len(STUDIES), figsize=(13, 5.6))
     for axes, ((name, kind), (title, score, performance)) in zip(grid, STUDIES.items(), strict=True):
         study = open_study(name)
-        tables = {target: summary.ranking(study, target) for target in summary.targets(study, kind)}
+        tables = {target: agreement.ranking_on(study, target) for target in select.targets(study, kind)}
         plots.all_targets(tables, score=score, performance=f"{performance} on the target", title=title, axes=axes)
         axes.legend(
             *axes.get_legend_handles_labels(),

@@ -91,7 +91,7 @@ def members(study, config_folder="config"):
 
 
 def parts(study, keys, config_folder="config"):
-    """Return [(key, name)] of a study's sources, targets and tasks, as `tte study --only key=name` takes them.
+    """Return [(key, name)] of a study's sources, targets and tasks, as `companion study --only key=name` takes them.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import torch
 
 from tte.errors import InputError, UndefinedScore
 from tte.estimators.ccfv import LayerTerms, ccfv, ccfv_from_layers, ccfv_layers
-from tte.samples import FeatureSamples
+from tte.features.samples import FeatureSamples
 
 NAIVE_DISTANCES = {"wasserstein": naive.wasserstein2, "kl": naive.kl, "bhattacharyya": naive.bhattacharyya}
 ROOT18 = math.sqrt(18)  # W2 of HAND's class 1: means 1 and 5, variances 2 and 8

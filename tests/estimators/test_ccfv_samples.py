@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-import tte.samples
+import tte.features.samples
 from tte.errors import InputError
 
 
 def make(data):
-    return tte.samples.FeatureSamples(data)
+    return tte.features.samples.FeatureSamples(data)
 
 
 def one(**changes):

@@ -73,7 +73,7 @@ def test_one_sample_of_a_class_has_the_floor():
 
 def test_errors():
     x, y = np.zeros((2, 3)), [0, 1]
-    with pytest.raises(InputError, match="covariance: expected \"diagonal\" or \"spherical\", got 'full'"):
+    with pytest.raises(InputError, match='covariance: expected "diagonal" or "spherical", got \'full\''):
         gbc(x, y, covariance="full")
     with pytest.raises(InputError, match="floor: expected a positive number, got 0"):
         gbc(x, y, floor=0)

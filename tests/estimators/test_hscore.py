@@ -60,7 +60,7 @@ def test_shrinkage_streams(size):
     features, labels = labelled_sample(500, 24, 5)
     statistics = ClassStatistics()
     for start in range(0, 500, size):
-        statistics.update(features[start:start + size], labels[start:start + size])
+        statistics.update(features[start : start + size], labels[start : start + size])
     assert _shrinkage(statistics.pooled()) == pytest.approx(ledoit_wolf_shrinkage(features), rel=1e-9)
 
 
@@ -74,8 +74,9 @@ def test_invariances(regularized):
     assert hscore(features[order], labels[order], regularized) == pytest.approx(score, rel=1e-9)
     assert hscore(features, 1000 - 7 * labels, regularized) == pytest.approx(score, rel=1e-9)
     assert hscore(1e-3 * features @ rotation + 5, labels, regularized) == pytest.approx(score, rel=1e-6)
-    assert hscore(np.round(10 * features).astype(int), labels, regularized) == \
-        hscore(np.round(10 * features), labels, regularized)
+    assert hscore(np.round(10 * features).astype(int), labels, regularized) == hscore(
+        np.round(10 * features), labels, regularized
+    )
 
 
 def test_bounds():

@@ -81,10 +81,16 @@ def test_limits():
     assert leep(np.ones((40, 1)), labels) == pytest.approx(-entropy, rel=1e-12)
 
 
-@pytest.mark.parametrize("convert", [
-    lambda p: p.astype(np.float32), lambda p: torch.tensor(p, requires_grad=True), lambda p: np.asfortranarray(p),
-    lambda p: p.tolist(),
-], ids=["float32", "torch", "fortran", "lists"])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda p: p.astype(np.float32),
+        lambda p: torch.tensor(p, requires_grad=True),
+        lambda p: np.asfortranarray(p),
+        lambda p: p.tolist(),
+    ],
+    ids=["float32", "torch", "fortran", "lists"],
+)
 def test_any_float_input(convert):
     probabilities, labels = _sample(200, 5, 3)
     assert leep(convert(probabilities), torch.tensor(labels)) == pytest.approx(leep(probabilities, labels), rel=1e-6)

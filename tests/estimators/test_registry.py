@@ -8,7 +8,7 @@ import pytest
 
 import tte.estimators
 from tte.estimators import ESTIMATORS
-from tte.samples import FeatureSamples
+from tte.features.samples import FeatureSamples
 
 NEEDS = {"samples", "features", "labels", "probabilities", "prediction", "predictions", "model", "source performance"}
 BUILDING_BLOCKS = {"ccfv_from_layers", "ccfv_layers", "hyperspherical_energy", "wasserstein2"}
@@ -22,9 +22,15 @@ def _arguments():
     p = rng.dirichlet(np.ones(3), 60)
     cases = [{c: features[labels == c] + i for c in range(3)} for i in range(3)]
     q = rng.random((16, 16))
-    by_name = {"ccfv": (FeatureSamples({"out": cases}),), "leep": (p, labels), "nhd": (q > 0.5, q > 0.4),
-               "effective_invariance": (q, q**2), "vrand": ((q > 0.5).astype(int), (q > 0.4).astype(int)),
-               "mean_foreground_confidence": (q,), "soft_dice_confidence": (q,)}
+    by_name = {
+        "ccfv": (FeatureSamples({"out": cases}),),
+        "leep": (p, labels),
+        "nhd": (q > 0.5, q > 0.4),
+        "effective_invariance": (q, q**2),
+        "vrand": ((q > 0.5).astype(int), (q > 0.4).astype(int)),
+        "mean_foreground_confidence": (q,),
+        "soft_dice_confidence": (q,),
+    }
     return {name: by_name.get(name, (features, labels)) for name in ESTIMATORS}
 
 
@@ -45,7 +51,7 @@ def test_function_has_the_name_and_takes_what_is_needed(name):
     assert known.function is getattr(tte.estimators, name)
     first = list(inspect.signature(known.function).parameters)
     if known.needs not in (("prediction",), ("predictions",)):
-        assert tuple(first[:len(known.needs)]) == known.needs
+        assert tuple(first[: len(known.needs)]) == known.needs
     arrays = 2 if known.needs == ("predictions",) else len(known.needs)
     assert len(_arguments()[name]) == arrays
 

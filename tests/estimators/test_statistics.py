@@ -43,7 +43,7 @@ def test_chunked_equals_whole(size):
     features, labels = _data()
     statistics = ClassStatistics()
     for start in range(0, len(labels), size):
-        statistics.update(features[start:start + size], labels[start:start + size])
+        statistics.update(features[start : start + size], labels[start : start + size])
     for label, moments in zip(statistics.classes, statistics.per_class(), strict=True):
         _close(moments, two_pass_moments(features[labels == label]))
     _close(statistics.pooled(), two_pass_moments(features[labels >= 0]))
@@ -64,7 +64,7 @@ def test_far_from_zero():
     moved = features + 1e7
     statistics = ClassStatistics()
     for start in range(0, len(labels), 50):
-        statistics.update(moved[start:start + 50], labels[start:start + 50])
+        statistics.update(moved[start : start + 50], labels[start : start + 50])
     count, mean, *moments = two_pass_moments(features[labels >= 0])
     _close(statistics.pooled(), (count, mean + 1e7, *moments), 1e-7)
 
@@ -75,11 +75,18 @@ def test_statistics_in_place_of_arrays(score):
     assert score(ClassStatistics().update(features, labels)) == score(features, labels)
 
 
-@pytest.mark.parametrize("convert", [
-    lambda x: x.astype(np.float16), lambda x: x.astype(int), lambda x: torch.tensor(x).to(torch.bfloat16),
-    lambda x: torch.tensor(x, dtype=torch.float32, requires_grad=True),
-    lambda x: np.asfortranarray(x), lambda x: x.tolist(),
-], ids=["float16", "int", "bfloat16", "torch with gradient", "fortran", "lists"])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda x: x.astype(np.float16),
+        lambda x: x.astype(int),
+        lambda x: torch.tensor(x).to(torch.bfloat16),
+        lambda x: torch.tensor(x, dtype=torch.float32, requires_grad=True),
+        lambda x: np.asfortranarray(x),
+        lambda x: x.tolist(),
+    ],
+    ids=["float16", "int", "bfloat16", "torch with gradient", "fortran", "lists"],
+)
 def test_any_real_input(convert):
     features, labels = _data()
     given = convert(np.round(features))  # integers up to 256 are exact in all of these types

@@ -80,7 +80,7 @@ def test_never_negative_with_the_weights_of_the_definition(case):
 
 
 def test_errors():
-    with pytest.raises(InputError, match="weighting: expected \"proportional\" or \"uniform\", got 'median'"):
+    with pytest.raises(InputError, match='weighting: expected "proportional" or "uniform", got \'median\''):
         transrate(np.zeros((2, 1)), [0, 1], weighting="median")
     with pytest.raises(InputError, match="epsilon: expected a positive number, got 0"):
         transrate(np.zeros((2, 1)), [0, 1], epsilon=0)

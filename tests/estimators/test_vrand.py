@@ -19,9 +19,7 @@ def naive_paper(labels, perturbed, alpha=0.5):
     union = (labels > 0) | (perturbed > 0)
     t_side, s_side = labels[union], perturbed[union]
     n = union.sum()
-    joint = sum(
-        (np.sum((t_side == i) & (s_side == j)) / n) ** 2 for i in np.unique(t_side) for j in np.unique(s_side)
-    )
+    joint = sum((np.sum((t_side == i) & (s_side == j)) / n) ** 2 for i in np.unique(t_side) for j in np.unique(s_side))
     s = sum((np.sum(s_side == j) / n) ** 2 for j in np.unique(s_side))
     t = sum((np.sum(t_side == i) / n) ** 2 for i in np.unique(t_side))
     return joint / (alpha * s + (1 - alpha) * t)

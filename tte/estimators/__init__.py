@@ -25,9 +25,27 @@ from tte.estimators.vrand import vrand
 from tte.estimators.wasserstein import wasserstein2
 
 __all__ = [
-    "ESTIMATORS", "ClassStatistics", "Estimator", "LayerTerms", "ccfv", "ccfv_from_layers", "ccfv_layers",
-    "effective_invariance", "gbc", "hscore", "hyperspherical_energy", "knn_transfer", "leep", "logme",
-    "mean_foreground_confidence", "nhd", "nleep", "soft_dice_confidence", "transrate", "vrand", "wasserstein2",
+    "ESTIMATORS",
+    "ClassStatistics",
+    "Estimator",
+    "LayerTerms",
+    "ccfv",
+    "ccfv_from_layers",
+    "ccfv_layers",
+    "effective_invariance",
+    "gbc",
+    "hscore",
+    "hyperspherical_energy",
+    "knn_transfer",
+    "leep",
+    "logme",
+    "mean_foreground_confidence",
+    "nhd",
+    "nleep",
+    "soft_dice_confidence",
+    "transrate",
+    "vrand",
+    "wasserstein2",
 ]
 
 
@@ -79,21 +97,27 @@ ESTIMATORS = {
     "logme": Estimator(_FEATURES, (-inf, inf), "You et al. 2021", "max ln p(y|F) / n", True, logme),
     "transrate": Estimator(_FEATURES, (-inf, inf), "Huang et al. 2022", "R(Z, ε) − R(Z, ε | Y)", True, transrate),
     "gbc": Estimator(_FEATURES, (-inf, 0.0), "Pándy et al. 2022", "−Σ exp(−D_B) over i ≠ j", True, gbc),
-    "hscore": Estimator(_FEATURES, (0.0, inf), "Bao et al. 2019, Ibrahim et al. 2022", "tr(Σ_α⁻¹ (1 − α) Σ_between)",
-                        True, hscore),
-    "leep": Estimator(("probabilities", "labels"), (-inf, 0.0), "Nguyen et al. 2020", "mean ln Σ_s P(y|s) θ_s", True,
-                      leep),
+    "hscore": Estimator(
+        _FEATURES, (0.0, inf), "Bao et al. 2019, Ibrahim et al. 2022", "tr(Σ_α⁻¹ (1 − α) Σ_between)", True, hscore
+    ),
+    "leep": Estimator(
+        ("probabilities", "labels"), (-inf, 0.0), "Nguyen et al. 2020", "mean ln Σ_s P(y|s) θ_s", True, leep
+    ),
     "nleep": Estimator(_FEATURES, (-inf, 0.0), "Li et al. 2021", "LEEP of mixture posteriors", True, nleep),
-    "knn_transfer": Estimator(_FEATURES, (0.0, 1.0), "Sorkhei et al. 2025 (arXiv 2503.18528)", "leave-one-out accuracy",
-                              True, knn_transfer),
+    "knn_transfer": Estimator(
+        _FEATURES, (0.0, 1.0), "Sorkhei et al. 2025 (arXiv 2503.18528)", "leave-one-out accuracy", True, knn_transfer
+    ),
     "nhd": Estimator(("predictions",), (0.0, 1.0), _CTE, "Eq. 5", False, nhd),
     "effective_invariance": Estimator(("predictions",), (0.0, 1.0), _CTE, "Eq. 4", False, effective_invariance),
     "vrand": Estimator(("predictions",), (0.0, 1.0), _CTE, "Eq. 6", False, vrand),
-    "mean_foreground_confidence": Estimator(("prediction",), (0.0, 1.0), _OURS, "mean p where p > threshold", False,
-                                            mean_foreground_confidence),
-    "soft_dice_confidence": Estimator(("prediction",), (0.0, 1.0), _OURS, "2 Σ p m / (Σ p + Σ m)", False,
-                                      soft_dice_confidence),
+    "mean_foreground_confidence": Estimator(
+        ("prediction",), (0.0, 1.0), _OURS, "mean p where p > threshold", False, mean_foreground_confidence
+    ),
+    "soft_dice_confidence": Estimator(
+        ("prediction",), (0.0, 1.0), _OURS, "2 Σ p m / (Σ p + Σ m)", False, soft_dice_confidence
+    ),
     "parameters": Estimator(("model",), (0.0, inf), _OURS, "number of parameters", False, None),
-    "source_performance": Estimator(("source performance",), (0.0, 1.0), _OURS, "performance on the source's own data",
-                                    False, None),
+    "source_performance": Estimator(
+        ("source performance",), (0.0, 1.0), _OURS, "performance on the source's own data", False, None
+    ),
 }

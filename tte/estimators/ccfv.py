@@ -11,9 +11,10 @@ import numpy as np
 
 from tte.errors import InputError, UndefinedScore
 from tte.estimators.ccfv_terms import CONSISTENCY, DISTANCES, VARIETY
-from tte.samples import FeatureSamples
+from tte.features.samples import FeatureSamples
 
 __all__ = ["LayerTerms", "ccfv", "ccfv_from_layers", "ccfv_layers"]
+
 
 class LayerTerms(NamedTuple):
     """The two terms of one layer: `variety` F_v and `consistency` C_cons, both > 0; None where not asked for."""

@@ -79,6 +79,6 @@ def _gaussians(statistics, components):
     if int(components) != components or not 1 <= components <= depth:
         raise InputError(f"components: expected an integer from 1 to D = {depth}, got {components}")
     total = statistics.pooled()
-    axes = np.linalg.eigh(total.scatter)[1][:, depth - int(components):]  # (D, components)
+    axes = np.linalg.eigh(total.scatter)[1][:, depth - int(components) :]  # (D, components)
     spread = [np.einsum("dk,dk->k", axes, scatter @ axes) for scatter in scatters]
     return (statistics.means - total.mean) @ axes, np.array(spread) / degrees

@@ -4,9 +4,8 @@ Reads the source model's probabilities and the target's labels; writes nothing.
 """
 
 import numpy as np
-import torch
 
-from tte._arrays import float_array, label_array, to_numpy
+from tte._arrays import float_array, is_tensor, label_array, to_numpy
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["leep"]
@@ -68,7 +67,7 @@ def leep(probabilities, labels):
 
 def _checked(probabilities, labels):
     """Return probabilities (n, S) as they are, the class index of every sample (−1 = ignored), and C."""
-    if not isinstance(probabilities, torch.Tensor):
+    if not is_tensor(probabilities):
         probabilities = to_numpy(probabilities, "probabilities")
     labels = label_array(labels, "labels", ndim=1)
     float_array(probabilities[:0], "probabilities")  # the dtype
@@ -104,8 +103,10 @@ def _rows(block):
         raise InputError(f"probabilities: expected values of at least 0, got {block.min():.4g}")
     worst = sums[np.abs(sums - 1.0).argmax()]
     if abs(worst - 1.0) > _ROW_SUM:
-        raise InputError(f"probabilities: expected rows that sum to 1 within {_ROW_SUM:g}, got a sum of {worst:.6g}; "
-                         "a sigmoid output p goes in as [1 − p, p]")
+        raise InputError(
+            f"probabilities: expected rows that sum to 1 within {_ROW_SUM:g}, got a sum of {worst:.6g}; "
+            "a sigmoid output p goes in as [1 − p, p]"
+        )
     return block
 
 

@@ -102,6 +102,7 @@ def _profile_maximum(variances, projections, residuals, n):
     gains = np.exp(grid)[:, None] * variances  # (G, r)
     values = _evidence((1.0 / (1.0 + gains)) @ projections.T + residuals, np.log1p(gains).sum(axis=1)[:, None], n)
     for c, (z, rest) in enumerate(zip(projections, residuals, strict=True)):
+
         def loss(t, z=z, rest=rest):
             gain = np.exp(t) * variances
             return -_evidence((z / (1.0 + gain)).sum() + rest, np.log1p(gain).sum(), n)

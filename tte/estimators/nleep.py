@@ -4,8 +4,6 @@ Reads features and labels; scikit-learn fits the projection and the mixture; wri
 """
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.mixture import GaussianMixture
 
 from tte._arrays import labelled_samples
 from tte.errors import InputError, UndefinedScore
@@ -69,6 +67,9 @@ def nleep(features, labels, rng=0, components=None, energy=0.8):
 def _posteriors(features, clusters, energy, rng):
     """Probabilities (n, clusters) of a Gaussian mixture fitted to the leading principal components."""
     seed = int(np.random.default_rng(rng).integers(_SEEDS))
+    from sklearn.decomposition import PCA  # 0.5 s that few other estimators need
+    from sklearn.mixture import GaussianMixture
+
     projected = PCA(n_components=energy if energy < 1 else None, svd_solver="full").fit_transform(features)
     projected /= np.sqrt((projected**2).sum(axis=1).mean())
     mixture = GaussianMixture(clusters, random_state=seed).fit(projected)

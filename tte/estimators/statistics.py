@@ -7,9 +7,8 @@ Memory is C (D² + 2D + 2) numbers whatever the number of samples.
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from tte._arrays import labelled_samples, to_numpy
+from tte._arrays import is_tensor, labelled_samples, to_numpy
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["ClassStatistics", "Moments", "class_statistics"]
@@ -176,7 +175,7 @@ def class_statistics(features, labels=None):
 
 def _matching(features, labels):
     """Return both as sliceable arrays that agree on n; tensors stay where they are until their block is read."""
-    features = features if isinstance(features, torch.Tensor) else to_numpy(features, "features")
+    features = features if is_tensor(features) else to_numpy(features, "features")
     labels = to_numpy(labels, "labels")
     if features.ndim != 2 or labels.ndim != 1 or len(features) != len(labels):
         shapes = f"{tuple(features.shape)} and {labels.shape}"

@@ -58,8 +58,10 @@ def transrate(features, labels=None, weighting="proportional", epsilon=1e-4):
     statistics = class_statistics(features, labels)
     total, counts = statistics.pooled(), statistics.counts
     weights = counts / counts.sum() if weighting == "proportional" else np.full(len(counts), 1.0 / len(counts))
-    within = [_coding_rate(_about(moments, total.mean), moments.count, moments.count, epsilon)
-              for moments in statistics.per_class()]
+    within = [
+        _coding_rate(_about(moments, total.mean), moments.count, moments.count, epsilon)
+        for moments in statistics.per_class()
+    ]
     return float(_coding_rate(total.scatter, total.count, total.count - 1, epsilon) - weights @ within)
 
 

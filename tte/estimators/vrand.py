@@ -6,8 +6,8 @@ Reads the clean and the perturbed instance labels of one image; returns one numb
 import numpy as np
 
 from tte._arrays import label_image, same_shape
-from tte._contingency import union_counts
 from tte.errors import InputError, UndefinedScore
+from tte.segmentation.contingency import union_counts
 
 __all__ = ["vrand"]
 

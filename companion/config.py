@@ -1,0 +1,229 @@
+"""The schema of `config/<study>.yml`.
+
+Reads one YAML file and returns frozen objects; an unknown key, a wrong type or an unknown name is a `ConfigError`.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from companion.config_sections import Dropout, Features, Inputs, View
+from companion.paths import project_root
+from tte.errors import ConfigError
+from tte.zoo.schema import Fraction, Interval, Network, Normalisation, Section
+
+__all__ = [
+    "FineTune",
+    "Network",
+    "Normalisation",
+    "StudyConfig",
+    "Training",
+    "View",
+    "ZeroShot",
+    "config_hash",
+    "load_config",
+    "study_names",
+]
+
+
+class Augmentation(Section):
+    """Random changes while training; intensity ones are those that later perturb, θ drawn from the interval."""
+
+    noise: Interval | None = None  # standard deviation, in normalised intensity
+    brightness: Interval | None = None  # additive, in normalised intensity
+    contrast: Interval | None = None  # factor around the image mean
+    gamma: Interval | None = None  # exponent
+    flip: tuple[int, ...] = ()  # spatial axes
+    rotate90: bool = False  # in the first two axes
+    rotate: float = 0.0  # largest angle in degrees, in the first two axes
+    probability: Fraction = 0.5  # of each change
+
+
+class Training(Section):
+    """Adam with a cosine schedule on BCE + Dice, in random crops."""
+
+    iterations: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)]
+    crop: tuple[int, ...]
+    learning_rate: Annotated[float, Field(gt=0)]
+    foreground: Fraction = 0.5  # share of crops centred on a foreground pixel
+    augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _square(self):
+        if self.augmentation.rotate90 and len(set(self.crop[:2])) > 1:
+            raise ValueError(f"rotate90 turns the first two axes into each other: the crop {self.crop} must be square")
+        return self
+
+
+class ZeroShot(Section):
+    """Every source model runs on every target as it is; consistency is to predict its F1, and mAP of instances.
+
+    Without `outputs` a network has one output, the foreground. With them it has a sigmoid for each, pixels of label −1
+    are left out everywhere, and a boundary makes the study one of instances too.
+    """
+
+    task: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    networks: dict[str, Network]
+    seeds: tuple[int, ...]
+    normalisation: Normalisation
+    training: Training
+    iterations: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)  # of a network that needs its own
+    dropout: Dropout
+    inputs: Inputs | None = None
+    every_level: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()  # rates of dropout at every level, in one run
+    repeats: Annotated[int, Field(ge=1)] = 1  # runs at the headline dropout, each with draws of its own
+    features: Features | None = None  # None: no score uses labels of a target
+    outputs: tuple[Literal["foreground", "boundary"], ...] | None = None
+    datasets: dict[str, View] = Field(default_factory=dict)
+    max_images: Annotated[int, Field(gt=0)] | None = None  # test images or patches of a target, evenly spaced
+    max_training_images: Annotated[int, Field(gt=0)] | None = None  # of a source, evenly spaced; they lie in memory
+    resamples: Annotated[int, Field(ge=100)] = 2000
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        if odd := set(self.datasets) - set(self.sources) - set(self.targets):
+            raise ValueError(f"datasets names {sorted(odd)}, which are neither sources nor targets")
+        if self.outputs is not None and self.outputs not in (("foreground",), ("foreground", "boundary")):
+            raise ValueError(f"outputs: expected [foreground] or [foreground, boundary], got {list(self.outputs)}")
+        if odd := set(self.iterations) - set(self.networks):
+            raise ValueError(f"iterations names {sorted(odd)}, which are not among networks {list(self.networks)}")
+        for name, spec in self.networks.items():
+            channels, wanted = spec.arguments.get("out_channels"), len(self.outputs or ("foreground",))
+            if channels not in (None, wanted):
+                raise ValueError(f"network {name} has out_channels {channels}, and the study {wanted} output(s)")
+        return self
+
+    @property
+    def instances(self):
+        """True if the study has instances beside the foreground."""
+        return self.outputs is not None and "boundary" in self.outputs
+
+    def training_of(self, network):
+        """Return the `Training` of a network."""
+        return self.training.model_copy(update={"iterations": self.iterations.get(network, self.training.iterations)})
+
+    def view(self, dataset):
+        """Return the `View` of a dataset."""
+        return self.datasets.get(dataset, View())
+
+
+class Task(Section):
+    """A labelled task: how its intensities are scaled and whether it shares patients with others."""
+
+    normalisation: Normalisation
+    patients: str | None = None  # tasks with the same word share one patient split
+    flip: tuple[int, ...] = ()  # spatial axes along which a mirror image is as plausible
+
+
+class Split(Section):
+    """Numbers of cases; the three parts are disjoint, also across tasks that share patients."""
+
+    pretrain: Annotated[int, Field(gt=0)]
+    finetune: Annotated[int, Field(gt=0)]
+    test: Annotated[int, Field(gt=0)]
+    seed: int = 0
+
+
+class Sampling(Section):
+    """Feature sampling on the labelled target cases."""
+
+    layers: dict[str, Annotated[int, Field(gt=1)]]  # layer name -> samples per case
+    roi_size: tuple[int, int, int]
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    seeds: tuple[int, ...] = ()  # further draws of the voxels, to see how much a score owes to the draw
+
+
+class FineTune(Section):
+    """Every task's model is fine-tuned on every other task; scores are to predict its Dice."""
+
+    tasks: dict[str, Task]
+    spacing: tuple[float, float, float] | None = None  # voxel size in mm to resample to; None = as stored
+    networks: dict[str, Network]
+    learning_rates: dict[str, float] = Field(default_factory=dict)  # of a network that needs its own
+    seeds: tuple[int, ...]  # of pre-training
+    finetune_seeds: tuple[int, ...]
+    split: Split
+    pretraining: Training
+    finetuning: Training
+    sampling: Sampling
+    resamples: Annotated[int, Field(ge=100)] = 2000
+
+    @model_validator(mode="after")
+    def _rates_of_networks(self):
+        if odd := set(self.learning_rates) - set(self.networks):
+            raise ValueError(f"learning_rates names {sorted(odd)}, which are not among networks {list(self.networks)}")
+        return self
+
+
+class StudyConfig(Section):
+    """One study: a zero-shot part, a fine-tuning part, or both; or several studies under one name."""
+
+    name: str
+    title: str
+    note: str = ""  # what a reader of its pages has to know before any number
+    phantom: bool = False  # its pages carry a banner
+    live: bool = False  # run for the book, which shows no tracked records of it
+    pages: bool = True  # False: too large to run where the book is made
+    varies: str = ""  # the study whose networks these are variants of; one page compares them
+    real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
+    zero_shot: ZeroShot | None = None
+    fine_tune: FineTune | None = None
+    studies: tuple[str, ...] = ()  # names of studies that are run one after the other; it has no part of its own then
+
+    @model_validator(mode="after")
+    def _some_part(self):
+        if (self.zero_shot is None and self.fine_tune is None) == (not self.studies):
+            raise ValueError("a study needs a zero_shot or a fine_tune section, or a list of studies and no section")
+        return self
+
+
+def study_names():
+    """Return the names of the studies in `config/`."""
+    return sorted(path.stem for path in (project_root() / "config").glob("*.yml"))
+
+
+def load_config(study):
+    """Read a study by name (`config/<name>.yml`) or by the path of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        The study or a key is unknown, or a value has the wrong type; all faults are listed, one per line.
+    """
+    path = Path(study)
+    if path.suffix not in (".yml", ".yaml"):
+        path = project_root() / "config" / f"{study}.yml"
+    if not path.is_file():
+        raise ConfigError(f"unknown study {str(study)!r}: expected one of {study_names()} or the path of a YAML file")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path.name}: expected a mapping of keys to values, got {type(raw).__name__}")
+    try:
+        return StudyConfig.model_validate(raw)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'study'}: {_plain(e)}" for e in error.errors()]
+        raise ConfigError(f"{path.name} has {len(faults)} fault(s):\n  " + "\n  ".join(faults)) from None
+
+
+def _plain(error):
+    if error["type"] == "extra_forbidden":
+        return "unknown key; check its spelling"
+    if error["type"] == "missing":
+        return "key is missing"
+    return f"{error['msg']} (got {str(error['input'])[:60]})"
+
+
+def config_hash(*parts):
+    """Return 12 hex digits that identify the given sections or plain values."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]

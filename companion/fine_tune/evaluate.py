@@ -1,0 +1,155 @@
+"""Scores before fine-tuning and Dice after it, as records.
+
+Reads datasets and models; writes records, and trains only in `fine_tune_missing`. Target labels enter the estimators,
+target performance does not.
+"""
+
+from functools import cache, partial
+
+import numpy as np
+from tqdm import tqdm
+
+from companion.config import config_hash
+from companion.fine_tune import models as fine_tune
+from companion.fine_tune.scores import labelled_scores, sample_cases
+from companion.fine_tune.subsamples import sensitivity_rows
+from companion.records import ROWS, is_recorded, load_or_compute, rows
+from companion.study import require
+from tte.errors import DataNotFound
+from tte.zoo.card import read_card, weights_hash
+
+__all__ = ["evaluate", "fine_tune_missing", "measure", "score"]
+
+
+def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None):
+    """Return the `Cell` with the Dice of a fine-tuned model on the test cases; it never trains.
+
+    Fine-tuned weights need not be kept: the record is known by what they were made from. `recompute` repeats the
+    inference where the weights are at hand, and reads the record where they are not.
+    """
+    part, name = study.part("fine_tune"), fine_tune.tuned_id(task, initial, seed)
+    data = {which: (lookup or partial(_available, study, task))(which) for which in ("finetune", "test")}
+    settings, identity = _dice_identity(study, task, initial, seed, data)
+    cell, at_hand = _dice_cell(task, initial, seed), (study.models / f"{name}.safetensors").is_file()
+
+    def compute():
+        made_from = read_card(study.models, name).identity if at_hand else None
+        few, test = (data[which] or fine_tune.cases(study, task, which) for which in ("finetune", "test"))
+        if made_from != {"config": config_hash(*settings), "inputs": few.fingerprint}:
+            raise DataNotFound(
+                f"no model {name} with these settings and cases on this machine: run `make study STUDY={study.name}`"
+            )
+        classes = fine_tune.classes_of(study, task)
+        module = fine_tune.load_tuned(study, task, initial, seed, device)
+        same = {"study": study.name, "target": task, "model": initial, "seed": seed}
+        found = fine_tune.dice_per_case(module, test, classes, part.finetuning.crop, device)
+        values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
+        mean = float(np.nanmean([row["value"] for row in values]))
+        return {
+            "performance": rows("performance", cell, [{**same, "metric": "dice_mean", "value": mean}]),
+            "per_image": rows("per_image", cell, values),
+        }
+
+    repeat = recompute and at_hand
+    return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=repeat)
+
+
+def fine_tune_missing(study, task, *, device="cpu"):
+    """Fine-tune every initial model on a task, except where the Dice of that very model is on record."""
+    data = {which: _available(study, task, which) for which in ("finetune", "test")}
+    for initial in fine_tune.initial_models(study):
+        for seed in study.part("fine_tune").finetune_seeds:
+            _, identity = _dice_identity(study, task, initial, seed, data)
+            if not is_recorded(study.records, _dice_cell(task, initial, seed), identity):
+                fine_tune.fine_tune(study, task, initial, seed, device=device)
+
+
+def _dice_cell(task, initial, seed):
+    return f"{task}/{initial}/dice{seed}"
+
+
+def _dice_identity(study, task, initial, seed, data):
+    """What fine-tuning depends on beside the cases, and the identity of its Dice."""
+    _, settings = fine_tune.recipe(study, task, fine_tune.initial_models(study)[initial][1], seed, initial)
+    return settings, {
+        "config": config_hash(*settings, ROWS),
+        "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
+        "weights": weights_hash(study.models, initial),
+    }
+
+
+def _available(study, task, which):
+    """Return the prepared cases, or None where the data are not at hand, or cannot tell whether a record is theirs.
+
+    Phantoms that stand for a real dataset are drawn where they are needed; the last bit of a pixel may differ there.
+    """
+    if study.config.real:
+        return None
+    try:
+        return fine_tune.cases(study, task, which)
+    except DataNotFound:
+        return None
+
+
+def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup=None):
+    """Return the `Cell` with every labelled estimator of one model on the few labelled cases of a task."""
+    part = study.part("fine_tune")
+    data = (lookup or partial(_available, study, task))("finetune")
+    identity = {
+        "config": config_hash(part.sampling, *fine_tune.inputs_of(part, task), seed, ROWS),
+        "inputs": data.fingerprint if data else None,
+        "weights": weights_hash(study.models, initial),
+    }
+    cell, source = f"{task}/{initial}/scores{seed}", fine_tune.initial_models(study)[initial][0]
+
+    def compute():
+        pairs = (data or fine_tune.cases(study, task, "finetune")).pairs
+        module, card = fine_tune.load_initial(study, initial, device)
+        seeds = dict.fromkeys((seed, *part.sampling.seeds))
+        draws = {s: sample_cases(module, pairs, part.sampling, seed=s) for s in seeds}
+        found = list(labelled_scores(draws[seed], seed=seed))
+        found.append(_fact("n_parameters", _body_parameters(module, card.network.head)))
+        if source != fine_tune.RANDOM:
+            found.append(_fact("source_performance", card.performance["dice_mean"]))
+        same = {"study": study.name, "target": task, "model": initial, "seed": seed}
+        size = {"n_images": part.split.finetune}
+        return {
+            "scores": rows("scores", cell, [{**same, **size, **row} for row in found]),
+            "sensitivity": rows("sensitivity", cell, [{**same, **row} for row in sensitivity_rows(draws)]),
+        }
+
+    return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
+
+
+def _body_parameters(module, head):
+    """Number of weights without the last layer, which depends on the number of source classes."""
+    return sum(value.numel() for name, value in module.named_parameters() if not name.startswith(f"{head}."))
+
+
+def _fact(estimator, value):
+    return {"estimator": estimator, "variant": "", "layer": "", "score": float(value), "n_undefined": 0}
+
+
+def evaluate(study, task, *, seed=0, device="cpu", recompute=False):
+    """Score every initial model on one task and measure its fine-tuned Dice, or read the records.
+
+    Returns
+    -------
+    dict of str → (scores Cell, list of Dice Cells), by model id
+
+    Raises
+    ------
+    ConfigError      the task is not one of the study.
+    DataNotFound     something must be computed and the volumes or the models are not at hand.
+    """
+    part = study.part("fine_tune")
+    require(task, part.tasks, f"task of study {study.name!r}")
+    lookup = cache(partial(fine_tune.cases if recompute else _available, study, task))
+    options = {"device": device, "recompute": recompute, "lookup": lookup}
+    return {
+        initial: (
+            score(study, task, initial, seed=seed, **options),
+            [measure(study, task, initial, s, **options) for s in part.finetune_seeds],
+        )
+        for initial in tqdm(fine_tune.initial_models(study), desc=f"evaluate {task}", disable=None)
+    }

@@ -1,0 +1,214 @@
+"""Figures about the strength and the kind of a perturbation; each takes tables and returns a matplotlib figure.
+
+Reads nothing and writes nothing. Colours are seaborn's colour-blind palette, as in `companion.pages.plots`.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from companion.pages.plots import palette
+from companion.study import display_name
+from companion.zero_shot.scores import EVERY_LEVEL
+
+__all__ = [
+    *("agreement_against_strength", "feature_against_input", "performance_by_strength", "repeats", "score_sweeps"),
+    *("responses", "shift_curves"),
+]
+
+_AXES = {
+    "dropout": "dropout rate at the bottleneck",
+    EVERY_LEVEL: "dropout rate at every level",
+    "noise": "noise, standard deviation",
+    "brightness": "added brightness",
+    "contrast": "contrast factor",
+    "gamma": "gamma exponent",
+}
+
+
+def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
+    """Agreement against strength, a panel per perturbation: a line per target with intervals, their mean in black.
+
+    Parameters
+    ----------
+    table : DataFrame; as `companion.analysis.strength.strengths` returns it
+    """
+    kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
+    targets = list(dict.fromkeys(table["target"]))
+    figure, grid = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 2.6, 3.8), sharey=True, squeeze=False)
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        rows = table[table["perturbation"] == kind]
+        for i, (colour, target) in enumerate(zip(palette(len(targets)), targets, strict=True)):
+            line = rows[rows["target"] == target].sort_values("dose")
+            place = np.arange(len(line)) + 0.06 * (i - len(targets) / 2)  # beside each other, to see the intervals
+            spread = [line["kendall"] - line["kendall_low"], line["kendall_high"] - line["kendall"]]
+            axes.errorbar(
+                place, line["kendall"], yerr=np.clip(spread, 0, None), color=colour, lw=1, elinewidth=0.8, marker="o",
+                ms=3.5, alpha=0.75, label=target.split("/", 1)[-1],
+            )  # fmt: skip
+        mean = rows.groupby("dose")["kendall"].mean()
+        axes.plot(np.arange(len(mean)), mean, color="black", lw=2.5, label="mean")
+        names = rows.drop_duplicates("dose").sort_values("dose")["strength"]
+        axes.set_xticks(np.arange(len(mean)), [f"{value:g}" for value in names])
+        axes.axhline(0, color="0.4", lw=1, ls=":")
+        axes.set(xlabel=_AXES[kind])
+    grid[0][0].set_ylabel(ylabel)
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def repeats(table, *, title):
+    """Agreement of the mean of several runs against their number, a line per target; dots are single runs.
+
+    Parameters
+    ----------
+    table : DataFrame; as `companion.analysis.strength.repeated_runs` returns it, targets below each other
+    """
+    figure, axes = plt.subplots(figsize=(8.6, 3.8))
+    groups = list(table.groupby("target", sort=False))
+    for colour, (target, rows) in zip(palette(len(groups)), groups, strict=True):
+        axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=target.split("/", 1)[-1])
+        axes.scatter(rows["runs"], rows["single"], color=colour, s=14, alpha=0.6)
+    mean = table.groupby("runs")["averaged"].mean()
+    axes.plot(mean.index, mean, color="black", lw=2.5, label="mean")
+    axes.axhline(0, color="0.4", lw=1, ls=":")
+    axes.set(xlabel="runs averaged", ylabel="Kendall τ-b", title=title, xticks=mean.index)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def feature_against_input(table, *, title, unit="CTE-NHD"):
+    """Score under all input perturbations against score under dropout, a panel per target and a colour per source.
+
+    Parameters
+    ----------
+    table : DataFrame; columns target, source, network, feature, input
+    """
+    targets = list(dict.fromkeys(table["target"]))
+    sources, networks = (sorted(table[column].unique()) for column in ("source", "network"))  # as in `plots`
+    columns = min(3, len(targets))
+    rows, side = -(-len(targets) // columns), 4.6 if columns == 1 else 2.7
+    figure, grid = plt.subplots(rows, columns, figsize=(side * columns + 2.6, side * rows), squeeze=False)
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
+    for axes, target in zip(grid.flat, targets, strict=False):
+        for row in table[table["target"] == target].itertuples():
+            marker = "o^sDv"[networks.index(row.network)]
+            name = f"{row.source.split('/', 1)[-1]}, {row.network}"
+            axes.scatter(row.feature, row.input, color=colours[row.source], marker=marker, s=40, label=name)
+        axes.set_title(target.split("/", 1)[-1])
+    for axes in list(grid.flat)[len(targets) :]:
+        axes.set_visible(False)
+    figure.supxlabel(f"{unit}, dropout", fontsize=10)
+    figure.supylabel(f"{unit}, input changes", fontsize=10)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def performance_by_strength(scores, *, table, xlabel, ylabel, title):
+    """Performance against score, a panel per strength; one panel of all strengths is Fig. 3 of the CTE paper.
+
+    Parameters
+    ----------
+    scores : DataFrame; columns model, strength, score
+    table : DataFrame; as `companion.analysis.agreement.ranking_on` returns it
+    """
+    strengths = sorted(scores["strength"].unique())
+    columns = min(3, len(strengths))
+    rows = -(-len(strengths) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.5 * columns + 2.6, 2.6 * rows), sharey=True, squeeze=False)
+    for axes, strength in zip(grid.flat, strengths, strict=False):
+        at = scores[np.isclose(scores["strength"], strength)].set_index("model")["score"]
+        _models(axes, table.assign(score=table["model"].map(at)))
+        axes.set_title(f"strength {strength:g}")
+        axes.locator_params(axis="x", nbins=3)
+    for axes in list(grid.flat)[len(strengths) :]:
+        axes.set_visible(False)
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _models(axes, table):
+    """Points of all models, with the looks of `companion.pages.plots`, and a line fitted to those of other sources."""
+    sources, networks = (sorted(table[column].unique()) for column in ("source", "network"))
+    colours = dict(zip(sources, palette(len(sources)), strict=True))
+    for row in table.itertuples():
+        colour, marker = colours[row.source], "o^sDv"[networks.index(row.network)]
+        style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
+        name = display_name(row.model) + (" (the target's own)" if row.own else "")
+        axes.scatter(row.score, row.performance, s=40, marker=marker, zorder=3, label=name, **style)
+    others = table[table["ranked"] & ~table["own"] & table["score"].notna()]
+    if others["score"].nunique() > 1:
+        slope, offset = np.polyfit(others["score"], others["performance"], 1)
+        ends = np.array([others["score"].min(), others["score"].max()])
+        axes.plot(ends, slope * ends + offset, color="0.4", lw=1, zorder=1)
+
+
+def score_sweeps(scores, *, table, ylabel, title):
+    """Score of every model against the strength, a panel per input perturbation.
+
+    Parameters
+    ----------
+    scores : DataFrame; columns model, perturbation, strength, score
+    table : DataFrame; as `companion.analysis.agreement.ranking_on` returns it
+    """
+    kinds = [kind for kind in _AXES if kind in set(scores["perturbation"])]
+    figure, grid = plt.subplots(1, len(kinds), figsize=(2.3 * len(kinds) + 2.6, 3.4), sharey=True, squeeze=False)
+    order = table.sort_values("performance", ascending=False)
+    for axes, kind in zip(grid[0], kinds, strict=True):
+        for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
+            line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
+            axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
+        axes.set(xlabel=_AXES[kind])
+    grid[0][0].set_ylabel(ylabel)
+    grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def responses(table, *, title, ylabel="CTE-NHD"):
+    """Score of every model on every target, a group of boxes per network and a colour per perturbation.
+
+    Parameters
+    ----------
+    table : DataFrame; as `companion.analysis.saturation.responses` returns it
+    """
+    where = table["perturbation"].map({"dropout": "bottleneck", EVERY_LEVEL: "every level"})
+    names = (where + ", rate " + table["strength"].map("{:g}".format)).fillna("input changes")
+    table = table.assign(changed=names)
+    figure, axes = plt.subplots(figsize=(10.5, 4.2))
+    order = list(dict.fromkeys(table.sort_values(["perturbation", "strength"])["changed"]))
+    sns.boxplot(
+        table, x="network", y="score", hue="changed", hue_order=order, palette=palette(len(order)), ax=axes,
+        whis=(5, 95), fliersize=2, linewidth=0.8,
+    )  # fmt: skip
+    axes.set(xlabel="", ylabel=ylabel, title=title)
+    axes.legend(title="changed", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    return figure
+
+
+def shift_curves(table, *, title):
+    """Performance and scores against a known domain shift, a panel per dial.
+
+    Parameters
+    ----------
+    table : DataFrame; as `companion.zero_shot.known_answer.shift_table` returns it
+    """
+    dials, lines = list(dict.fromkeys(table["dial"])), ("F1", "CTE-NHD", "CTE-EI", "mean confidence")
+    figure, grid = plt.subplots(2, -(-len(dials) // 2), figsize=(11, 5.4), sharey=True, sharex=True, squeeze=False)
+    for axes, dial in zip(grid.flat, dials, strict=False):
+        rows = table[table["dial"] == dial].sort_values("shift")
+        for colour, name in zip(palette(len(lines)), lines, strict=True):
+            style = {"lw": 2.5, "color": "black"} if name == "F1" else {"color": colour}
+            axes.plot(rows["shift"], rows[name], marker="o", ms=4, label=name, **style)
+        axes.set_title(dial)
+    figure.supxlabel("shift (1 is a clear change, training was at 0)", fontsize=10)
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure

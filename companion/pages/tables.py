@@ -1,0 +1,225 @@
+"""The tables of the pages: each takes a DataFrame or a study and returns it styled, as a reader sees it.
+
+Writes nothing; labels and number formats live here.
+"""
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import agreement, select
+from companion.pages import texts
+from companion.study import display_name
+from companion.zero_shot.scores import EVERY_LEVEL
+
+__all__ = [
+    "PERTURBATIONS",
+    "agreement_table",
+    "coefficient_table",
+    "control_table",
+    "gain_table",
+    "label",
+    "models_table",
+    "paper_table",
+    "plain_table",
+    "pooled_table",
+    "ranking_table",
+    "target_table",
+]
+
+_LABELS = {
+    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "cte_vrand": "V-Rand", "mean_confidence": "mean confidence",
+    "leep": "LEEP", "nleep": "NLEEP",
+    "soft_dice_confidence": "soft Dice confidence", "ccfv": "CC-FV", "logme": "LogME", "transrate": "TransRate",
+    "gbc": "GBC", "hscore": "H-score", "knn": "k-NN", "n_parameters": "number of parameters",
+    "source_performance": "performance on own data",
+}  # fmt: skip
+_VARIANTS = {
+    "without_consistency": "without C_cons", "without_variety": "without F_v", "single_scale": "single scale",
+    "kl": "KL divergence", "bhattacharyya": "Bhattacharyya",
+}  # fmt: skip
+PERTURBATIONS = {EVERY_LEVEL: "dropout at every level"}  # whose name in a record is not the one to read
+_HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
+_COLUMNS = {
+    "kendall": "Kendall τ-b",
+    "weighted_kendall": "weighted τ",
+    "spearman": "Spearman ρ",
+    "pearson": "Pearson r",
+}
+
+
+def plain_table(frame, name, number):
+    """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column."""
+    frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
+    frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
+    return _styled(frame, number if isinstance(number, dict) else {column: number for column in frame.columns[1:]})
+
+
+def label(estimate):
+    """Return the name of an estimator as a reader knows it, with its variant, strength and layer."""
+    if isinstance(estimate, str):
+        return _LABELS[estimate]
+    parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
+    if estimate.perturbation:
+        together, kind = np.isnan(estimate.strength), PERTURBATIONS.get(estimate.perturbation, estimate.perturbation)
+        parts.append("all input changes" if together else f"{kind} {estimate.strength:g}")
+    parts += [estimate.layer] if estimate.variant == "single_scale" else []
+    detail = ", ".join(part for part in parts if part)
+    return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
+
+
+def target_table(study, name, n_images):
+    """Return what is known of a dataset."""
+    entry = study.dataset_entry(name)
+    facts = {
+        "dataset": name, "modality": entry.modality, "cases scored and tested": n_images,
+        "labels": ", ".join(entry.classes) if entry.kind == "classes" else entry.kind,
+        "source": entry.source or entry.landing or "", "licence": entry.licence, "citation": entry.citation,
+        "note": entry.note or "",
+    }  # fmt: skip
+    rows = [(key, str(value)) for key, value in facts.items() if str(value)]
+    return _styled(pd.DataFrame(rows, columns=["", " "]))
+
+
+def models_table(study, kind):
+    """Return the models of a study with how they were trained and how well they do on their own data."""
+    cards = texts.cards_of(study, kind)
+    metric = "f1_median" if kind == "zero_shot" else "dice_mean"
+    name = "median F1 at home" if kind == "zero_shot" else "mean Dice at home"
+    rows = [
+        {
+            "model": display_name(card.model), "trained on": card.source, "cases": card.training.get("n_cases", 0),
+            "iterations": card.training.get("iterations", 0), "seed": card.training["seed"],
+            name: card.performance.get(metric, np.nan),
+        }
+        for card in cards
+    ]  # fmt: skip
+    return _styled(pd.DataFrame(rows), {name: "{:.2f}"})
+
+
+def ranking_table(table, kind, measure="f1"):
+    """Return the ranking with intervals, as a reader sees it; `measure` is one of `summary.measures`."""
+    score, performance = _HEADS["dice" if kind == "fine_tune" else measure]
+    digits = 4 if kind == "zero_shot" else 2
+    rows = pd.DataFrame({
+        "rank": table["rank"].astype("string").fillna("–"),
+        "model": table["model"].map(display_name) + np.where(table["own"], " (the target's own)", ""),
+        score: [_with_interval(r, "score", digits) for r in table.to_dict("records")],
+        "undefined": table["n_undefined"],
+        performance: [_with_interval(r, "performance", 3) for r in table.to_dict("records")],
+        f"rank by {performance}": table["performance_rank"].astype("string").fillna("–"),
+    })  # fmt: skip
+    if "group" in table:
+        rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
+        rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
+        rows.insert(7, performance.replace("median", "mean"), table["performance_mean"].map("{:.3f}".format))
+    return _styled(rows)
+
+
+def _with_interval(row, name, digits):
+    low, high = row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan)
+    return f"{row[name]:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if np.isfinite(low) else "")
+
+
+def gain_table(gain):
+    """Return `stability.gain_over_random` as a reader sees it."""
+    rows = pd.DataFrame({
+        **({"task": gain["task"].str.rsplit("/", n=1).str[-1]} if "task" in gain else {}),
+        "network": gain["network"],
+        "better": [f"{r.n_better} of {r.n_models}" for r in gain.itertuples()],
+        "Dice": gain["pretrained"],
+        "untrained": gain["random"],
+        "gain": [f"{value:+.3f}" for value in gain["gain"]],
+        "95%": [f"{r.low:+.3f} to {r.high:+.3f}" for r in gain.itertuples()],
+        "p": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in gain["p"]],
+        "gain by seed": [", ".join(f"{value:+.3f}" for value in values) for values in gain["by_seed"]],
+    })  # fmt: skip
+    return _styled(rows, {"Dice": "{:.3f}", "untrained": "{:.3f}"})
+
+
+def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None):
+    """Return agreement with intervals and p-values, one row per estimator and choice of models.
+
+    Parameters
+    ----------
+    table : DataFrame; rows of `agreement.agreement_on`
+    wanted : dict of str → Estimate, or None for every row under its own name
+    """
+    rows = []
+    if wanted is None:
+        named = [(label(select.Estimate(*(row[k] for k in select.KEY))), row) for row in table.to_dict("records")]
+    else:
+        named = [(name, row) for name, e in wanted.items() for row in e.rows(table).to_dict("records")]
+    for name_of_row, row in named:
+        cells = {"estimator": name_of_row, "models": f"{row['n_models']}"}
+        for name in coefficients:
+            cells[_COLUMNS[name]] = _coefficient(row, name)
+        cells["regret"] = "–" if row["undefined"] else f"{row['regret']:.3f}"
+        rows.append(cells)
+    return _styled(pd.DataFrame(rows))
+
+
+def _coefficient(row, name):
+    if row["undefined"]:
+        return "undefined"
+    interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
+    p = row[f"{name}_p"]
+    return f"{row[name] + 0.0:.2f}{interval}, p {'< 0.01' if p < 0.01 else f'= {p:.2f}'}"
+
+
+def control_table(frame):
+    """Return `pooling.with_control` as a reader sees it."""
+    rows = pd.DataFrame({
+        "method": frame["method"],
+        "weighted τ, mean ± sd": [f"{r.weighted_kendall:.2f} ± {r.sd:.2f}" for r in frame.itertuples()],
+        "95% of permuted means": [f"{r.low:.2f} to {r.high:.2f}" for r in frame.itertuples()],
+        "Pearson r": frame["pearson"], "Kendall τ-b": frame["kendall"], "p of τ-b": frame["p"],
+        "tasks": frame["targets"],
+    })  # fmt: skip
+    return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": "{:.2g}"})
+
+
+def pooled_table(pooled, coefficient="Kendall τ-b"):
+    """Return `pooling.pooled` as a reader sees it: a row per estimator, best mean over others first."""
+    keys = list(select.KEY)
+    others, everything = (pooled[pooled["models"] == choice].set_index(keys) for choice in ("others", "all"))
+    others = others.sort_values("mean", ascending=False, kind="stable")
+    everything = everything.reindex(others.index)
+    frame = pd.DataFrame(
+        {
+            "estimator": [label(select.Estimate(*key)) for key in others.index],
+            f"{coefficient}, other sources": _spread(others),
+            "smallest to largest": [
+                f"{r.low:.2f} to {r.high:.2f}" if r.n_targets else "–" for r in others.itertuples()
+            ],
+            "regret": others["regret"].to_numpy(),
+            f"{coefficient}, with the own": _spread(everything),
+            "regret ": everything["regret"].to_numpy(),
+            "targets": others["n_targets"].to_numpy(),
+        }
+    )
+    return _styled(frame, {"regret": "{:.3f}", "regret ": "{:.3f}"})
+
+
+def _spread(rows):
+    return [f"{round(row.mean, 2) + 0.0:.2f} ± {row.sd:.2f}" if row.n_targets else "–" for row in rows.itertuples()]
+
+
+def coefficient_table(frame):
+    """Return a table of coefficients, ours or published, headed as a reader knows them."""
+    counts = [column for column in ("targets",) if column in frame]
+    numbers = frame.select_dtypes("number").columns.difference(counts)
+    formats = {**{column: "{:.2f}" for column in numbers}, **{column: "{:.0f}" for column in counts}}
+    return _styled(frame.rename(columns=_COLUMNS), {_COLUMNS.get(k, k): f for k, f in formats.items()})
+
+
+def paper_table(frame):
+    """Return a table of `companion.analysis.published` as a reader sees it."""
+    heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
+    numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}", "dropout": "{:g}"}
+    formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
+    return _styled(frame.rename(columns=heads), formats)
+
+
+def _styled(frame, formats=None):
+    styler = frame.style.hide(axis="index").format(formats or {}, na_rep="–").set_uuid("x")
+    return styler.set_table_attributes('class="tte-table"')

@@ -1,0 +1,146 @@
+"""What the pages of the book have in common: banner, sentences with numbers, the rerun box, provenance.
+
+Takes tables and cells; returns Markdown text and writes nothing.
+"""
+
+import numpy as np
+from IPython.display import Markdown
+
+from companion.fine_tune import models as fine_tune
+from companion.study import display_name, study_of
+from companion.zero_shot import evaluate as zero_shot
+from tte.errors import ConfigError
+from tte.zoo.card import read_card
+
+__all__ = [
+    "banner", "cards_of", "note", "p_text", "provenance", "rerun", "sentence", "trained_out", "unlearned",
+]  # fmt: skip
+
+_AT_HAND = {
+    "nuclei/DSB2018": ("nuclei/dsb2018-256", "nuclei/dsb2018-360", "nuclei/dsb2018-520"),
+    "mitochondria/EPFL": ("mitochondria/epfl",),
+    "mitochondria/VNC": ("mitochondria/vnc",),
+    "cells/Ovules": ("cells/ovules",),
+}  # parts of the papers' datasets that have pages of their own
+
+
+def banner(study, name=""):
+    """Return the warning that a page shows synthetic data, with the way to the dataset that it stands for."""
+    way = _way_to_real(study, name) if study.config.real and name else ""
+    return Markdown(
+        "::::{admonition} Synthetic data\n:class: warning\n"
+        "Everything on this page was computed on images that a program drew. "
+        f"It shows how the pipeline works, not which model is good on real images.{way}\n::::"
+    )
+
+
+def _way_to_real(study, name):
+    real, config = name.removeprefix("phantom/"), study.config
+    notebook, key, others = "msd_task", "task", "tasks"
+    if config.zero_shot is not None and name in config.zero_shot.targets:
+        notebook, key, others = "microscopy_target", "target", "datasets"
+    return (
+        f"\nThey stand for {real}, which was not at hand where this book was made{_part_at_hand(real)}. With its data "
+        f"and that of the other {others} of the study below DIR:\n\n"
+        f"```bash\npython -m companion data fetch {real} --root DIR\n"
+        f"python -m companion study {config.real} --data-root DIR --device cuda\n"
+        f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n"
+        f"  -p study {config.real} -p {key} {real} -p data_root DIR\n```\n"
+    )
+
+
+def _part_at_hand(real):
+    """Links to the pages of parts of a dataset, where a study of `config/` has them."""
+    links = []
+    for part in _AT_HAND.get(real, ()):
+        try:
+            links.append(f"[{part}](../{study_of(part)}/{part.replace('/', '_')}.ipynb)")
+        except ConfigError:
+            continue
+    return f", but for a part of it that has pages of its own: {', '.join(links)}" if links else ""
+
+
+def note(study):
+    """Return what a reader has to know before any number, from the study's configuration."""
+    return Markdown(f":::{{attention}}\n{study.config.note}\n:::")
+
+
+def p_text(p):
+    """Return "p = 0.12", or "p < 0.01" where two digits would show 0."""
+    return f"p = {p:.2f}" if not p < 0.005 else "p < 0.01"
+
+
+def cards_of(study, kind):
+    """Return the card of every model."""
+    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
+    return [read_card(study.models, model) for model in models]
+
+
+def trained_out(cards):
+    """Return a sentence on how many models had stopped improving when training ended."""
+    falling = 0
+    for card in cards:
+        quarter = max(1, len(card.losses) // 4)
+        before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
+        falling += before > 1.05 * end
+    return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+
+
+def unlearned(cards, below=0.5):
+    """Return a warning about zero-shot models that fail on the test images of their own dataset, or None."""
+    failed = [card for card in cards if card.performance["f1_median"] < below]
+    if not failed:
+        return None
+    names = ", ".join(f"{display_name(card.model)} ({card.performance['f1_median']:.2f})" for card in failed)
+    return Markdown(
+        f"**{len(failed)} of {len(cards)} models did not learn their own dataset**: their median F1 at home is below "
+        f"{below:g}: {names}. Where such a model stands in an order says little."
+    )
+
+
+def sentence(row, name="kendall"):
+    """Return a coefficient with its uncertainty, for a title or a sentence."""
+    if row["undefined"]:  # the whole message does not fit a title
+        return f"no rank agreement is defined ({row['undefined'].removeprefix('rank agreement: ').split(', so ')[0]})"
+    return f"τ = {row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}), {p_text(row[f'{name}_p'])}"
+
+
+def rerun(notebook, **parameters):
+    """Return the box with the command that makes this page from the raw images."""
+    given = " ".join(f"-p {key} {value}" for key, value in parameters.items() if value)
+    command = f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n  {given}"
+    command += " \\\n  -p recompute True -p data_root DIR"
+    return Markdown(
+        ":::{admonition} Rerun this page\n:class: tip\n"
+        f"```bash\n{command}\n```\n"
+        "`DIR` is the folder that holds the datasets; without `recompute` the recorded numbers are shown.\n:::"
+    )
+
+
+def provenance(cells):
+    """Return where the numbers come from, folded."""
+    entries = [cell.provenance for cell in cells]
+    identities = [entry["identity"] for entry in entries]
+    facts = {
+        "commit": _distinct(entries, "commit"), "device": _distinct(entries, "device"),
+        "machine": _distinct(entries, "machine"), "seconds in all": f"{sum(entry['seconds'] for entry in entries):.0f}",
+        "hash of the settings": _distinct(identities, "config"),
+        "hash of the weights": _distinct(identities, "weights"),
+        "hash of the images": _few({i["inputs"][:12] if i.get("inputs") else "none kept" for i in identities}),
+        "versions": "; ".join(sorted({_versions(entry) for entry in entries})),
+    }  # fmt: skip
+    rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
+    return Markdown(f":::{{admonition}} Provenance\n:class: dropdown\n\n| | |\n|---|---|\n{rows}\n:::")
+
+
+def _versions(entry):
+    return ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
+
+
+def _distinct(entries, key):
+    return _few({str(entry.get(key)) for entry in entries})
+
+
+def _few(values):
+    """The values, or their number where they are too many to read."""
+    return ", ".join(sorted(values)) if len(values) <= 8 else f"{len(values)} different, see provenance.json"

@@ -1,0 +1,153 @@
+"""A study: its configuration, where its data, models and records are, and the names of its models.
+
+Reads `config/<study>.yml`; writes nothing but phantoms that are missing.
+"""
+
+import atexit
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from companion.config import StudyConfig, load_config, study_names
+from companion.data import catalogue_entry, open_dataset
+from companion.data.phantoms import write_phantom
+from companion.paths import cache_folder, project_root
+from companion.records import Records
+from tte.errors import ConfigError, DataNotFound
+
+__all__ = ["Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "study_of"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration and its folders."""
+
+    config: StudyConfig
+    models: Path
+    records: Records
+    data_root: Path | None  # None: $TTE_DATA, then data/ in the project
+
+    @property
+    def name(self):
+        return self.config.name
+
+    @property
+    def checkpoints(self):
+        """Where unfinished training keeps its state."""
+        return cache_folder() / "checkpoints" / self.models.resolve().relative_to("/").as_posix().replace("/", "-")
+
+    def scratch(self):
+        """Return the same study with a copy of its records, so that a page can recompute and leave them as they are."""
+        folder = Path(tempfile.mkdtemp(prefix=f"tte-{self.name}-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if self.records.folder.is_dir():
+            shutil.copytree(self.records.folder, folder, dirs_exist_ok=True)
+        return replace(self, records=Records(folder))
+
+    def dataset(self, name):
+        """Open a dataset; a phantom of a phantom study that is missing is written first, to the cache by default."""
+        if not (self.config.phantom and name.startswith("phantom/")):
+            return open_dataset(name, self.data_root)
+        root = self.data_root or cache_folder() / "data"
+        try:
+            return open_dataset(name, root)
+        except DataNotFound:
+            write_phantom(name, root)
+            return open_dataset(name, root)
+
+    def dataset_entry(self, name):
+        """Return the catalogue's entry of a dataset; its files need not be there."""
+        return catalogue_entry(name)
+
+    def part(self, kind):
+        """Return the `zero_shot` or `fine_tune` section, or raise `ConfigError`."""
+        section = getattr(self.config, kind)
+        if section is None:
+            there = [k for k in ("zero_shot", "fine_tune") if getattr(self.config, k) is not None]
+            raise ConfigError(f"study {self.name!r} has no {kind} section; it has {there}")
+        return section
+
+
+def open_study(study, *, data_root=None, out=None):
+    """Open a study.
+
+    Parameters
+    ----------
+    study : str; a name in `config/`, or the path of a YAML file
+    data_root : path or None; where the datasets are; None means `$TTE_DATA`, then `data/` in the project
+    out : path or None; the folder that holds `models/` and `results/`; None means the project
+
+    Raises
+    ------
+    ConfigError      the study or one of its keys is unknown.
+    """
+    config = load_config(study)
+    out = project_root() / (out or "")
+    root = Path(data_root).expanduser() if data_root else None
+    return Study(config, out / "models" / config.name, Records(out / "results" / config.name), root)
+
+
+def check_run(device, seed):
+    """Raise `ConfigError` unless a computation can run on this device with this seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed: expected an integer of at least 0, got {seed!r}")
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        kind = None
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"unknown device {device!r}: expected cpu, cuda or cuda:N")
+    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device!r}: {torch.cuda.device_count()} CUDA devices are here; use cpu")
+
+
+def open_page(study, *, subject=None, data_root="", out="", device="cpu", seed=0, recompute=False):
+    """Open a study for a page: parameters checked, records copied, so that no page changes a tracked file.
+
+    Parameters
+    ----------
+    study : str; empty means the study of `config/` that lists `subject`
+    data_root, out : str; empty means the default of `open_study`
+    """
+    check_run(device, seed)
+    if not isinstance(recompute, bool):
+        raise ConfigError(f"recompute: expected True or False, got {recompute!r}")
+    return open_study(study or study_of(subject), data_root=data_root or None, out=out or None).scratch()
+
+
+def study_of(name):
+    """Return the study of `config/` that lists a target or a task, or raise `ConfigError`."""
+    for study in study_names():
+        config = load_config(study)
+        targets = config.zero_shot.targets if config.zero_shot else ()
+        if name in targets or (config.fine_tune and name in config.fine_tune.tasks):
+            return study
+    raise ConfigError(
+        f"no study of config/ lists {name!r} as a target or a task: "
+        "name the study too, or check `python -m companion data list`"
+    )
+
+
+def model_id(source, network, seed):
+    """Return the name of a model: its source, its network and its training seed."""
+    return f"{source.split('/', 1)[-1].replace('/', '-')}_{network}_s{seed}"
+
+
+def display_name(model):
+    """Return a model's name as a reader sees it: its source, its network, and its seed unless that is 0.
+
+    >>> display_name("dsb2018-256_unet4_s0"), display_name("dsb2018-256_unet4_s1")
+    ('dsb2018-256, unet4', 'dsb2018-256, unet4, seed 1')
+    """
+    source, network, seed = model.rsplit("_", 2)
+    return f"{source}, {network}" + ("" if seed == "s0" else f", seed {seed[1:]}")
+
+
+def require(value, choices, what):
+    """Raise `ConfigError` unless `value` is one of `choices`."""
+    if value not in choices:
+        there = f"expected one of {', '.join(map(str, choices))}" if choices else "it has none of this kind"
+        raise ConfigError(f"unknown {what} {value!r}: {there}")

@@ -1,0 +1,82 @@
+"""One model of the bank: the stored one if it was made as asked, else trained, rounded, measured and stored.
+
+Reads cases through the caller; writes a card and its weights below the models of the study.
+"""
+
+from companion.config import config_hash
+from companion.training import loop, store
+from tte.errors import DataNotFound
+from tte.zoo.card import Card, read_card
+
+__all__ = ["fit"]
+
+
+def fit(
+    study,
+    name,
+    *,
+    load,
+    build,
+    measure,
+    schedule,
+    settings,
+    source,
+    seed,
+    loss=None,
+    activation="softmax",
+    device="cpu",
+    retrain=False,
+    **about,
+):
+    """Return the `Card` of a model, training it unless the stored one had these settings and these cases.
+
+    Parameters
+    ----------
+    study : Study
+    name : str; of the model, below the models of the study
+    load : callable → Prepared; the cases to train on. Where they are not at hand, a stored model with these settings
+        stands
+    build : callable → nn.Module; the network to start from
+    measure : callable, nn.Module → dict; performance with the rounded weights
+    schedule : companion.config.Training
+    settings : list; what the result depends on beside the cases
+    source : str; dataset of the cases
+    loss : callable or None; None means the loss of `training.train`
+    activation : str; what turns the outputs into probabilities
+    about : further fields of the card
+
+    Raises
+    ------
+    DataNotFound     the model must be trained and the cases are not at hand.
+    """
+    path, config = study.models / f"{name}.yml", config_hash(*settings)
+    stored = read_card(study.models, name) if path.is_file() else None
+    try:
+        cases = load()
+    except DataNotFound:
+        if stored is None or stored.identity["config"] != config:
+            raise
+        return stored
+    identity = {"config": config, "inputs": cases.fingerprint}
+    if stored is not None and stored.identity == identity and not retrain:
+        return stored
+    module = build()
+    checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
+    run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss}
+    losses = loop.train(module, cases.pairs, schedule, **run)
+    store.round_to_half(module)
+    entry = study.dataset_entry(source)
+    card = Card(
+        model=path.stem,
+        activation=activation,
+        source=source,
+        licence=entry.licence,
+        citation=entry.citation,
+        training={**schedule.model_dump(mode="json"), "seed": seed, "n_cases": len(cases)},
+        identity=identity,
+        performance=measure(module),
+        losses=[round(loss, 4) for loss in losses],
+        **about,
+    )
+    store.save_model(path.parent, card, module)
+    return card

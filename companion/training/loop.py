@@ -1,0 +1,187 @@
+"""Train and fine-tune a network with BCE + Dice: deterministic, resumable, with a progress bar.
+
+Reads normalised images and class-index labels from memory; writes nothing but an optional checkpoint (atomically).
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from monai.transforms import Compose, RandFlipd, RandRotate90d, RandRotated
+from tqdm import tqdm
+
+from tte import perturbation
+from tte.errors import InputError
+from tte.zoo.card import class_logits
+
+__all__ = ["deterministic", "segmentation_loss", "train"]
+
+CHECKPOINT_EVERY = 50  # iterations
+
+
+def segmentation_loss(logits, labels):
+    """Return BCE + soft Dice of foreground classes, each with weight 1.
+
+    Parameters
+    ----------
+    logits : tensor, shape (B, C, H, W[, Z]); no channel for the background
+    labels : tensor, shape (B, H, W[, Z]), int; 0 is background, 1..C the classes, −1 is ignored by the BCE term
+    """
+    full = class_logits(logits)
+    counted = (labels >= 0).any()  # a mean over no pixel is NaN
+    entropy = F.cross_entropy(full, labels, ignore_index=-1) if counted else 0.0  # BCE with logits for C = 1
+    onehot = F.one_hot(labels.clamp(min=0), full.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
+    dice = DiceLoss(batch=True)(full.softmax(dim=1)[:, 1:], onehot)
+    return entropy + dice
+
+
+@contextlib.contextmanager
+def deterministic(seed, device="cpu"):
+    """Run a block with torch seeded and deterministic, and leave the global state as it was."""
+    before = torch.are_deterministic_algorithms_enabled()
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train", loss=None):
+    """Train `network` in place.
+
+    Parameters
+    ----------
+    network : nn.Module; (B, C_in, ...) → logits (B, C, ...)
+    cases : sequence of (image, label); image (C_in, H, W[, Z]) normalised float, label (H, W[, Z]) int
+    training : companion.config.Training
+    seed : int; together with the iteration it fixes crops, augmentation and dropout, so a resumed run
+        equals an uninterrupted one
+    checkpoint : path or None; where the state is kept every 50 iterations, removed at the end
+    name : str; shown beside the progress bar
+    loss : callable, (logits, labels) → scalar, or None; None means `segmentation_loss`
+
+    Returns
+    -------
+    list of float
+        Loss of every iteration.
+
+    Raises
+    ------
+    InputError       no cases, or the crop has another number of dimensions than the images.
+    """
+    if not cases:
+        raise InputError("train: expected at least one case, got none")
+    if len(training.crop) != cases[0][1].ndim:
+        raise InputError(f"train: crop {training.crop} does not fit labels of shape {cases[0][1].shape}")
+    memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
+    network.to(device, memory_format=memory).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.iterations)
+    losses = _resume(checkpoint, network, optimizer, schedule, device)
+    padded = [_pad(image, label, training.crop) for image, label in cases]
+    foreground = [np.flatnonzero(label > 0) for _, label in padded]
+    with deterministic(seed, device):
+        steps = range(len(losses), training.iterations)
+        bar = tqdm(steps, initial=len(losses), total=training.iterations, desc=name, mininterval=2, disable=None)
+        for iteration in bar:
+            images, labels = _batch(padded, foreground, training, np.random.default_rng([seed, iteration]))
+            torch.manual_seed(seed * 1_000_003 + iteration)  # dropout masks do not depend on where a run resumed
+            optimizer.zero_grad()
+            logits = network(images.to(device, memory_format=memory))
+            value = (loss or segmentation_loss)(logits, labels.to(device))
+            value.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(float(value.detach()))
+            bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
+            if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
+                _save(checkpoint, network, optimizer, schedule, losses)
+    if checkpoint is not None:
+        Path(checkpoint).unlink(missing_ok=True)
+    network.to(memory_format=torch.contiguous_format).eval()  # as a model of the bank is loaded: the same digits
+    return losses
+
+
+def _pad(image, label, crop):
+    """Pad to at least the crop: planes are mirrored; volumes get zeros, as sliding windows give them at inference."""
+    short = [max(0, c - s) for c, s in zip(crop, label.shape, strict=True)]
+    width = [(s // 2, s - s // 2) for s in short]
+    mode = "symmetric" if label.ndim == 2 else "constant"
+    return np.pad(image, [(0, 0), *width], mode=mode), np.pad(label, width, mode=mode)
+
+
+def _batch(cases, foreground, training, rng):
+    geometry = _geometry(training)
+    geometry.set_random_state(seed=int(rng.integers(2**31)))
+    images, labels = [], []
+    for _ in range(training.batch_size):
+        index = int(rng.integers(len(cases)))
+        image, label = _crop(*cases[index], foreground[index], training, rng)
+        moved = geometry({"image": image, "label": label[None]})
+        image = _intensity(np.asarray(moved["image"], dtype=np.float32), training.augmentation, rng)
+        images.append(torch.from_numpy(np.ascontiguousarray(image)))
+        labels.append(torch.from_numpy(np.ascontiguousarray(np.asarray(moved["label"])[0]).astype(np.int64)))
+    return torch.stack(images), torch.stack(labels)
+
+
+def _crop(image, label, foreground, training, rng):
+    crop, shape = np.array(training.crop), np.array(label.shape)
+    start = rng.integers(0, shape - crop + 1)
+    if len(foreground) and rng.random() < training.foreground:
+        centre = np.array(np.unravel_index(foreground[rng.integers(len(foreground))], label.shape))
+        start = np.clip(centre - rng.integers(crop // 4, crop - crop // 4), 0, shape - crop)
+    window = tuple(slice(a, a + c) for a, c in zip(start, crop, strict=True))
+    return image[(slice(None), *window)], label[window]
+
+
+def _geometry(training):
+    augmentation, keys = training.augmentation, ["image", "label"]
+    p = augmentation.probability
+    steps = [RandFlipd(keys, prob=p, spatial_axis=axis) for axis in augmentation.flip]
+    if augmentation.rotate90:
+        steps.append(RandRotate90d(keys, prob=p, spatial_axes=(0, 1)))
+    if augmentation.rotate:
+        angle = np.deg2rad(augmentation.rotate)
+        modes = ("bilinear", "nearest")
+        steps.append(RandRotated(keys, range_x=angle, prob=p, mode=modes, padding_mode="reflection"))
+    return Compose(steps)
+
+
+def _intensity(image, augmentation, rng):
+    """The changes of Eq. 1 of the CTE paper, the same code that later perturbs."""
+    changes = {
+        perturbation.Gamma: augmentation.gamma,
+        perturbation.Contrast: augmentation.contrast,
+        perturbation.Brightness: augmentation.brightness,
+        perturbation.GaussianNoise: augmentation.noise,
+    }
+    for change, interval in changes.items():
+        if interval is not None and rng.random() < augmentation.probability:
+            image = change(interval)(image, rng)
+    return image
+
+
+def _save(path, network, optimizer, schedule, losses):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    torch.save({**state, "losses": losses}, temporary)
+    temporary.replace(path)
+
+
+def _resume(path, network, optimizer, schedule, device):
+    if path is None or not Path(path).is_file():
+        return []
+    state = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return list(state["losses"])

@@ -1,0 +1,269 @@
+"""The result tables: whole or not at all, the same bytes twice, and computed again only when something changed."""
+
+import gzip
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from companion import records as module
+from companion.records import COLUMNS, Records, atomic_write, load_or_compute, rows
+from tte.errors import DataNotFound
+
+IDENTITY = {"config": "c1", "inputs": "i1", "weights": "w1"}
+PROVENANCE = {"identity": IDENTITY, "seconds": 1.0}
+
+
+def tables(cell, value=0.25, images=("0001", "0002")):
+    same = {"study": "s", "target": "t", "model": f"model-{cell}", "seed": 0}
+    score = {**same, "estimator": "cte_nhd", "perturbation": "dropout", "strength": 0.2, "score": value}
+    counts = {"n_images": len(images), "n_undefined": 1}
+    per_image = [{**same, "quantity": "f1", "image": image, "value": value} for image in images]
+    per_image[-1]["value"] = float("nan")
+    return {
+        "scores": rows("scores", cell, [{**score, **counts}]),
+        "performance": rows("performance", cell, [{**same, "metric": "f1_median", "value": value}]),
+        "per_image": rows("per_image", cell, per_image),
+    }
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+class Counted:
+    """A computation that knows how often it ran."""
+
+    def __init__(self, result):
+        self.result, self.calls = result, 0
+
+    def __call__(self):
+        self.calls += 1
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Records(tmp_path / "results")
+
+
+# ---- atomic_write
+
+
+def test_atomic_write_takes_text_and_bytes_and_makes_folders(tmp_path):
+    atomic_write(tmp_path / "a" / "b.txt", "τ")
+    atomic_write(tmp_path / "a" / "c.bin", b"\x00\xff")
+    assert bytes_of(tmp_path / "a") == {"b.txt": "τ".encode(), "c.bin": b"\x00\xff"}
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
+    path = tmp_path / "table.csv"
+    atomic_write(path, "old")
+
+    def full(self, *_):
+        if step == "write_bytes":
+            with open(self, "wb") as stream:
+                stream.write(b"ne")  # the disk fills up half way
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, step, full)
+    with pytest.raises(OSError, match="No space left"):
+        atomic_write(path, "new")
+    monkeypatch.undo()
+    assert bytes_of(tmp_path) == {"table.csv": b"old"}
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path, stop, seen = tmp_path / "x", threading.Event(), set()
+    contents = [letter * 200_000 for letter in "ab"]
+    atomic_write(path, contents[0])
+
+    def read():
+        while not stop.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for i in range(60):
+        atomic_write(path, contents[i % 2])
+    stop.set()
+    reader.join()
+    assert seen and seen <= set(contents)
+
+
+# ---- tables
+
+
+def test_tables_have_the_declared_columns_and_survive_a_round_trip(store):
+    written = tables("c", 1 / 3)
+    store.write("c", written, PROVENANCE)
+    found = store.find("c")
+    assert found.source == "record" and found.provenance == PROVENANCE
+    for name, table in found.tables.items():
+        assert list(table.columns) == COLUMNS[name]
+        if name in written:
+            pd.testing.assert_frame_equal(table, written[name], rtol=1e-9, check_dtype=False)  # 10 digits are kept
+    assert list(found.tables["per_image"]["image"]) == ["0001", "0002"]  # an id is text, its zeros stay
+    assert np.isnan(found.tables["per_image"]["value"].iloc[1])
+    assert found.tables["scores"]["variant"].iloc[0] == "" and found.tables["scores"]["layer"].iloc[0] == ""
+
+
+def test_nothing_is_recorded_before_the_first_write(store):
+    assert store.find("c") is None and store.provenance() == {}
+    assert all(store.table(name).empty and list(store.table(name)) == COLUMNS[name] for name in COLUMNS)
+
+
+def test_the_same_cells_in_any_order_give_the_same_bytes(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 7))
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))  # a time stamp anywhere would now differ
+    names = ["b", "a", "c"]
+    for folder, order in (("1", names), ("2", names[::-1])):
+        for name in order:
+            Records(tmp_path / folder).write(name, tables(name), PROVENANCE)
+    assert bytes_of(tmp_path / "1") == bytes_of(tmp_path / "2")
+    assert set(bytes_of(tmp_path / "1")) == {"scores.csv", "performance.csv", "per_image.csv.gz", "provenance.json"}
+
+
+def test_the_compressed_table_has_no_time_stamp_and_no_file_name(store):
+    store.write("c", tables("c"), PROVENANCE)
+    data = (store.folder / "per_image.csv.gz").read_bytes()
+    assert data[3] == 0 and data[4:8] == bytes(4)  # RFC 1952: no optional fields, MTIME 0
+    assert gzip.decompress(data).decode().splitlines()[0] == ",".join(COLUMNS["per_image"])
+
+
+def test_writing_a_cell_again_replaces_its_rows_alone(store):
+    store.write("a", tables("a", 0.1), PROVENANCE)
+    store.write("b", tables("b", 0.2), PROVENANCE)
+    store.write("a", tables("a", 0.3, images=("0009",)), PROVENANCE)
+    assert store.table("scores").set_index("cell")["score"].to_dict() == {"a": 0.3, "b": 0.2}
+    assert list(store.find("a").tables["per_image"]["image"]) == ["0009"]
+    assert list(store.find("b").tables["per_image"]["image"]) == ["0001", "0002"]
+
+
+def _write_some(folder, first):
+    for cell in (f"{first}{i}" for i in range(4)):
+        Records(folder).write(cell, tables(cell), PROVENANCE)
+
+
+def test_threads_that_write_different_cells_keep_all_of_them(store):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda first: _write_some(store.folder, first), "abcd"))
+    assert len(store.provenance()) == len(store.table("scores")) == 16
+
+
+def test_processes_that_write_different_cells_keep_all_of_them(store):
+    context = get_context("fork")  # keeps the redirected lock folder
+    processes = [context.Process(target=_write_some, args=(store.folder, first)) for first in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert set(store.provenance()) == set(store.table("scores")["cell"]) == {f"{f}{i}" for f in "ab" for i in range(4)}
+    assert len(store.table("per_image")) == 16
+
+
+# ---- load_or_compute
+
+
+def test_the_first_call_computes_and_the_second_reads(store):
+    compute = Counted(tables("c"))
+    first = load_or_compute(store, "c", IDENTITY, compute)
+    second = load_or_compute(store, "c", dict(reversed(IDENTITY.items())), compute)
+    assert (first.source, second.source, compute.calls) == ("computed", "record", 1)
+    assert first.largest_change is None and second.largest_change is None
+    for name in first.tables:
+        pd.testing.assert_frame_equal(first.tables[name], second.tables[name], check_dtype=False)
+
+
+@pytest.mark.parametrize("key", IDENTITY)
+def test_any_change_of_identity_computes_again_and_is_recorded(store, key):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    compute, changed = Counted(tables("c", 0.75)), {**IDENTITY, key: "other"}
+    again = load_or_compute(store, "c", changed, compute)
+    assert compute.calls == 1 and again.source == "computed" and again.largest_change == 0.5
+    assert store.find("c").provenance["identity"] == changed
+    assert load_or_compute(store, "c", changed, compute).source == "record" and compute.calls == 1
+
+
+def test_inputs_that_are_not_at_hand_cannot_be_checked_and_the_record_stands(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    compute = Counted(tables("c"))
+    assert load_or_compute(store, "c", {**IDENTITY, "inputs": None}, compute).source == "record"
+    assert compute.calls == 0
+
+
+def test_recompute_computes_although_the_record_matches_and_reports_the_change(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c", 0.25)))
+    same = load_or_compute(store, "c", IDENTITY, Counted(tables("c", 0.25)), recompute=True)
+    assert same.source == "computed" and same.largest_change == 0
+    other = load_or_compute(store, "c", IDENTITY, Counted(tables("c", 0.375)), recompute=True)
+    assert other.largest_change == 0.125
+    assert store.find("c").tables["scores"]["score"].tolist() == [0.375]
+
+
+def test_the_change_is_infinite_where_rows_or_undefined_values_differ(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    fewer = load_or_compute(store, "c", IDENTITY, Counted(tables("c", images=("0001", "0003"))), recompute=True)
+    assert fewer.largest_change == float("inf")
+    defined = tables("c", images=("0001", "0003"))
+    defined["per_image"]["value"] = 0.25
+    assert load_or_compute(store, "c", IDENTITY, Counted(defined), recompute=True).largest_change == float("inf")
+
+
+def test_the_change_sees_past_other_cells_with_other_columns_filled(store):
+    """A cell without counts turns the whole column into floats; the integers of the cell are still the same ones."""
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    bare = rows("scores", "d", [{"study": "s", "target": "t", "model": "m", "estimator": "e", "seed": 0, "score": 1.0}])
+    load_or_compute(store, "d", IDENTITY, Counted({"scores": bare}))
+    assert load_or_compute(store, "c", IDENTITY, Counted(tables("c")), recompute=True).largest_change == 0
+
+
+def test_a_failing_computation_leaves_the_record(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    before = bytes_of(store.folder)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        load_or_compute(store, "c", IDENTITY, Counted(RuntimeError("out of memory")), recompute=True)
+    assert bytes_of(store.folder) == before
+
+
+def test_no_data_and_a_record_of_other_settings_says_both(store):
+    load_or_compute(store, "a/cell", IDENTITY, Counted(tables("a/cell")))
+    missing = Counted(DataNotFound("nuclei/x: /data/x does not exist."))
+    changed = {**IDENTITY, "config": "other", "inputs": None}
+    message = r"the record of a/cell was made with other settings or weights\. nuclei/x: /data/x does not exist"
+    with pytest.raises(DataNotFound, match=message):
+        load_or_compute(store, "a/cell", changed, missing)
+    assert store.find("a/cell").provenance["identity"] == IDENTITY
+
+
+def test_no_data_and_no_record_or_a_wish_to_recompute_says_where_it_looked_alone(store):
+    missing = Counted(DataNotFound("nuclei/x: /data/x does not exist."))
+    with pytest.raises(DataNotFound, match=r"^nuclei/x: /data/x does not exist\.$"):
+        load_or_compute(store, "c", IDENTITY, missing)
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    with pytest.raises(DataNotFound, match=r"^nuclei/x"):
+        load_or_compute(store, "c", IDENTITY, missing, recompute=True)
+
+
+def test_provenance_holds_identity_and_circumstances(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")), device="cuda:0")
+    entry = json.loads((store.folder / "provenance.json").read_text())["c"]
+    assert set(entry) == {"identity", "commit", "device", "machine", "seconds", "versions"}
+    assert entry["identity"] == IDENTITY and entry["device"] == "cuda:0" and entry["seconds"] >= 0
+    assert {"python", "torch", "monai", "numpy"} <= set(entry["versions"])
+
+
+def test_circumstances_do_not_invalidate_a_record(store, monkeypatch):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    monkeypatch.setattr(module, "_commit", lambda: "another")
+    compute = Counted(tables("c"))
+    assert load_or_compute(store, "c", IDENTITY, compute, device="cuda").source == "record" and compute.calls == 0

@@ -1,0 +1,261 @@
+"""Which files of a dataset are a case, in which split, and into which parts a stack or a large image is cut."""
+
+import os
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from tte.errors import ConfigError, DataNotFound, InputError
+from tte.images.tiff import TIFF
+from tte.images.windows import HDF5, SUFFIXES, Keys, bare_name, has_key, stored_shape
+
+__all__ = ["hdf5_keys", "list_cases", "natural_key", "pair_files", "parts"]
+
+WILD = re.compile(r"(\*\*/|\*\*|\*|\?)")
+PAIR_SUFFIXES = (".png", *TIFF)
+PLACES = {  # layout: where images and labels lie if the entry does not say
+    "pairs": ("images", "masks"),
+    "dsb2018": ("stage1_train/*/images/*.png", ""),
+    "hdf5": ("**/*", ""),
+    "tiff": ("images", "labels"),
+    "folder": ("images", "masks"),
+}
+
+
+class Found(NamedTuple):
+    """A file that a pattern finds: its place below the folder, and its whole name as a second key."""
+
+    place: str
+    path: Path
+    whole: str
+
+
+class Row(NamedTuple):
+    """The files of one image: its id, its place below the folder, and its label map if there is one."""
+
+    id: str
+    place: str
+    image: Path
+    label: Path | None
+
+
+def natural_key(text):
+    """Sort key under which ``pt_2`` precedes ``pt_10``; the text itself breaks ties."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)], text
+
+
+def pair_files(folder, index, split):
+    """(id, image, mask) paths of the cases of a `pairs` dataset; a missing file is its expected path with .png."""
+    if splits := index.get("split"):
+        ids = [i for name, ids in splits.items() if split in (None, name) for i in ids]
+    else:
+        ids = [p.stem for p in (folder / "images").glob("*") if p.suffix.lower() in PAIR_SUFFIXES]
+    return [(i, _one_of(folder / "images", i), _one_of(folder / "masks", i)) for i in ids]
+
+
+def list_cases(folder, entry, split=None, volumes=False):
+    """The cases of a dataset whose files are found by folders or patterns.
+
+    Parameters
+    ----------
+    folder : Path
+    entry : CatalogueEntry
+        Its `layout`, `images`, `labels`, `keys`, `splits` and `tile` say what to look for. A pattern has ``*`` (within
+        one folder), ``**`` and ``?``; what they stand for is the id, and images and labels match by it, so that
+        "raw/*_image.tif" and "labels/*_mask.tif" fit together; or else the label map is named after the whole image,
+        as "*_e?.tif" and "*_mask.tif" for "a_e1.tif" and "a_e1_mask.tif". A folder stands for all files in it.
+    split : str or None
+        A key of `entry.splits`; None takes every file, whether or not a split names it. "files" are patterns for the id
+        or the place below the folder; "slices" go along z, or along the natural order of files with one slice each.
+    volumes : bool
+        A stack is one case; otherwise each of its slices is.
+
+    Returns
+    -------
+    list of (id, image, label or None, part or None)
+        In natural order; parts as `parts` gives them.
+
+    Raises
+    ------
+    ConfigError
+        The entry has no such split.
+    InputError
+        A file is damaged, two files have one id, or a split takes no slice.
+    DataNotFound
+        A file pattern of the split matches no file.
+    """
+    rows = _rows(folder, entry)
+    wanted = _wanted(entry, split)
+    if "files" in wanted:
+        rows = _matching(rows, wanted["files"], entry.name, split, folder)
+    cases, slices = [], wanted.get("slices")
+    for z, row in enumerate(rows):  # a PNG that stays whole need not be opened
+        flat = row.image.name.lower().endswith(".png") and not entry.tile
+        shape = (0, 0) if flat else stored_shape(row.image, hdf5_keys(entry, "raw"), entry.channel)
+        if slices and len(shape) == 2 and not slices[0] <= z < slices[1]:
+            continue
+        cases += [
+            (row.id + suffix, row.image, row.label, part) for suffix, part in parts(shape, slices, entry.tile, volumes)
+        ]
+    if slices and rows and not cases:
+        raise InputError(
+            f"{entry.name}: split {split!r} is the slices {slices[0]} to {slices[1]}, and no stack in "
+            f"{folder} reaches there; get the dataset anew"
+        )
+    return cases
+
+
+def parts(shape, slices=None, tile=None, volumes=False):
+    """Cut a stored image into the windows that are a case each.
+
+    Patches of `tile` × `tile` pixels follow each other from the first pixel; where the side is no multiple of `tile`,
+    the last patch is moved back to end with the image, so that all are of one size, none is padded, and together they
+    are the slice. The pixels that two patches share then count in both. A side shorter than `tile` is one short patch.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (H, W) or (Z, H, W).
+    slices : (start, stop) or None
+        The slices of a stack to take; those beyond its end do not exist.
+    tile : int or None
+        None leaves slices whole.
+    volumes : bool
+        Leave a stack in one piece.
+
+    Returns
+    -------
+    list of (suffix of the id, part)
+        Part is one (start, stop) per axis, or None for the whole of the file.
+
+    Examples
+    --------
+    >>> parts((2, 4, 6), slices=(1, 2), tile=4)  # doctest: +NORMALIZE_WHITESPACE
+    [('_z001_y000_x000', ((1, 2), (0, 4), (0, 4))), ('_z001_y000_x002', ((1, 2), (0, 4), (2, 6)))]
+    >>> parts((4, 6))
+    [('', None)]
+    """
+    *depth, height, width = shape
+    start, stop = slices or (0, depth[0] if depth else 1)
+    if volumes and depth:
+        stop = min(stop, *depth)
+        whole = ((start, stop), (0, height), (0, width)) if slices else None
+        return [("", whole)] if start < stop else []
+    windows = [("", ((0, height), (0, width)))]
+    if tile:
+        windows = [
+            (f"_y{y:03d}_x{x:03d}", ((y, min(y + tile, height)), (x, min(x + tile, width))))
+            for y in _starts(height, tile)
+            for x in _starts(width, tile)
+        ]
+    if depth:
+        return [
+            (f"_z{z:03d}{suffix}", ((z, z + 1), *window))
+            for z in range(start, min(stop, *depth))
+            for suffix, window in windows
+        ]
+    return windows if tile else [("", None)]
+
+
+def _starts(side, tile):
+    """First pixel of each patch along one side; the last patch ends with the side."""
+    return [*range(0, side - tile, tile), max(side - tile, 0)]
+
+
+def hdf5_keys(entry, which, lone=True):
+    """Where the image ("raw") or the labels ("label") of an entry lie in an HDF5 file."""
+    if which in entry.keys:
+        return Keys((entry.keys[which],))
+    if entry.layout != "folder":
+        return Keys(({"raw": "raw", "label": "labels"}[which],))
+    return Keys(("raw", "image") if which == "raw" else ("label", "labels"), lone)
+
+
+def _one_of(folder, stem):
+    candidates = [folder / f"{stem}{suffix}" for suffix in PAIR_SUFFIXES]
+    return next((p for p in candidates if p.is_file()), candidates[0])
+
+
+def _rows(folder, entry):
+    """Every image below the folder with its label map, in natural order of the ids."""
+    images = _found(folder, entry.images or PLACES[entry.layout][0], HDF5 if entry.layout == "hdf5" else SUFFIXES)
+    if entry.layout == "dsb2018":
+        rows = [Row(path.stem, place, path, _folder(path.parents[1] / "masks")) for place, path, _ in images.values()]
+    else:
+        rows = _labelled(folder, entry, images)
+    return sorted(rows, key=lambda row: natural_key(row.id))
+
+
+def _labelled(folder, entry, images):
+    pattern = entry.labels or PLACES[entry.layout][1]
+    labels = {key: found.path for key, found in _found(folder, pattern, SUFFIXES).items()} if pattern else {}
+    rows = []
+    for key, (place, image, whole) in images.items():
+        label = labels.get(key, labels.get(whole)) if pattern else image
+        if label is None and entry.layout == "folder" and place.lower().endswith(HDF5):
+            label = image if has_key(image, hdf5_keys(entry, "label")) else None
+        rows.append(Row(key.replace("/", "_") or bare_name(image.name), place, image, label))
+    others = {row.label for row in rows if row.label != row.image}  # "*.tif" also finds what "*_mask.tif" finds
+    return [row for row in rows if row.image not in others]
+
+
+def _folder(path):
+    return path if path.is_dir() else None
+
+
+def _found(folder, pattern, suffixes):
+    """What the wildcards stand for → each file that a pattern finds."""
+    if not WILD.search(pattern):
+        pattern = pattern if (folder / pattern).is_file() else f"{pattern.rstrip('/')}/*"
+    pattern = os.path.normpath(pattern)
+    fixed = re.match(r"(?:[^*?/]+/)*", pattern)[0]
+    rest = pattern[len(fixed) :]
+    expression, named = _expression(rest), rest.lower().endswith(SUFFIXES)
+    in_folders = len(WILD.findall(rest.rpartition("/")[0]))
+    found = {}
+    for path in sorted((folder / fixed).glob(rest.replace("[", "[[]"))):
+        below = path.relative_to(folder / fixed).as_posix()
+        match = expression.fullmatch(below if named else bare_name(below))
+        hidden = any(part.startswith((".", "__MACOSX")) for part in Path(below).parts)
+        if match is None or hidden or not path.name.lower().endswith(suffixes) or not path.is_file():
+            continue
+        stands_for = [text.strip("/") for text in match.groups()]
+        key, whole = (
+            "/".join(text for text in texts if text)
+            for texts in (stands_for, [*stands_for[:in_folders], bare_name(path.name)])
+        )
+        if key in found:
+            raise InputError(f"{path}: expected one file per id, got also {found[key].path.name}; remove or rename one")
+        found[key] = Found(fixed + below, path, whole)
+    return found
+
+
+def _expression(pattern):
+    """A pattern as a regular expression with one group per wildcard."""
+    wild = {"**/": r"((?:[^/]+/)*)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
+    return re.compile("".join(wild.get(token) or re.escape(token) for token in WILD.split(pattern)))
+
+
+def _wanted(entry, split):
+    """What the entry says of a split."""
+    if split is None:
+        return {}
+    if split not in entry.splits:
+        have = f"it has {', '.join(entry.splits)}" if entry.splits else "take cases() and divide them yourself"
+        raise ConfigError(f"{entry.name} has no split {split!r}: {have}")
+    if unknown := set(entry.splits[split]) - {"files", "slices"}:
+        raise ConfigError(f"{entry.name}: a split is given by `files` and `slices`, got {sorted(unknown)} in {split!r}")
+    return entry.splits[split]
+
+
+def _matching(rows, patterns, name, split, folder):
+    chosen = set()
+    for pattern in patterns:
+        hits = {row.id for row in rows if fnmatchcase(row.place, pattern) or fnmatchcase(row.id, pattern)}
+        if not hits:
+            raise DataNotFound(
+                f"{name}: split {split!r} lists {pattern}, and no image in {folder} is called so; get the dataset anew"
+            )
+        chosen |= hits
+    return [row for row in rows if row.id in chosen]

@@ -1,0 +1,239 @@
+"""Models of a bank file, loaded: one function per source, and what each needs before it can be.
+
+Reads what the entry names. Weights are data; code that comes with a model runs only with `trust=True`, which is the
+user's word and never the bank file's.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from torch import nn
+
+from tte.errors import ConfigError, DataNotFound, InputError, TTEError
+from tte.perturbation.inference import submodule
+from tte.zoo.card import build_network, class_logits, load_model
+from tte.zoo.file import Standardisation
+from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
+from tte.zoo.released.nnunet import dynunet_names, is_nnunet
+from tte.zoo.released.unet import ReleasedUNet
+from tte.zoo.released.unet_config import UNET_NAMES, unet_config
+from tte.zoo.schema import Normalisation
+from tte.zoo.trusted import BUNDLE, PACKAGE, SCRIPT, evaluated, from_package, scripted
+from tte.zoo.weights import fit_weights, read_weights, unpacked
+
+__all__ = ["LoadedModel", "load", "trust_reason"]
+
+_UNKNOWN = "unknown"  # activation that the files of a model do not say
+
+
+class LoadedModel(NamedTuple):
+    """What an entry of a bank file stands for.
+
+    Attributes
+    ----------
+    network : nn.Module
+        In evaluation mode, on the CPU.
+    activation : "sigmoid", "softmax" or None
+        What makes probabilities of its output, as `tte.cte` takes it.
+    preprocessing : Normalisation, Standardisation or "none"
+        For `tte.zoo.file.preprocess`.
+    layers : dict of str to str
+        Named layers → their paths in the network.
+    """
+
+    network: nn.Module
+    activation: str | None
+    preprocessing: Normalisation | Standardisation | str
+    layers: dict
+
+
+class _Background(nn.Module):
+    """Prepends the background logit of 0 that the companion's models of several classes leave out."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return class_logits(self.network(x))
+
+
+def load(entry, trust=False):
+    """Load one model of a bank file.
+
+    Parameters
+    ----------
+    entry : BankEntry
+    trust : bool
+        Run code that comes with the model: a TorchScript archive, expressions of a MONAI bundle, a network of a
+        BioImage Model Zoo package. Nothing of it runs without.
+
+    Returns
+    -------
+    LoadedModel
+
+    Raises
+    ------
+    DataNotFound
+        A file is missing.
+    InputError
+        A file is damaged, is not what the entry says, or does not fit the network.
+    ConfigError
+        The model needs trust, or the entry lacks what neither it nor the files say.
+    """
+    _check_digest(entry)
+    network, activation, preprocessing, layers = _SOURCES[entry.source](entry, trust)
+    if entry.activation:
+        activation = None if entry.activation == "none" else entry.activation
+    preprocessing = entry.preprocessing or preprocessing
+    if preprocessing is None:
+        raise ConfigError(f"{entry.name}: its files do not say how images are scaled; state `preprocessing`")
+    if activation == _UNKNOWN:
+        raise ConfigError(f"{entry.name}: its files do not say what its output is; state `activation`")
+    if entry.network and entry.network.bottleneck:
+        layers = {**layers, "bottleneck": entry.network.bottleneck}
+    layers = {**layers, **entry.layers}
+    for name, where in layers.items():
+        try:
+            submodule(network, where)
+        except InputError as error:
+            raise ConfigError(f"{entry.name}: layers.{name}: {error}") from None
+    return LoadedModel(network.eval(), activation, preprocessing, layers)
+
+
+def trust_reason(entry):
+    """Why loading an entry would run code that comes with it, or "" where it does not.
+
+    Raises
+    ------
+    DataNotFound, InputError
+        Of a package, if it is not there or damaged.
+    """
+    if entry.source == "torchscript":
+        return SCRIPT
+    if entry.source == "monai-bundle" and entry.network is None:
+        return "" if bundle_network(unpacked(entry.weights), entry.config)[1] else BUNDLE
+    if entry.source == "bioimageio":
+        package = open_package(entry.weights)
+        if package.weights("pytorch_state_dict") is None:
+            return SCRIPT
+        return "" if entry.network or package.network else PACKAGE
+    return ""
+
+
+def _check_digest(entry):
+    if entry.sha256 is None:
+        return
+    path = Path(entry.weights)
+    if not path.is_file():
+        raise DataNotFound(f"{entry.name}: {path} is not a file that is here; sha256 is that of one file")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != entry.sha256:
+        raise InputError(f"{entry.name}: {path} has SHA-256 {found}, the bank file states {entry.sha256}; get it anew")
+
+
+def _build(spec):
+    """The network of a specification: of pytorch-3dunet by its names there, else of MONAI."""
+    if spec.network in UNET_NAMES:
+        return ReleasedUNet(unet_config({**spec.arguments, "name": spec.network}))
+    try:
+        return build_network(spec)
+    except TTEError:
+        raise
+    except Exception as error:  # networks fail on arguments of theirs in every way
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise ConfigError(f"{spec.network} refused its arguments: {' '.join(reason.split())}") from None
+
+
+def _filled(spec, path, key):
+    network, weights = _build(spec), read_weights(path, key)
+    if spec.network == "DynUNet" and is_nnunet(weights):
+        weights = dynunet_names(weights)
+    fit_weights(network, weights, Path(path).name)
+    return network
+
+
+def _own_facts(network):
+    """Activation and layers that a pytorch-3dunet network states itself."""
+    if isinstance(network, ReleasedUNet):
+        return network.config.activation, network.layers
+    return _UNKNOWN, {}
+
+
+def _torch(entry, _):
+    """A stored model of the companion with its card, or any weights for the network that the entry states."""
+    if entry.network is not None:
+        network = _filled(entry.network, entry.weights, entry.key)
+        activation, layers = _own_facts(network)
+        return network, activation, None, layers
+    path, card = Path(entry.weights), stored_card(entry)
+    stated = "out_channels" in card.network.arguments
+    network, _ = load_model(path.parent, path.stem, **({} if stated else {"out_channels": len(card.classes)}))
+    layers = {"bottleneck": card.network.bottleneck} if card.network.bottleneck else {}
+    if card.activation == "softmax" and len(card.classes) > 1:
+        network, layers = _Background(network), {name: f"network.{where}" for name, where in layers.items()}
+        return network, "softmax", card.normalisation, layers
+    return network, "sigmoid", card.normalisation, layers
+
+
+def _pytorch3dunet(entry, _):
+    path = Path(entry.weights)
+    config = training_configuration(entry)
+    if not config.is_file():
+        raise DataNotFound(f"{entry.name}: training configuration {config} is not there; give its path as `config`")
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{config} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict) or "model" not in content:
+        raise InputError(f"{config} is no training configuration: expected a section `model`")
+    network = ReleasedUNet(unet_config(content["model"]))
+    fit_weights(network, read_weights(path, entry.key), path.name)
+    activation, layers = _own_facts(network)
+    return network, activation, None, layers
+
+
+def _torchscript(entry, trust):
+    return scripted(Path(entry.weights), trust), _UNKNOWN, None, {}
+
+
+def _monai_bundle(entry, trust):
+    folder = unpacked(entry.weights)
+    path, key = folder / "models" / "model.pt", entry.key
+    if entry.network is not None:
+        return _filled(entry.network, path, key), _UNKNOWN, None, {}
+    config, spec = bundle_network(folder, entry.config)
+    if spec is not None:
+        return _filled(spec, path, key), _UNKNOWN, None, {}
+    network = evaluated(config, folder, trust)
+    fit_weights(network, read_weights(path, key), path.name)
+    return network, _UNKNOWN, None, {}
+
+
+def _bioimageio(entry, trust):
+    package = open_package(entry.weights)
+    path, spec = package.weights("pytorch_state_dict"), entry.network or package.network
+    if path is not None and spec is not None:
+        network = _filled(spec, path, entry.key)
+        activation, layers = _own_facts(network)
+    elif path is not None:
+        network, activation, layers = from_package(package, trust), _UNKNOWN, {}
+    elif (script := package.weights("torchscript")) is not None:
+        network, activation, layers = scripted(script, trust), _UNKNOWN, {}
+    else:
+        raise InputError(f"{package.description} has neither PyTorch nor TorchScript weights, which {entry.name} needs")
+    if activation == _UNKNOWN and package.activation:
+        activation = package.activation
+    return network, activation, package.preprocessing, layers
+
+
+_SOURCES = {
+    "torch": _torch,
+    "pytorch-3dunet": _pytorch3dunet,
+    "torchscript": _torchscript,
+    "monai-bundle": _monai_bundle,
+    "bioimageio": _bioimageio,
+}

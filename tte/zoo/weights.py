@@ -1,0 +1,215 @@
+"""Files of weights that others made, read as data: no code in them is ever run.
+
+Reads safetensors, PyTorch checkpoints and archives; unpacks archives below the cache folder.
+"""
+
+import hashlib
+import pickle
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+
+from tte.errors import DataNotFound, InputError
+from tte.images.archives import unpack
+from tte.zoo.cache import cache_folder
+
+__all__ = ["fit_weights", "read_weights", "unpacked"]
+
+_KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where programs keep the weights
+_PREFIX = "module."  # what DataParallel puts before every name
+_SHOWN = 3  # names in a message
+_NUMBERS = [  # a score beside the weights is often a NumPy number
+    np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np._core.multiarray.scalar,
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+]  # fmt: skip
+
+
+def read_weights(path, key=None):
+    """Read the weights of a checkpoint, by name.
+
+    Parameters
+    ----------
+    path : path
+        A safetensors file or a checkpoint of `torch.save`.
+    key : str or None
+        Where in the checkpoint the weights are; by default under model_state_dict, state_dict, network_weights or
+        model, or the checkpoint itself.
+
+    Returns
+    -------
+    dict of str to tensor
+        On the CPU; floating-point ones in float32. A prefix ``module.`` that all names have is taken off.
+
+    Raises
+    ------
+    DataNotFound
+        There is no such file.
+    InputError
+        The file is damaged, no checkpoint, holds pickled code, or no weights where they were looked for.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataNotFound(f"weights {path} are not there: download them, or correct the path in the bank file")
+    weights = _tensors(path, _content(path), key)
+    if all(name.startswith(_PREFIX) for name in weights):
+        weights = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+    return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+
+
+def _content(path):
+    if path.suffix == ".safetensors":
+        try:
+            return load_safetensors(path.read_bytes())
+        except SafetensorError as error:
+            raise InputError(f"{path} is not a safetensors file, or is damaged: {error}") from None
+    try:
+        with torch.serialization.safe_globals(_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they would say ends as an error below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(_refusal(path, str(error))) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, TypeError, IndexError) as error:
+        if "TorchScript" in str(error):
+            raise InputError(f"{path} is a TorchScript archive, not a checkpoint: use `source: torchscript`") from None
+        raise InputError(f"{path} is not a PyTorch checkpoint, or is damaged: get it anew") from None
+
+
+def _refusal(path, reason):
+    """What is wrong with a pickle that the weights-only reader does not take."""
+    if "unsupported global" in reason.lower() or "unsupported class" in reason.lower():
+        return (
+            f"{path} holds pickled code, which is never run: "
+            "save the weights alone with torch.save(model.state_dict(), …) where it came from"
+        )
+    return f"{path} is not a PyTorch checkpoint, or is damaged: get it anew"
+
+
+def _tensors(path, content, key):
+    """The mapping of names to tensors in what a checkpoint holds."""
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path} holds {type(content).__name__}, expected weights by name")
+    if key is None:
+        key = next((k for k in _KEYS if isinstance(content.get(k), Mapping)), None)
+    elif not isinstance(content.get(key), Mapping):
+        raise InputError(f"{path} has no weights under {key!r}; it has {[str(k) for k in content][:20]}")
+    found = content if key is None else content[key]
+    odd = [str(name) for name, value in found.items() if not isinstance(value, torch.Tensor)]
+    if odd or not found:
+        what = f"{odd[:_SHOWN]} are no tensors" if odd else "it is empty"
+        raise InputError(f"{path}: expected weights by name{f' under {key!r}' if key else ''}, but {what}; set `key`")
+    return dict(found)
+
+
+def fit_weights(network, weights, origin="weights"):
+    """Copy weights into a network; every name and shape must fit.
+
+    Parameters
+    ----------
+    network : nn.Module
+    weights : dict of str to tensor
+    origin : str
+        Of the weights, for messages.
+
+    Raises
+    ------
+    InputError
+        Names are missing or left over, or shapes differ: how many of each, and the first of them. Nothing is copied.
+
+    Examples
+    --------
+    >>> fit_weights(torch.nn.Linear(1, 1), {"weight": torch.zeros(1, 2)}, "w.pt")
+    Traceback (most recent call last):
+    ...
+    tte.errors.InputError: w.pt does not fit Linear: 1 name is missing (bias); 1 shape differs (weight: file (1, 2),
+    network (1, 1)). State the network it was trained with
+    """
+    state = network.state_dict()
+    given = {_storage(state[name]) for name in weights if name in state}
+    missing = [n for n, v in state.items() if n not in weights and _storage(v) not in given and not _idle(n, state)]
+    extra = [name for name in weights if name not in state]
+    shapes = [
+        f"{name}: file {tuple(value.shape)}, network {tuple(state[name].shape)}"
+        for name, value in weights.items()
+        if name in state and value.shape != state[name].shape
+    ]
+    faults = [
+        _counted(missing, "name is missing", "names are missing"),
+        _counted(extra, "name is left over", "names are left over"),
+        _counted(shapes, "shape differs", "shapes differ"),
+    ]
+    if faults := [fault for fault in faults if fault]:
+        kind = type(network).__name__
+        raise InputError(f"{origin} does not fit {kind}: {'; '.join(faults)}. State the network it was trained with")
+    with torch.no_grad():
+        for name, value in weights.items():
+            state[name].copy_(value)
+
+
+def _storage(value):
+    """Equal for two names of one tensor: MONAI's DynUNet lists every block a second time as a skip layer."""
+    return value.data_ptr(), value.shape
+
+
+def _idle(name, state):
+    """True for what evaluation never reads: counts of batches, and the norm that newer MONAI puts in front of a
+    cross-attention even where there is none, as in UNETR."""
+    block, cross, _ = name.rpartition("norm_cross_attn.")
+    alone = not any(other.startswith(f"{block}cross_attn.") for other in state)
+    return name.endswith(".num_batches_tracked") or bool(cross and alone)
+
+
+def _counted(names, one, many):
+    if not names:
+        return ""
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return f"{len(names)} {one if len(names) == 1 else many} ({shown})"
+
+
+def unpacked(path):
+    """Return the folder of a package: itself, or where its archive was unpacked.
+
+    Parameters
+    ----------
+    path : path
+        A folder, a zip or a tar archive. The archive is unpacked once, below the cache folder.
+
+    Returns
+    -------
+    Path
+        The folder; where the archive holds a single folder, that one.
+
+    Raises
+    ------
+    DataNotFound
+        There is no such file or folder.
+    InputError
+        It is no archive, is damaged, or would write outside its folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise DataNotFound(f"package {path} is not there: download it, or correct the path in the bank file")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    folder = cache_folder() / "packages" / digest
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            unpack(path, scratch)
+            scratch.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process may have been faster
+                raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
