@@ -58,8 +58,8 @@ def claims(study, agreements, *, seed=0):
     Parameters
     ----------
     study : Study
-    agreements : dict of str → DataFrame; for each of `select.measures`, the agreement of every target at every strength, as
-        `agreement.csv` holds it
+    agreements : dict of str → DataFrame; for each of `select.measures`, the agreement of every target at every
+        strength, as `agreement.csv` holds it
 
     Returns
     -------

@@ -58,7 +58,7 @@ def test_help_fits_one_screen_and_describes_every_option(capsys, arguments, monk
 
 
 def test_help_names_the_commands_and_options(capsys):
-    assert all(word in run(capsys, "--help")[1] for word in ("study", "data", "Which pre-trained segmentation model"))
+    assert all(word in run(capsys, "--help")[1] for word in ("study", "data", "behind the book"))
     shown = run(capsys, "study", "--help")[1]
     assert all(f"--{name}" in shown for name in ("step", "only", "data-root", "out", "seed", "device", "recompute"))
     assert "$TTE_DATA" in shown and "target=NAME" in shown

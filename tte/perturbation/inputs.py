@@ -11,16 +11,6 @@ import torch
 from tte._arrays import float_array
 from tte.errors import InputError
 
-__all__ = [
-    "Brightness",
-    "Contrast",
-    "Gamma",
-    "GaussianNoise",
-    "InputPerturbation",
-    "checked_strength",
-    "drawn",
-]
-
 __all__ = ["Brightness", "Contrast", "Gamma", "GaussianNoise", "InputPerturbation", "checked_strength", "drawn"]
 
 

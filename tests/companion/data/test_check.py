@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from companion import run
+from companion import __main__ as cli
 from companion.data import catalogue, catalogue_entry, write_phantom
 from companion.data.check import check_dataset
 from companion.data.sheet import view
@@ -103,7 +103,7 @@ def test_damaged_cases_are_listed_and_the_others_read(pairs, capsys):
     report = check_dataset(PAIRS, pairs)
     assert list(report.damaged) == ["s2", "s4"] and sum(report.shapes.values()) == 3 and report.n_cases == 5
     assert "s2.png" in report.damaged["s2"] and "(7, 7)" in report.damaged["s4"]
-    assert run.main(["data", "check", PAIRS, "--root", str(pairs)]) == 1
+    assert cli.main(["data", "check", PAIRS, "--root", str(pairs)]) == 1
     out = capsys.readouterr().out
     assert "cases: 5, 2 of them damaged" in out and out.count("\ndamaged: s") == 2
 
@@ -142,14 +142,14 @@ def test_a_dataset_that_is_not_here(tmp_path, capsys):
         check_dataset(PAIRS, tmp_path)
     with pytest.raises(ConfigError, match="unknown dataset"):
         check_dataset("nuclei/nothing", tmp_path)
-    assert run.main(["data", "check", PAIRS, "--root", str(tmp_path)]) == 1
+    assert cli.main(["data", "check", PAIRS, "--root", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_command_writes_the_sheet_and_ends_with_0(tmp_path, capsys):
     write_phantom("phantom/nuclei-b", tmp_path, n=14, shape=(64, 64))
     out = tmp_path / "new" / "sheet.png"
-    assert run.main(["data", "check", "phantom/nuclei-b", "--root", str(tmp_path), "--out", str(out)]) == 0
+    assert cli.main(["data", "check", "phantom/nuclei-b", "--root", str(tmp_path), "--out", str(out)]) == 0
     assert "cases: 14, 0 of them damaged" in capsys.readouterr().out
     sheet = iio.imread(out)[..., :3].astype(int)
     coloured = np.ptp(sheet, axis=-1) > 60

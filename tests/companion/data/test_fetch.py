@@ -20,7 +20,7 @@ import pytest
 import tifffile
 from monai.apps import DecathlonDataset
 
-from companion import run
+from companion import __main__ as cli
 from companion.data import catalogue_entry, open_dataset
 from companion.data import fetch as fetch_module
 from companion.data.catalogue import Download
@@ -555,9 +555,9 @@ def test_addresses_that_do_not_fit(tmp_path, urls, message):
 
 
 def test_the_command_fetches_and_says_where_to_go(task, server, tmp_path, capsys):
-    assert run.main(["data", "fetch", NAME, "--root", str(tmp_path / "root")]) == 0
+    assert cli.main(["data", "fetch", NAME, "--root", str(tmp_path / "root")]) == 0
     out = capsys.readouterr().out
     assert "licence: CC-BY-SA 4.0" in out and out.endswith(f"{NAME} is at {tmp_path / 'root' / 'msd' / TASK}\n")
-    assert run.main(["data", "fetch", "cells/PNAS", "--root", str(tmp_path)]) == 1
+    assert cli.main(["data", "fetch", "cells/PNAS", "--root", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert err.startswith("companion: cells/PNAS has no direct address") and err.count("\n") == 1
