@@ -52,7 +52,7 @@ def test_help_fits_one_screen_and_describes_every_option(capsys, arguments, monk
     monkeypatch.setenv("COLUMNS", "80")
     code, out, err = run(capsys, *arguments, "--help")
     assert code == 0 and err == "" and len(out.splitlines()) <= 40
-    assert out.startswith(f"usage: {' '.join(['tte', *arguments])} ")
+    assert out.startswith(f"usage: {' '.join(['python -m companion', *arguments])} ")
     options = re.findall(r"^  (?:-\w, )?(--[\w-]+).*?(?=^  \S|\Z)", out, re.M | re.S)
     assert "--help" in options
 
