@@ -53,6 +53,12 @@ from .estimators import (
     ClassStatistics as ClassStatistics,
 )
 from .estimators import (
+    ConsensusResult as ConsensusResult,
+)
+from .estimators import (
+    bank_consensus as bank_consensus,
+)
+from .estimators import (
     ccfv as ccfv,
 )
 from .estimators import (
@@ -60,6 +66,9 @@ from .estimators import (
 )
 from .estimators import (
     ccfv_layers as ccfv_layers,
+)
+from .estimators import (
+    consensus_from_pairs as consensus_from_pairs,
 )
 from .estimators import (
     effective_invariance as effective_invariance,
@@ -90,6 +99,9 @@ from .estimators import (
 )
 from .estimators import (
     nleep as nleep,
+)
+from .estimators import (
+    relative_variety as relative_variety,
 )
 from .estimators import (
     soft_dice_confidence as soft_dice_confidence,
@@ -127,6 +139,9 @@ from .perturbation import (
 from .perturbation import (
     perturbed_probabilities as perturbed_probabilities,
 )
+from .segmentation.bank_overlaps import (
+    pairwise_agreement as pairwise_agreement,
+)
 
 __version__: str
 
@@ -138,6 +153,7 @@ __all__ = [
     "CTEResult",
     "ClassStatistics",
     "ConfigError",
+    "ConsensusResult",
     "Contrast",
     "DataNotFound",
     "FeatureDropout",
@@ -150,11 +166,13 @@ __all__ = [
     "TTEError",
     "UndefinedScore",
     "__version__",
+    "bank_consensus",
     "bootstrap_agreement",
     "bootstrap_ranking",
     "ccfv",
     "ccfv_from_layers",
     "ccfv_layers",
+    "consensus_from_pairs",
     "cte",
     "effective_invariance",
     "expected_regret",
@@ -167,9 +185,11 @@ __all__ = [
     "mean_foreground_confidence",
     "nhd",
     "nleep",
+    "pairwise_agreement",
     "perturbed_probabilities",
     "pooled_significance",
     "rank_agreement",
+    "relative_variety",
     "sample_features",
     "soft_dice_confidence",
     "transrate",

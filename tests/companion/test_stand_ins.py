@@ -141,10 +141,7 @@ def test_the_banner_says_how_to_run_the_real_data(name, target):
     study, real = open_study(name), target.removeprefix("phantom/")
     text = page.banner(study, target).data
     assert f"They stand for {real}, which was not at hand" in text
-    assert (
-        f"data fetch {real} --root DIR\npython -m companion study {study.config.real} --data-root DIR"
-        in text
-    )
+    assert f"data fetch {real} --root DIR\npython -m companion study {study.config.real} --data-root DIR" in text
     assert f"notebooks/microscopy_target.py out.ipynb \\\n  -p study {study.config.real} -p target {real}" in text
     assert real in load_config(study.config.real).zero_shot.targets
 

@@ -10,8 +10,9 @@ import tte.estimators
 from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 
-NEEDS = {"samples", "features", "labels", "probabilities", "prediction", "predictions", "model", "source performance"}
-BUILDING_BLOCKS = {"ccfv_from_layers", "ccfv_layers", "hyperspherical_energy", "wasserstein2"}
+NEEDS = {"samples", "features", "labels", "probabilities", "prediction", "predictions"}
+NEEDS |= {"bank", "model", "source performance"}
+BUILDING_BLOCKS = {"ccfv_from_layers", "ccfv_layers", "consensus_from_pairs", "hyperspherical_energy", "wasserstein2"}
 
 
 def _arguments():
@@ -22,8 +23,11 @@ def _arguments():
     p = rng.dirichlet(np.ones(3), 60)
     cases = [{c: features[labels == c] + i for c in range(3)} for i in range(3)]
     q = rng.random((16, 16))
+    objects = rng.integers(0, 5, (16, 16))
     by_name = {
         "ccfv": (FeatureSamples({"out": cases}),),
+        "relative_variety": (FeatureSamples({"out": cases}),),
+        "bank_consensus": ({f"without {i}": [np.where(objects == i, 0, objects)] for i in range(1, 5)},),
         "leep": (p, labels),
         "nhd": (q > 0.5, q > 0.4),
         "effective_invariance": (q, q**2),
@@ -40,7 +44,12 @@ WITH_FUNCTION = [name for name, known in ESTIMATORS.items() if known.function is
 @pytest.mark.parametrize("name", WITH_FUNCTION)
 def test_function_returns_a_float_in_its_range(name):
     known = ESTIMATORS[name]
-    score = known.function(*_arguments()[name])
+    found = known.function(*_arguments()[name])
+    for score in (result.score for result in found.values()) if known.needs == ("bank",) else (found,):
+        _in_range(score, known)
+
+
+def _in_range(score, known):
     assert type(score) is float
     assert known.range[0] <= score <= known.range[1]
 

@@ -2,6 +2,7 @@
 
 from tte.estimators.ccfv import LayerTerms, ccfv, ccfv_from_layers, ccfv_layers
 from tte.estimators.confidence import mean_foreground_confidence, soft_dice_confidence
+from tte.estimators.consensus import ConsensusResult, bank_consensus, consensus_from_pairs
 from tte.estimators.effective_invariance import effective_invariance
 from tte.estimators.energy import hyperspherical_energy
 from tte.estimators.gbc import gbc
@@ -12,6 +13,7 @@ from tte.estimators.logme import logme
 from tte.estimators.nhd import nhd
 from tte.estimators.nleep import nleep
 from tte.estimators.registry import ESTIMATORS, Estimator
+from tte.estimators.relative_variety import relative_variety
 from tte.estimators.statistics import ClassStatistics
 from tte.estimators.transrate import transrate
 from tte.estimators.vrand import vrand
@@ -20,11 +22,14 @@ from tte.estimators.wasserstein import wasserstein2
 __all__ = [
     "ESTIMATORS",
     "ClassStatistics",
+    "ConsensusResult",
     "Estimator",
     "LayerTerms",
+    "bank_consensus",
     "ccfv",
     "ccfv_from_layers",
     "ccfv_layers",
+    "consensus_from_pairs",
     "effective_invariance",
     "gbc",
     "hscore",
@@ -35,6 +40,7 @@ __all__ = [
     "mean_foreground_confidence",
     "nhd",
     "nleep",
+    "relative_variety",
     "soft_dice_confidence",
     "transrate",
     "vrand",

@@ -11,7 +11,7 @@ import numpy as np
 
 from tte.errors import InputError, UndefinedScore
 from tte.estimators.ccfv_terms import CONSISTENCY, DISTANCES, VARIETY
-from tte.features.samples import FeatureSamples
+from tte.features.samples import FeatureSamples, chosen_layers
 
 __all__ = ["LayerTerms", "ccfv", "ccfv_from_layers", "ccfv_layers"]
 
@@ -121,7 +121,7 @@ def ccfv_layers(samples, variant="paper", distance="wasserstein", s=1.0, consist
     samples = samples if isinstance(samples, FeatureSamples) else FeatureSamples(samples)
     _check_options(variant, distance, s, consistency, variety)
     terms = {}
-    for layer in _chosen(layers, samples.layers):
+    for layer in chosen_layers(layers, samples.layers):
         try:
             terms[layer] = LayerTerms(
                 VARIETY[variant](samples, layer, s) if variety else None,
@@ -166,7 +166,7 @@ def ccfv_from_layers(terms, variant="paper", consistency=True, variety=True, lay
     if not isinstance(terms, Mapping) or not terms:
         raise InputError("terms: expected a mapping {layer: (variety, consistency)} with at least one layer")
     logs = []
-    for layer in _chosen(layers, tuple(terms)):
+    for layer in chosen_layers(layers, tuple(terms)):
         log_variety, log_consistency = (
             _log_term(value, f"terms[{layer!r}].{name}") if used else 0.0
             for value, name, used in zip(terms[layer], LayerTerms._fields, (variety, consistency), strict=True)
@@ -187,15 +187,6 @@ def _check_options(variant, distance, s, consistency, variety):
         )
     if not (consistency or variety):
         raise InputError("consistency and variety are both False: nothing is left of the score; keep one")
-
-
-def _chosen(layers, known):
-    if layers is None:
-        return known
-    chosen = (layers,) if isinstance(layers, str) else tuple(layers)
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
-        raise InputError(f"layers: expected different names out of {list(known)}, at least one, got {layers!r}")
-    return chosen
 
 
 def _log_term(value, name):

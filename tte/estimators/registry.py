@@ -10,6 +10,7 @@ from math import inf
 
 from tte.estimators.ccfv import ccfv
 from tte.estimators.confidence import mean_foreground_confidence, soft_dice_confidence
+from tte.estimators.consensus import bank_consensus
 from tte.estimators.effective_invariance import effective_invariance
 from tte.estimators.gbc import gbc
 from tte.estimators.hscore import hscore
@@ -18,6 +19,7 @@ from tte.estimators.leep import leep
 from tte.estimators.logme import logme
 from tte.estimators.nhd import nhd
 from tte.estimators.nleep import nleep
+from tte.estimators.relative_variety import relative_variety
 from tte.estimators.transrate import transrate
 from tte.estimators.vrand import vrand
 
@@ -32,8 +34,9 @@ class Estimator:
     ----------
     needs : tuple of str
         "samples" (FeatureSamples), "features" and "labels" (of pixels or voxels), "probabilities" (of the source
-        classes, per sample), "prediction" (of one clean run), "predictions" (of a clean and a perturbed run), "model"
-        (the network itself), or "source performance" (measured on held-out data of the source).
+        classes, per sample), "prediction" (of one clean run), "predictions" (of a clean and a perturbed run), "bank"
+        (label maps of the clean runs of all models), "model" (the network itself), or "source performance" (measured on
+        held-out data of the source).
     range : tuple (low, high)
         The values it can take, over all inputs; infinite where there is no bound.
     paper, equation : str
@@ -50,7 +53,7 @@ class Estimator:
     >>> ESTIMATORS["leep"].needs, ESTIMATORS["leep"].range
     (('probabilities', 'labels'), (-inf, 0.0))
     >>> [name for name, known in ESTIMATORS.items() if not known.labelled and known.function is not None]
-    ['nhd', 'effective_invariance', 'vrand', 'mean_foreground_confidence', 'soft_dice_confidence']
+    ['bank_consensus', 'nhd', 'effective_invariance', 'vrand', 'mean_foreground_confidence', 'soft_dice_confidence']
     """
 
     needs: tuple[str, ...]
@@ -66,6 +69,7 @@ _FEATURES = ("features", "labels")
 _CCFV = "Yang et al. 2023 (arXiv 2307.11958, slides)"
 _CTE = "Talks & Kreshuk 2025 (arXiv 2503.00450)"
 _OURS = "none: a baseline of this project"
+_NEW = "none: a candidate of this project"
 
 ESTIMATORS = {
     "ccfv": Estimator(("samples",), (-inf, inf), _CCFV, "Eq. 1–5", True, ccfv),
@@ -81,6 +85,12 @@ ESTIMATORS = {
     "nleep": Estimator(_FEATURES, (-inf, 0.0), "Li et al. 2021", "LEEP of mixture posteriors", True, nleep),
     "knn_transfer": Estimator(
         _FEATURES, (0.0, 1.0), "Sorkhei et al. 2025 (arXiv 2503.18528)", "leave-one-out accuracy", True, knn_transfer
+    ),
+    "relative_variety": Estimator(
+        ("samples",), (-inf, inf), _NEW, "mean over layers of ln(H / A)", True, relative_variety
+    ),
+    "bank_consensus": Estimator(
+        ("bank",), (0.0, 1.0), _NEW, "median of mean pairwise AP50 with other sources", False, bank_consensus
     ),
     "nhd": Estimator(("predictions",), (0.0, 1.0), _CTE, "Eq. 5", False, nhd),
     "effective_invariance": Estimator(("predictions",), (0.0, 1.0), _CTE, "Eq. 4", False, effective_invariance),

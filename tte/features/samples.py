@@ -11,7 +11,7 @@ from types import MappingProxyType
 from tte._arrays import IGNORE, float_array
 from tte.errors import InputError
 
-__all__ = ["FeatureSamples"]
+__all__ = ["FeatureSamples", "chosen_layers"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,3 +128,13 @@ def _checked_case(name, case):
             array.flags.writeable = False
             checked[int(class_id)] = array
     return MappingProxyType(dict(sorted(checked.items())))
+
+
+def chosen_layers(layers, known):
+    """Return the layers to use, out of those that are known: all for None, one name or several; else `InputError`."""
+    if layers is None:
+        return known
+    chosen = (layers,) if isinstance(layers, str) else tuple(layers)
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+        raise InputError(f"layers: expected different names out of {list(known)}, at least one, got {layers!r}")
+    return chosen

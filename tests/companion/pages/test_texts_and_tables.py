@@ -74,10 +74,7 @@ def test_the_banner_of_a_phantom_names_the_dataset_it_stands_for_and_the_way_to_
     study = replace(tiny, config=tiny.config.model_copy(update={"real": "paper-msd"}))
     text = texts.banner(study, "phantom/msd/Task09_Spleen").data
     assert "They stand for msd/Task09_Spleen" in text
-    assert (
-        "data fetch msd/Task09_Spleen --root DIR\npython -m companion study paper-msd --data-root DIR"
-        in text
-    )
+    assert "data fetch msd/Task09_Spleen --root DIR\npython -m companion study paper-msd --data-root DIR" in text
     assert "-p study paper-msd -p task msd/Task09_Spleen" in text
 
 
