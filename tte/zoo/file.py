@@ -7,60 +7,22 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from tte.errors import ConfigError, DataNotFound
-from tte.images.intensity import scale
-from tte.zoo.schema import Interval, Network, Normalisation
+from tte.zoo.output import Output
+from tte.zoo.preprocessing import Preprocessing, Standardisation, preprocess
+from tte.zoo.schema import Network
 
 __all__ = ["BankEntry", "Standardisation", "is_nickname", "preprocess", "read_bank"]
 
-SOURCES = ("torch", "pytorch-3dunet", "torchscript", "monai-bundle", "bioimageio")
+SOURCES = ("torch", "onnx", "pytorch-3dunet", "torchscript", "monai-bundle", "bioimageio")
+Size = Annotated[int, Field(ge=1)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Standardisation(_Section):
-    """(x − mean) / std after clipping; both fixed, or those of each image ("image")."""
-
-    mean: float | Literal["image"]
-    std: Annotated[float, Field(gt=0)] | Literal["image"]
-    clip: Interval | None = None  # of the stored intensities, before the rest
-
-    @model_validator(mode="after")
-    def _both_alike(self):
-        if (self.mean == "image") != (self.std == "image"):
-            raise ValueError("mean and std are both numbers or both 'image'")
-        return self
-
-
-def _rule(value):
-    keys = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
-    if value == "none":
-        return "none"
-    return "standardise" if {"mean", "std"} & set(keys) else "normalise"
-
-
-Preprocessing = Annotated[
-    Annotated[Normalisation, Tag("normalise")]
-    | Annotated[Standardisation, Tag("standardise")]
-    | Annotated[Literal["none"], Tag("none")],
-    Discriminator(_rule),
-]
 
 
 class BankEntry(_Section):
@@ -81,6 +43,15 @@ class BankEntry(_Section):
     preprocessing: Preprocessing | None = None  # of the stored intensities; "none": they go in as they are
     classes: tuple[str, ...] = ()  # of the output channels
     layers: dict[str, str] = {}  # name → path as in named_modules(), e.g. bottleneck: encoders.3
+    output: Output | None = None  # which channel is what; None = the first is the foreground, or as a card says
+    channels: Size | None = None  # of its input; None = as its first layer has it
+    repeat_gray: bool = False  # an image of one channel goes in as `channels` equal ones
+    spatial_dims: Literal[2, 3] | None = None  # None = as its first layer has it
+    divisor: Size | None = None  # sides of the input are padded to multiples of it; None = 16
+    roi_size: tuple[Size, ...] | None = None  # it takes this size only: images are cut into tiles and joined again
+    pixel_size: tuple[Annotated[float, Field(gt=0)], ...] | None = None  # µm along the axes; images are rescaled to it
+    group: str = ""  # models of one group share data or author and do not vouch for each other; "" = trained_on
+    architecture: str = ""
     trained_on: str = ""
     licence: str = ""
     citation: str = ""
@@ -95,9 +66,15 @@ class BankEntry(_Section):
 
     @model_validator(mode="after")
     def _complete(self):
+        for name in ("roi_size", "pixel_size"):
+            lengths = {len(value) for value in (self.roi_size, self.pixel_size) if value}
+            if lengths - ({self.spatial_dims} if self.spatial_dims else {2, 3}):
+                raise ValueError(f"{name}: expected one number per axis, 2 or 3 as spatial_dims, got {sorted(lengths)}")
+        if self.repeat_gray and not self.channels:
+            raise ValueError("repeat_gray: state also `channels`, how many equal ones the model takes")
         if self.config and self.source not in ("pytorch-3dunet", "monai-bundle"):
             raise ValueError(f"config: source {self.source!r} has none")
-        if self.network and self.source in ("pytorch-3dunet", "torchscript"):
+        if self.network and self.source in ("pytorch-3dunet", "torchscript", "onnx"):
             raise ValueError(f"network: source {self.source!r} states its own")
         own = self.source == "bioimageio" or (self.source == "torch" and self.network is None)
         if own:
@@ -159,7 +136,7 @@ def read_bank(path):
 
 
 def _plain(error):
-    where = ".".join(str(part) for part in error["loc"] if part not in ("normalise", "standardise"))
+    where = ".".join(str(part) for part in error["loc"] if part not in ("normalise", "scale", "standardise"))
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key; check its spelling"
     if error["type"] == "missing":
@@ -167,34 +144,3 @@ def _plain(error):
     if error["type"] == "value_error":
         return f"{where}: {error['ctx']['error']}".removeprefix(": ")
     return f"{where}: {error['msg']} (got {str(error['input'])[:60]})".removeprefix(": ")
-
-
-def preprocess(images, rule):
-    """Scale stored intensities as a model expects them.
-
-    Parameters
-    ----------
-    images : sequence of ndarray, shape (C, H, W[, Z])
-    rule : Normalisation, Standardisation or "none"
-
-    Returns
-    -------
-    tuple of ndarray, float32
-
-    Examples
-    --------
-    >>> preprocess([np.array([[[0.0, 50.0, 300.0]]])], Standardisation(mean=100, std=50, clip=(0, 200)))[0].tolist()
-    [[[-2.0, -1.0, 2.0]]]
-    """
-    if rule == "none":
-        return tuple(np.asarray(image, dtype=np.float32) for image in images)
-    if isinstance(rule, Normalisation):
-        return scale(images, rule)
-    return tuple(_standardised(np.asarray(image, dtype=np.float64), rule) for image in images)
-
-
-def _standardised(image, rule):
-    if rule.clip:
-        image = np.clip(image, *rule.clip)
-    mean, std = (image.mean(), image.std()) if rule.mean == "image" else (rule.mean, rule.std)
-    return ((image - mean) / std if std > 0 else np.zeros_like(image)).astype(np.float32)  # a constant image has none

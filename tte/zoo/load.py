@@ -14,8 +14,10 @@ from torch import nn
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.perturbation.inference import submodule
 from tte.zoo.card import build_network, class_logits, load_model
-from tte.zoo.file import Standardisation
+from tte.zoo.onnx import open_onnx
+from tte.zoo.output import Output
 from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
+from tte.zoo.preprocessing import Standardisation
 from tte.zoo.released.nnunet import dynunet_names, is_nnunet
 from tte.zoo.released.unet import ReleasedUNet
 from tte.zoo.released.unet_config import UNET_NAMES, unet_config
@@ -41,12 +43,26 @@ class LoadedModel(NamedTuple):
         For `tte.zoo.file.preprocess`.
     layers : dict of str to str
         Named layers → their paths in the network.
+    output, classes, channels, spatial_dims, divisor, roi_size
+        What its files say of its output and input; None or empty where they do not.
+    card : dict
+        What its files say for people.
+    files : tuple of Path
+        Those that hold its weights; empty: the one that the entry names.
     """
 
     network: nn.Module
     activation: str | None
     preprocessing: Normalisation | Standardisation | str
     layers: dict
+    output: Output | None = None
+    classes: tuple = ()
+    channels: int | None = None
+    spatial_dims: int | None = None
+    divisor: int | None = None
+    roi_size: tuple | None = None
+    card: dict = {}  # noqa: RUF012 — never written to
+    files: tuple = ()
 
 
 class _Background(nn.Module):
@@ -84,7 +100,7 @@ def load(entry, trust=False):
         The model needs trust, or the entry lacks what neither it nor the files say.
     """
     _check_digest(entry)
-    network, activation, preprocessing, layers = _SOURCES[entry.source](entry, trust)
+    network, activation, preprocessing, layers, *facts = _SOURCES[entry.source](entry, trust)
     if entry.activation:
         activation = None if entry.activation == "none" else entry.activation
     preprocessing = entry.preprocessing or preprocessing
@@ -100,7 +116,7 @@ def load(entry, trust=False):
             submodule(network, where)
         except InputError as error:
             raise ConfigError(f"{entry.name}: layers.{name}: {error}") from None
-    return LoadedModel(network.eval(), activation, preprocessing, layers)
+    return LoadedModel(network.eval(), activation, preprocessing, layers, **(facts[0] if facts else {}))
 
 
 def trust_reason(entry):
@@ -173,10 +189,30 @@ def _torch(entry, _):
     stated = "out_channels" in card.network.arguments
     network, _ = load_model(path.parent, path.stem, **({} if stated else {"out_channels": len(card.classes)}))
     layers = {"bottleneck": card.network.bottleneck} if card.network.bottleneck else {}
+    facts = {"classes": tuple(card.classes), "files": (path,), "card": _for_people(card)}
     if card.activation == "softmax" and len(card.classes) > 1:
         network, layers = _Background(network), {name: f"network.{where}" for name, where in layers.items()}
-        return network, "softmax", card.normalisation, layers
-    return network, "sigmoid", card.normalisation, layers
+        facts["classes"] = ("background", *card.classes)
+        return network, "softmax", card.normalisation, layers, facts
+    return network, "sigmoid", card.normalisation, layers, facts
+
+
+def _for_people(card):
+    """What a card of the companion says, under the names that a bank file has."""
+    return {
+        "architecture": card.network.network,
+        "trained_on": card.source,
+        "licence": card.licence,
+        "citation": card.citation,
+        "training": card.training,
+        "performance": card.performance,
+    }
+
+
+def _onnx(entry, _):
+    module = open_onnx(entry.weights)
+    facts = {"channels": module.channels, "spatial_dims": module.spatial_dims, "roi_size": module.roi_size}
+    return module, _UNKNOWN, None, {}, facts
 
 
 def _pytorch3dunet(entry, _):
@@ -232,6 +268,7 @@ def _bioimageio(entry, trust):
 
 _SOURCES = {
     "torch": _torch,
+    "onnx": _onnx,
     "pytorch-3dunet": _pytorch3dunet,
     "torchscript": _torchscript,
     "monai-bundle": _monai_bundle,

@@ -15,7 +15,8 @@ from torch import nn
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.cache import cache_folder
 from tte.zoo.card import read_card
-from tte.zoo.file import Standardisation, is_nickname
+from tte.zoo.file import is_nickname
+from tte.zoo.preprocessing import Standardisation
 from tte.zoo.released.unet_config import UNET_NAMES
 from tte.zoo.schema import Network, Normalisation
 from tte.zoo.weights import unpacked
