@@ -1,22 +1,22 @@
 """The consistency-based transferability estimator (CTE) of a model on unlabelled images.
 
-Reads a model, images and a perturbation; returns the score, the values per image, and how many are undefined.
+`cte` runs a model; `image_score`, `averaged` and `summarised` are its steps, one after another, for whoever has the
+predictions: of one image, over its perturbed runs, and over the images, with one rule for what is undefined.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from tte._arrays import unit_threshold
-from tte.errors import InputError, UndefinedScore
-from tte.estimators.effective_invariance import effective_invariance
-from tte.estimators.nhd import nhd
-from tte.estimators.vrand import vrand
+from tte.errors import InputError, UndefinedScore, defined
+from tte.estimators.registry import ESTIMATORS
 from tte.perturbation import FeatureDropout, perturbed_probabilities
-from tte.segmentation.instances import instances
+from tte.segmentation.prediction import Prediction
 
-__all__ = ["CTEResult", "cte"]
+__all__ = ["CTEResult", "averaged", "cte", "image_score", "summarised"]
+
+_PREFIX = "cte_"  # of the consistencies in the registry
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,14 @@ def cte(
     >>> cte(torch.nn.Identity(), images, Brightness(-0.5))
     CTEResult(score=0.5, per_image=(1.0, 0.0, None), n_undefined=1, mean=0.5)
     """
-    compare = _comparison(consistency, threshold, channel, activation, decoder, alpha, variant)
+    estimator = _consistency(consistency)
     if undefined not in ("skip", "zero"):
         raise InputError(f'undefined: expected "skip" or "zero", got {undefined!r}')
     if int(repeats) != repeats or repeats < 1:
         raise InputError(f"repeats: expected a whole number of at least 1, got {repeats}")
     if int(seed) != seed or seed < 0:
         raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
+    form = {"threshold": unit_threshold(threshold), "channel": channel, "activation": activation, "decoder": decoder}
     perturbations = [FeatureDropout(0.2) if perturbation is None else perturbation] * int(repeats)
     per_image = []
     for index, image in enumerate(images):
@@ -127,48 +128,89 @@ def cte(
         clean, perturbed = perturbed_probabilities(
             model, image, perturbations, activation=activation, seed=image_seed, divisor=divisor, device=device
         )
-        per_image.append(_mean_defined(compare, clean, perturbed))
-    return _summary(tuple(per_image), undefined)
+        clean, perturbed = Prediction(clean, **form), [Prediction(other, **form) for other in perturbed]
+        options = {"threshold": threshold, "alpha": alpha, "variant": variant}
+        per_image.append(averaged(image_score(estimator, clean, other, **options) for other in perturbed))
+    return summarised(per_image, undefined)
 
 
-def _comparison(consistency, threshold, channel, activation, decoder, alpha, variant):
-    """Return the function of two probability arrays (K, …) that `consistency` names."""
-    threshold = unit_threshold(threshold)
-
-    def foreground(p):
-        if channel is not None:
-            if not 0 <= channel < len(p):
-                raise InputError(f"channel: expected one of the model's {len(p)} output channels, got {channel}")
-            return p[channel]
-        return 1.0 - p[0] if activation == "softmax" else p[0]
-
-    def decode(p):
-        with_boundary = activation == "sigmoid" and channel is None and len(p) == 2
-        return instances(foreground(p), p[1] if with_boundary else None, threshold=threshold)
-
-    if consistency == "nhd":
-        return lambda p, q: nhd(foreground(p) > threshold, foreground(q) > threshold)
-    if consistency == "ei":
-        return lambda p, q: effective_invariance(foreground(p), foreground(q), threshold)
-    if consistency == "vrand":
-        labels = decode if decoder is None else decoder
-        score = partial(vrand, alpha=alpha, variant=variant)
-        return lambda p, q: score(labels(p), labels(q))
-    raise InputError(f'consistency: expected "nhd", "ei" or "vrand", got {consistency!r}')
+def _consistency(name):
+    """The name in the registry of what `cte` calls `name`."""
+    known = [key.removeprefix(_PREFIX) for key, entry in ESTIMATORS.items() if entry.needs == ("predictions",)]
+    if name not in known:
+        raise InputError(f"consistency: expected one of {', '.join(map(repr, known))}, got {name!r}")
+    return f"{_PREFIX}{name}"
 
 
-def _mean_defined(compare, clean, perturbed):
-    """Mean consistency with the clean run over the perturbed runs that have one, or None."""
-    values = []
-    for other in perturbed:
-        try:
-            values.append(compare(clean, other))
-        except UndefinedScore:
-            continue
-    return float(np.mean(values)) if values else None
+def image_score(estimator, *predictions, **options):
+    """Return an estimator of predictions on one image, NaN where it is undefined.
+
+    Parameters
+    ----------
+    estimator : str
+        A name of `ESTIMATORS` that needs a "prediction" or "predictions".
+    predictions : Prediction
+        Of the clean run, and of a perturbed one for a consistency.
+    options
+        Arguments of the function; what it has no argument for is left out.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        As the function does.
+
+    Examples
+    --------
+    >>> clean, perturbed = (Prediction(np.array([[[0.9, q]]])) for q in (0.8, 0.3))
+    >>> image_score("cte_nhd", clean, perturbed), image_score("cte_nhd", clean, clean)
+    (0.5, 1.0)
+    """
+    known = ESTIMATORS[estimator]
+    arrays = [getattr(prediction, known.form) for prediction in predictions]
+    return defined(known.function, *arrays, **known.accepted(**options))
 
 
-def _summary(per_image, undefined):
+def averaged(values):
+    """Return the mean over the runs that have a value (Eq. 3 of the paper), NaN where none has.
+
+    >>> averaged([1.0, float("nan"), 0.5])
+    0.75
+    """
+    values = [value for value in values if not np.isnan(value)]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def summarised(per_image, undefined="skip"):
+    """Return the score of a model from the values of its images.
+
+    Parameters
+    ----------
+    per_image : sequence of float
+        NaN where undefined.
+    undefined : {"skip", "zero"}
+        How such an image enters: not at all, or as 0.
+
+    Returns
+    -------
+    CTEResult
+
+    Raises
+    ------
+    InputError
+        There are no images.
+    UndefinedScore
+        Every image is undefined and `undefined` is "skip".
+
+    Examples
+    --------
+    >>> summarised([1.0, float("nan"), 0.4])
+    CTEResult(score=0.7, per_image=(1.0, None, 0.4), n_undefined=1, mean=0.7)
+    """
+    per_image = tuple(None if np.isnan(value) else float(value) for value in per_image)
     if not per_image:
         raise InputError("images: expected at least one image, got none")
     n_undefined = per_image.count(None)

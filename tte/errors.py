@@ -3,7 +3,7 @@
 Every message says what was given, what was expected, and what to do.
 """
 
-__all__ = ["ConfigError", "DataNotFound", "InputError", "TTEError", "UndefinedScore"]
+__all__ = ["ConfigError", "DataNotFound", "InputError", "TTEError", "UndefinedScore", "defined"]
 
 
 class TTEError(ValueError):
@@ -24,3 +24,19 @@ class UndefinedScore(TTEError):
 
 class DataNotFound(TTEError):
     """A dataset or one of its files is not where it was looked for."""
+
+
+def defined(score, *arguments, **options):
+    """Return `score(*arguments, **options)`, or NaN, an empty cell of a table, where that is undefined.
+
+    >>> def ratio(a, b):
+    ...     if b == 0:
+    ...         raise UndefinedScore("ratio: b is 0")
+    ...     return a / b
+    >>> defined(ratio, 1, 2), defined(ratio, 1, 0)
+    (0.5, nan)
+    """
+    try:
+        return score(*arguments, **options)
+    except UndefinedScore:
+        return float("nan")

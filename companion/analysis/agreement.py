@@ -112,9 +112,9 @@ def _agree(values, per_image, performance, statistic, resamples):
     row = {"undefined": "", "regret": point.regret, "random_regret": point.random_regret}
     for name in COEFFICIENTS:
         row |= {name: getattr(point, name), f"{name}_p": getattr(point, f"{name}_p")}
-    undefined = np.isnan(per_image).all(axis=-1) if per_image.ndim == 2 else np.zeros(len(values), bool)
-    sampled = np.where(undefined[:, None], 0.0, per_image) if per_image.ndim == 2 else values
-    spread = bootstrap_agreement(sampled, performance, "median", performance_statistic=statistic, n_resamples=resamples)
+    spread = bootstrap_agreement(
+        per_image, performance, "median", performance_statistic=statistic, n_resamples=resamples
+    )
     for name, (low, high) in spread.coefficient_intervals.items():
         row |= {f"{name}_low": low, f"{name}_high": high}
     row |= {"pick_is_best": spread.pick_is_best_probability, "n_resolvable_pairs": spread.n_resolvable_pairs}

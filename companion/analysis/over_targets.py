@@ -8,8 +8,10 @@ import re
 import pandas as pd
 
 from companion.analysis import agreement, robustness, select
+from companion.fine_tune.scores import TABLE_1, layer_of
 from companion.paths import project_root
 from tte.agreement import pooled_significance
+from tte.estimators import ESTIMATORS
 
 __all__ = [
     *("pooled", "published", "published_means", "published_row", "significance", "standardised"),
@@ -92,14 +94,9 @@ def published_row(target, table):
 
 def table_1(study):
     """Return the methods of Table 1 of the CC-FV paper as {name: Estimate}."""
-    last = list(study.part("fine_tune").sampling.layers)[-1]
-    return {
-        "CC-FV": select.Estimate("ccfv", variant="paper"),
-        "LogME": select.Estimate("logme", layer=last),
-        "TransRate": select.Estimate("transrate", variant="proportional", layer=last),
-        "LEEP": select.Estimate("leep", layer="logits"),
-        "GBC": select.Estimate("gbc", variant="diagonal", layer=last),
-    }
+    layers = study.part("fine_tune").sampling.layers
+    known = {name: ESTIMATORS[name] for name in TABLE_1}
+    return {k.label: select.Estimate(name, k.lead, layer=layer_of(k, layers)) for name, k in known.items()}
 
 
 def table_2(study):

@@ -9,9 +9,9 @@ import pandas as pd
 from companion.analysis import over_targets, select
 from companion.analysis.select import Estimate
 from companion.data import catalogue
-from companion.zero_shot import ccfv
 from tte.agreement import rank_agreement
 from tte.errors import UndefinedScore
+from tte.estimators import ESTIMATORS
 
 __all__ = ["computed", "digitised_targets", "methods", "pixels_only", "published", "published_target"]
 
@@ -30,22 +30,21 @@ def methods(study, measure=None):
     """
     part = study.part("zero_shot")
     feature = {"perturbation": "dropout", "strength": part.dropout.headline}
-    kinds = {"cte_vrand": "V-Rand"} if measure == "map" else {"cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI"}
-    variant, found = "paper" if measure == "map" else "", {}
-    for estimator, name in kinds.items():
-        found[f"{name}, feature"] = Estimate(estimator, variant, **feature)
+    found = {}
+    for name, known in ESTIMATORS.items():
+        if known.needs != ("predictions",) or not select.is_about(Estimate(name, known.lead), measure):
+            continue
+        found[f"{known.label}, feature"] = Estimate(name, known.lead, **feature)
         if part.inputs is not None:
-            found[f"{name}, input"] = Estimate(estimator, variant, "input")
-    if measure == "map":
-        found["V-Rand as released, feature"] = Estimate("cte_vrand", "released", **feature)
-    elif part.features is not None:  # the paper compares it for pixels alone
-        found |= {f"CC-FV, {variant}": Estimate("ccfv", variant) for variant in ccfv.VARIANTS}
-    return found | {
-        "mean confidence": Estimate("mean_confidence"),
-        "soft Dice confidence": Estimate("soft_dice_confidence"),
-        "performance on own data": Estimate("source_performance"),
-        "number of parameters": Estimate("n_parameters"),
-    }
+            found[f"{known.label}, input"] = Estimate(name, known.lead, "input")
+        for variant in list(known.variants)[1:]:
+            found[f"{known.label} as {variant}, feature"] = Estimate(name, variant, **feature)
+    if measure != "map" and part.features is not None:  # the paper compares it for pixels alone
+        for name, known in ESTIMATORS.items():
+            variants = [v for v, how in known.variants.items() if known.needs == ("samples",) and not how.ablation]
+            found |= {", ".join(filter(None, (known.label, v))): Estimate(name, v) for v in variants}
+    plain = [name for name, known in ESTIMATORS.items() if not known.labelled and known.needs != ("predictions",)]
+    return found | {ESTIMATORS[name].label: Estimate(name, ESTIMATORS[name].lead) for name in plain}
 
 
 def computed(study, agreement, *, measure=None, models="others", seed=0):

@@ -9,6 +9,8 @@ import numpy as np
 
 from companion.fine_tune import models as fine_tune
 from companion.zero_shot import evaluate as zero_shot
+from tte.errors import ConfigError
+from tte.estimators import ESTIMATORS
 
 __all__ = [
     "KEY",
@@ -28,11 +30,6 @@ __all__ = [
 ]
 
 KEY = ["estimator", "variant", "perturbation", "strength", "layer"]
-_ORDER = [
-    *("cte_nhd", "cte_ei", "cte_vrand", "ccfv", "leep", "nleep", "logme", "hscore", "transrate", "gbc", "knn"),
-    *("mean_confidence", "soft_dice_confidence", "source_performance", "n_parameters"),
-]
-_ABLATIONS = ("without_consistency", "without_variety", "single_scale", "kl", "bhattacharyya")
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,21 @@ class Estimate:
     perturbation: str = ""
     strength: float = float("nan")
     layer: str = ""
+
+    @property
+    def known(self):
+        """What the registry knows of the estimator."""
+        if self.estimator not in ESTIMATORS:
+            raise ConfigError(f"estimator {self.estimator!r} is not in the registry: it has {', '.join(ESTIMATORS)}")
+        return ESTIMATORS[self.estimator]
+
+    @property
+    def how(self):
+        """The `Variant` of the registry."""
+        if self.variant not in self.known.variants:
+            there = ", ".join(map(repr, self.known.variants))
+            raise ConfigError(f"{self.estimator} has no variant {self.variant!r} in the registry: it has {there}")
+        return self.known.variants[self.variant]
 
     def rows(self, table):
         """Return the rows of a score table that belong to this estimator."""
@@ -108,9 +120,18 @@ def metric(kind, measure=None):
 
 
 def estimates(scores):
-    """Return the estimators of a score table: the papers' own first, ablations last."""
+    """Return the estimators of a score table in the order of the registry, ablations last.
+
+    Raises
+    ------
+    ConfigError      the table holds an estimator or a variant that the registry does not.
+    """
     keys = [Estimate(*row) for row in scores[KEY].drop_duplicates().itertuples(index=False)]
-    return sorted(keys, key=lambda e: (e.variant in _ABLATIONS, _ORDER.index(e.estimator), e.variant != "paper"))
+    order = list(ESTIMATORS)
+    return sorted(
+        keys,
+        key=lambda e: (e.how.ablation, order.index(e.estimator), e.variant != e.known.lead),
+    )
 
 
 def image_matrix(per_image, models, images=None, **keys):
@@ -123,7 +144,8 @@ def image_matrix(per_image, models, images=None, **keys):
 
 def is_about(estimate, measure):
     """True unless the estimate is a consistency of pixels and instances are measured, or the other way round."""
-    return not estimate.estimator.startswith("cte_") or (estimate.estimator == "cte_vrand") == (measure == "map")
+    consistency = estimate.known.needs == ("predictions",)
+    return not consistency or (estimate.known.form == "instances") == (measure == "map")
 
 
 def targets(study, kind):

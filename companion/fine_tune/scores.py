@@ -3,21 +3,22 @@
 Takes a network and prepared cases; returns samples and rows of the score table and writes nothing.
 """
 
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 
 from tte import estimators
-from tte.errors import UndefinedScore
+from tte.errors import defined
+from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 from tte.features.sampling import sample_features
 from tte.zoo.card import class_logits
 
-__all__ = ["TABLE_1", "distinct_foreground", "labelled_scores", "sample_cases", "table_1_scores"]
+__all__ = ["TABLE_1", "distinct_foreground", "labelled_scores", "layer_of", "sample_cases", "table_1_scores"]
 
 LOGITS = "logits"  # the layer of LEEP
-TABLE_1 = {"ccfv": "paper", "logme": "", "transrate": "proportional", "leep": "", "gbc": "diagonal"}  # and its variant
+TABLE_1 = ("ccfv", "logme", "transrate", "leep", "gbc")  # of the CC-FV paper, each in its leading variant
 
 
 def sample_cases(module, pairs, sampling, *, seed=0):
@@ -65,23 +66,67 @@ def labelled_scores(sampled, *, seed=0):
     dict
         estimator, variant, layer, score, n_undefined; the score is NaN where the estimator has none.
     """
-    layers = _layers(sampled)
-    yield from _ccfv_rows(_samples(sampled))
-    yield from _baseline_rows(sampled, layers[-1], seed)
+    inputs = _Inputs(sampled)
+    for name, known in ESTIMATORS.items():
+        for variant, how in known.variants.items() if inputs.can(known) else ():
+            for layer in inputs.layers if how.each_layer else (None,):
+                options = how.options if layer is None else {**how.options, "layers": layer}
+                yield _row(name, variant, layer or layer_of(known, inputs.layers), inputs.score(name, options, seed))
 
 
 def table_1_scores(sampled):
     """Return the scores of Table 1 of the CC-FV paper: {estimator: float}, NaN where one has none."""
-    last = _layers(sampled)[-1]
-    statistics = estimators.ClassStatistics().update(*_pooled(sampled, last))
-    compute = {
-        "ccfv": lambda: estimators.ccfv(_samples(sampled)),
-        "logme": lambda: estimators.logme(statistics),
-        "transrate": lambda: estimators.transrate(statistics, weighting="proportional"),
-        "leep": lambda: estimators.leep(*_probabilities(sampled)),
-        "gbc": lambda: estimators.gbc(statistics, covariance="diagonal"),
-    }
-    return {name: _row(name, TABLE_1[name], value)["score"] for name, value in compute.items()}
+    inputs, lead = _Inputs(sampled), {name: ESTIMATORS[name].variants[ESTIMATORS[name].lead] for name in TABLE_1}
+    return {name: inputs.score(name, how.options) for name, how in lead.items()}
+
+
+def layer_of(known, layers):
+    """Return the layer under which an estimator is recorded: empty for one of all layers, else the only one it sees."""
+    return {"samples": "", "features": list(layers)[-1], "probabilities": LOGITS}.get(known.needs[0], "")
+
+
+class _Inputs:
+    """What estimators need, from the samples of all cases; each is computed when it is first asked for."""
+
+    def __init__(self, sampled):
+        self.sampled, self.layers = sampled, _layers(sampled)
+
+    def can(self, known):
+        return known.needs in (("samples",), ("features", "labels"), ("probabilities", "labels"))
+
+    def score(self, name, options, seed=0):
+        """The value of an estimator, NaN where it has none."""
+        known = ESTIMATORS[name]
+        if known.function is estimators.ccfv:
+            return defined(self._ccfv, **options)
+        return defined(known.function, *self._arrays(known), **options, **known.accepted(rng=seed))
+
+    def _arrays(self, known):
+        if known.needs == ("samples",):
+            return (self._samples,)
+        if known.needs == ("probabilities", "labels"):
+            return _probabilities(self.sampled)
+        return (self._statistics,) if known.streams else self._features
+
+    @cached_property
+    def _samples(self):
+        return _samples(self.sampled)
+
+    @cached_property
+    def _features(self):
+        return _pooled(self.sampled, self.layers[-1])
+
+    @cached_property
+    def _statistics(self):
+        return estimators.ClassStatistics().update(*self._features)
+
+    def _ccfv(self, variant="paper", distance="wasserstein", **options):
+        """CC-FV; its ablations share one pass over the pairs of cases per distance."""
+        return estimators.ccfv_from_layers(self._terms(variant, distance), variant=variant, **options)
+
+    @cached_property
+    def _terms(self):
+        return cache(lambda v, d: estimators.ccfv_layers(self._samples, variant=v, distance=d))
 
 
 def _layers(sampled):
@@ -116,36 +161,6 @@ def distinct_foreground(classes):
     return {**{key: value for key, value in classes.items() if key <= 0}, **kept}
 
 
-def _ccfv_rows(samples):
-    """CC-FV, the released arithmetic and the ablations of Table 2, from one pass per distance."""
-    terms = cache(lambda variant, distance: estimators.ccfv_layers(samples, variant=variant, distance=distance))
-    combine = estimators.ccfv_from_layers
-    yield _row("ccfv", "paper", lambda: combine(terms("paper", "wasserstein")))
-    yield _row("ccfv", "released", lambda: combine(terms("released", "wasserstein"), variant="released"))
-    yield _row("ccfv", "without_consistency", lambda: combine(terms("paper", "wasserstein"), consistency=False))
-    yield _row("ccfv", "without_variety", lambda: combine(terms("paper", "wasserstein"), variety=False))
-    for layer in samples.layers:
-        yield _row(
-            "ccfv", "single_scale", lambda layer=layer: combine(terms("paper", "wasserstein"), layers=layer), layer
-        )
-    for distance in ("kl", "bhattacharyya"):
-        yield _row("ccfv", distance, lambda distance=distance: combine(terms("paper", distance)))
-
-
-def _baseline_rows(sampled, last, seed):
-    features, labels = _pooled(sampled, last)
-    statistics = estimators.ClassStatistics().update(features, labels)
-    yield _row("logme", "", lambda: estimators.logme(statistics), last)
-    for weighting in ("proportional", "uniform"):
-        yield _row("transrate", weighting, lambda w=weighting: estimators.transrate(statistics, weighting=w), last)
-    for covariance in ("diagonal", "spherical"):
-        yield _row("gbc", covariance, lambda c=covariance: estimators.gbc(statistics, covariance=c), last)
-    yield _row("hscore", "regularized", lambda: estimators.hscore(statistics), last)
-    yield _row("leep", "", lambda: estimators.leep(*_probabilities(sampled)), LOGITS)
-    yield _row("nleep", "", lambda: estimators.nleep(features, labels, rng=seed), last)
-    yield _row("knn", "", lambda: estimators.knn_transfer(features, labels), last)
-
-
 def _probabilities(sampled):
     """Source probabilities with the background of `class_logits`, and the labels: (n, S), (n,)."""
     logits, labels = _pooled(sampled, LOGITS)
@@ -158,9 +173,6 @@ def _pooled(sampled, layer):
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
-def _row(estimator, variant, compute, layer=""):
-    try:
-        value, undefined = compute(), 0
-    except UndefinedScore:
-        value, undefined = float("nan"), 1
+def _row(estimator, variant, layer, value):
+    undefined = int(np.isnan(value))
     return {"estimator": estimator, "variant": variant, "layer": layer, "score": value, "n_undefined": undefined}

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from companion.fine_tune.scores import TABLE_1, table_1_scores
+from companion.fine_tune.scores import table_1_scores
+from tte.estimators import ESTIMATORS
 
 __all__ = ["SHARES", "sensitivity_rows"]
 
@@ -43,7 +44,7 @@ def sensitivity_rows(draws):
 
 def _rows(sampled, what, level, repeat):
     for estimator, score in table_1_scores(sampled).items():
-        same = {"estimator": estimator, "variant": TABLE_1[estimator]}
+        same = {"estimator": estimator, "variant": ESTIMATORS[estimator].lead}
         yield {**same, "what": what, "level": float(level), "repeat": repeat, "score": score}
 
 

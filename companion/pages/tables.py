@@ -10,6 +10,7 @@ from companion.analysis import agreement, select
 from companion.pages import texts
 from companion.study import display_name
 from companion.zero_shot.scores import EVERY_LEVEL
+from tte.estimators import ESTIMATORS
 
 __all__ = [
     "PERTURBATIONS",
@@ -26,17 +27,6 @@ __all__ = [
     "target_table",
 ]
 
-_LABELS = {
-    "cte_nhd": "CTE-NHD", "cte_ei": "CTE-EI", "cte_vrand": "V-Rand", "mean_confidence": "mean confidence",
-    "leep": "LEEP", "nleep": "NLEEP",
-    "soft_dice_confidence": "soft Dice confidence", "ccfv": "CC-FV", "logme": "LogME", "transrate": "TransRate",
-    "gbc": "GBC", "hscore": "H-score", "knn": "k-NN", "n_parameters": "number of parameters",
-    "source_performance": "performance on own data",
-}  # fmt: skip
-_VARIANTS = {
-    "without_consistency": "without C_cons", "without_variety": "without F_v", "single_scale": "single scale",
-    "kl": "KL divergence", "bhattacharyya": "Bhattacharyya",
-}  # fmt: skip
 PERTURBATIONS = {EVERY_LEVEL: "dropout at every level"}  # whose name in a record is not the one to read
 _HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
 _COLUMNS = {
@@ -57,14 +47,14 @@ def plain_table(frame, name, number):
 def label(estimate):
     """Return the name of an estimator as a reader knows it, with its variant, strength and layer."""
     if isinstance(estimate, str):
-        return _LABELS[estimate]
-    parts = [_VARIANTS.get(estimate.variant, estimate.variant)]
+        return ESTIMATORS[estimate].label
+    parts = [estimate.how.label or estimate.variant]
     if estimate.perturbation:
         together, kind = np.isnan(estimate.strength), PERTURBATIONS.get(estimate.perturbation, estimate.perturbation)
         parts.append("all input changes" if together else f"{kind} {estimate.strength:g}")
-    parts += [estimate.layer] if estimate.variant == "single_scale" else []
+    parts += [estimate.layer] if estimate.how.each_layer else []
     detail = ", ".join(part for part in parts if part)
-    return _LABELS[estimate.estimator] + (f" ({detail})" if detail else "")
+    return estimate.known.label + (f" ({detail})" if detail else "")
 
 
 def target_table(study, name, n_images):

@@ -13,17 +13,16 @@ from companion.config import config_hash
 from companion.fine_tune.scores import distinct_foreground
 from companion.records import ROWS, load_or_compute, rows
 from companion.training import store
-from companion.zero_shot.scores import defined
-from tte import estimators
 from tte._arrays import IGNORE
+from tte.errors import defined
+from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 from tte.features.sampling import sample_features
 from tte.perturbation.inference import padded
 from tte.zoo.card import load_model, weights_hash
 
-__all__ = ["VARIANTS", "ccfv_rows", "check_layers", "evaluate", "sample_images"]
+__all__ = ["ccfv_rows", "check_layers", "evaluate", "sample_images"]
 
-VARIANTS = ("paper", "released")
 _DIVISOR = 16  # of the padded size, as where the model predicts
 _LEAST = 2  # foreground pixels of an image: fewer have neither a covariance nor an energy
 
@@ -79,7 +78,7 @@ def sample_images(module, cases, layers, *, seed=0):
 
 
 def ccfv_rows(sampled, n_images):
-    """Yield a row of the score table per variant of CC-FV.
+    """Yield a row of the score table per estimator of samples and per variant, ablations left out.
 
     Parameters
     ----------
@@ -94,11 +93,14 @@ def ccfv_rows(sampled, n_images):
     """
     n_used = len(next(iter(sampled.values())))
     samples = FeatureSamples(sampled) if n_used else None
-    for variant in VARIANTS:
-        score = defined(estimators.ccfv, samples, variant=variant) if n_used else float("nan")
-        undefined = n_images if np.isnan(score) else n_images - n_used
-        same = {"estimator": "ccfv", "variant": variant, "n_images": n_images}
-        yield {**same, "score": score, "n_undefined": undefined}
+    for name, known in ESTIMATORS.items():
+        for variant, how in known.variants.items() if known.needs == ("samples",) else ():
+            if how.ablation:
+                continue
+            score = defined(known.function, samples, **how.options) if n_used else float("nan")
+            undefined = n_images if np.isnan(score) else n_images - n_used
+            same = {"estimator": name, "variant": variant, "n_images": n_images}
+            yield {**same, "score": score, "n_undefined": undefined}
 
 
 def evaluate(study, target, models, fingerprint, load, settings, *, seed=0, device="cpu", recompute=False):

@@ -20,8 +20,9 @@ from companion.study import model_id, require
 from companion.training.fit import fit
 from companion.training.outputs import channel_loss, channel_targets
 from companion.zero_shot import ccfv
-from companion.zero_shot.scores import PERFORMANCE, REPEAT, defined, image_values, runs
-from tte.errors import DataNotFound
+from companion.zero_shot.scores import PERFORMANCE, REPEAT, image_values, runs
+from tte.consistency import summarised
+from tte.errors import DataNotFound, UndefinedScore, defined
 from tte.perturbation import FeatureDropout, levels, perturbed_probabilities
 from tte.segmentation import metrics
 from tte.zoo.card import build_network, load_model, weights_hash
@@ -265,7 +266,9 @@ def _of(per_image, quantity):
 
 
 def _summary(values):
-    """Median over the images on which the score is defined; 0, the lowest value, where it is on none."""
-    defined = values[~np.isnan(values)]
-    score = float(np.median(defined)) if len(defined) else 0.0
-    return {"score": score, "n_images": len(values), "n_undefined": int(np.isnan(values).sum())}
+    """As `tte.cte`: the median over the images on which the score is defined, and no score where it is on none."""
+    try:
+        found = summarised(values)
+    except UndefinedScore:
+        return {"score": float("nan"), "n_images": len(values), "n_undefined": len(values)}
+    return {"score": found.score, "n_images": len(values), "n_undefined": found.n_undefined}

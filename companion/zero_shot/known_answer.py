@@ -11,12 +11,13 @@ import torch
 
 from companion.data import catalogue_entry
 from companion.data.phantoms.nuclei import SHIFT, fluorescence_nuclei
-from companion.zero_shot.scores import defined
-from tte import estimators
-from tte.errors import ConfigError
+from tte.consistency import image_score
+from tte.errors import ConfigError, defined
+from tte.estimators import ESTIMATORS
 from tte.images.intensity import scale
 from tte.perturbation import FeatureDropout, perturbed_probabilities
 from tte.segmentation import metrics
+from tte.segmentation.prediction import Prediction
 
 __all__ = ["DIALS", "FAILURES", "Altered", "failures", "responses", "shift_table", "shifted"]
 
@@ -85,15 +86,19 @@ def responses(model, pairs, perturbation, *, seed=0):
     rows = []
     for i, (image, label) in enumerate(pairs):
         clean, (other,) = perturbed_probabilities(model, image, [perturbation], seed=seed + i)
-        mask, changed = clean[0] > 0.5, other[0] > 0.5
+        clean, other = Prediction(clean), Prediction(other)
         rows.append({
-            "F1": defined(metrics.f1, mask, label > 0),
-            "CTE-NHD": defined(estimators.nhd, mask, changed),
-            "CTE-EI": defined(estimators.effective_invariance, clean[0], other[0]),
-            "mean confidence": defined(estimators.mean_foreground_confidence, clean[0]),
+            "F1": defined(metrics.f1, clean.mask, label > 0),
+            **{_label(name): image_score(name, clean, other) for name in ("cte_nhd", "cte_ei")},
+            _label("mean_confidence"): image_score("mean_confidence", clean),
         })  # fmt: skip
     table = pd.DataFrame(rows)
-    return {**table.median().to_dict(), "undefined": int(table["CTE-NHD"].isna().sum()), "images": len(table)}
+    undefined = int(table[_label("cte_nhd")].isna().sum())
+    return {**table.median().to_dict(), "undefined": undefined, "images": len(table)}
+
+
+def _label(estimator):
+    return ESTIMATORS[estimator].label
 
 
 def shift_table(model, name, normalisation, perturbation, shifts, *, n=8, seed=0):

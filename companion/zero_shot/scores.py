@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from companion.training.outputs import decoded
-from tte import estimators
-from tte.errors import UndefinedScore
+from tte.consistency import averaged, image_score
+from tte.errors import defined
+from tte.estimators import ESTIMATORS
 from tte.perturbation import Brightness, Contrast, FeatureDropout, Gamma, GaussianNoise
 from tte.segmentation import metrics
+from tte.segmentation.prediction import Prediction
 
-__all__ = ["EVERY_LEVEL", "PERFORMANCE", "REPEAT", "Run", "defined", "image_values", "runs"]
+__all__ = ["EVERY_LEVEL", "PERFORMANCE", "REPEAT", "Run", "image_values", "runs"]
 
 INPUTS = {"noise": GaussianNoise, "brightness": Brightness, "contrast": Contrast, "gamma": Gamma}
 PERFORMANCE = ("f1", "map")  # quantities that say how good a prediction is
@@ -67,54 +69,30 @@ def image_values(part, all_runs, clean, perturbed, label, *, patch=False):
     label : ndarray (H, W), int; −1 is unknown and takes no part in anything
     patch : bool; performance is defined on patches with foreground alone, for most of an image may have none
     """
-    known = label >= 0
-    reference, probability = label[known], clean[0][known]
-    mask = probability > 0.5
-    objects = _objects(clean, known) if part.instances else None
+    known, decoder = label >= 0, decoded if part.instances else None
+    reference, prediction = label[known], Prediction(clean, known, decoder=decoder)
     measured = not patch or (reference > 0).any()
-    yield {"quantity": "f1"}, defined(metrics.f1, mask, reference > 0) if measured else np.nan
+    yield {"quantity": "f1"}, defined(metrics.f1, prediction.mask, reference > 0) if measured else np.nan
     if part.instances:
-        yield {"quantity": "map"}, defined(metrics.mean_average_precision, objects, label) if measured else np.nan
-    yield {"quantity": "mean_confidence"}, defined(estimators.mean_foreground_confidence, probability)
-    yield {"quantity": "soft_dice_confidence"}, defined(estimators.soft_dice_confidence, probability)
+        found = defined(metrics.mean_average_precision, prediction.instances, label) if measured else np.nan
+        yield {"quantity": "map"}, found
+    yield from _scores(part, "prediction", prediction)
     together = {}
     for run, other in zip(all_runs, perturbed, strict=True):
-        if run.repeat > 1:
-            name, values = f"{REPEAT}_{run.repeat}_", _pixel_values(probability, mask, other[0][known])
-        else:
-            name, values = "", _pixel_values(probability, mask, other[0][known])
-            if part.instances:
-                values |= _object_values(objects, _objects(other, known))
-        for (quantity, variant), value in values.items():
-            yield {"quantity": name + quantity, "variant": variant, **run.keys}, value
+        again = f"{REPEAT}_{run.repeat}_" if run.repeat > 1 else ""
+        for keys, value in _scores(part, "predictions", prediction, Prediction(other, known, decoder=decoder)):
+            if again and ESTIMATORS[keys["quantity"]].form == "instances":
+                continue  # repeats tell how far a draw of masks moves the consistency of pixels
+            yield {**keys, "quantity": again + keys["quantity"], **run.keys}, value
             if run.headline:
-                together.setdefault((quantity, variant), []).append(value)
-    for (quantity, variant), values in together.items():
-        mean = np.nan if np.isnan(values).all() else np.nanmean(values)  # Eq. 3 over the kinds of perturbation
-        yield {"quantity": quantity, "variant": variant, "perturbation": "input"}, mean
+                together.setdefault(tuple(keys.items()), []).append(value)
+    for keys, values in together.items():  # Eq. 3 over the kinds of perturbation
+        yield {**dict(keys), "perturbation": "input"}, averaged(values)
 
 
-def _pixel_values(probability, mask, other):
-    return {
-        ("cte_nhd", ""): defined(estimators.nhd, mask, other > 0.5),
-        ("cte_ei", ""): defined(estimators.effective_invariance, probability, other),
-    }
-
-
-def _object_values(objects, others):
-    return {
-        ("cte_vrand", variant): defined(estimators.vrand, objects, others, variant=variant)
-        for variant in ("paper", "released")
-    }
-
-
-def _objects(probabilities, known):
-    return np.where(known, decoded(probabilities), 0)
-
-
-def defined(score, *arrays, **options):
-    """Return a score, or NaN where it is undefined."""
-    try:
-        return score(*arrays, **options)
-    except UndefinedScore:
-        return float("nan")
+def _scores(part, need, *predictions):
+    """Yield (keys, value) of every estimator and variant that needs just this of one image."""
+    for name, known in ESTIMATORS.items():
+        if known.needs == (need,) and (part.instances or known.form != "instances"):
+            for variant, how in known.variants.items():
+                yield {"quantity": name, "variant": variant}, image_score(name, *predictions, **how.options)

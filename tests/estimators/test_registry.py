@@ -11,7 +11,7 @@ from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 
 NEEDS = {"samples", "features", "labels", "probabilities", "prediction", "predictions"}
-NEEDS |= {"bank", "model", "source performance"}
+NEEDS |= {"rim samples", "bank", "model", "source performance"}
 BUILDING_BLOCKS = {"ccfv_from_layers", "ccfv_layers", "consensus_from_pairs", "hyperspherical_energy", "wasserstein2"}
 
 
@@ -29,10 +29,10 @@ def _arguments():
         "relative_variety": (FeatureSamples({"out": cases}),),
         "bank_consensus": ({f"without {i}": [np.where(objects == i, 0, objects)] for i in range(1, 5)},),
         "leep": (p, labels),
-        "nhd": (q > 0.5, q > 0.4),
-        "effective_invariance": (q, q**2),
-        "vrand": ((q > 0.5).astype(int), (q > 0.4).astype(int)),
-        "mean_foreground_confidence": (q,),
+        "cte_nhd": (q > 0.5, q > 0.4),
+        "cte_ei": (q, q**2),
+        "cte_vrand": ((q > 0.5).astype(int), (q > 0.4).astype(int)),
+        "mean_confidence": (q,),
         "soft_dice_confidence": (q,),
     }
     return {name: by_name.get(name, (features, labels)) for name in ESTIMATORS}
@@ -55,11 +55,11 @@ def _in_range(score, known):
 
 
 @pytest.mark.parametrize("name", WITH_FUNCTION)
-def test_function_has_the_name_and_takes_what_is_needed(name):
+def test_function_is_public_and_takes_what_is_needed(name):
     known = ESTIMATORS[name]
-    assert known.function is getattr(tte.estimators, name)
+    assert known.function is getattr(tte.estimators, known.function.__name__)
     first = list(inspect.signature(known.function).parameters)
-    if known.needs not in (("prediction",), ("predictions",)):
+    if known.needs not in (("prediction",), ("predictions",), ("rim samples",), ("bank",)):
         assert tuple(first[: len(known.needs)]) == known.needs
     arrays = 2 if known.needs == ("predictions",) else len(known.needs)
     assert len(_arguments()[name]) == arrays
@@ -70,18 +70,18 @@ def test_entry_is_complete(name):
     known = ESTIMATORS[name]
     assert known.needs and set(known.needs) <= NEEDS
     assert known.range[0] < known.range[1] and not any(map(math.isnan, known.range))
-    assert known.paper and known.equation
+    assert known.label and known.paper and known.equation
     assert known.higher_is_better
-    assert known.labelled == bool({"labels", "samples"} & set(known.needs))
+    assert known.labelled == bool({"labels", "samples", "rim samples"} & set(known.needs))
 
 
 def test_only_the_two_trivial_baselines_have_no_function():
-    assert set(ESTIMATORS) - set(WITH_FUNCTION) == {"parameters", "source_performance"}
+    assert set(ESTIMATORS) - set(WITH_FUNCTION) == {"n_parameters", "source_performance"}
 
 
 def test_every_public_estimator_is_in_the_dict():
     public = {name for name in tte.estimators.__all__ if inspect.isfunction(getattr(tte.estimators, name))}
-    assert public - BUILDING_BLOCKS == set(WITH_FUNCTION)
+    assert public - BUILDING_BLOCKS == {ESTIMATORS[name].function.__name__ for name in WITH_FUNCTION}
     assert BUILDING_BLOCKS <= public
 
 
@@ -91,3 +91,32 @@ def test_docstring_has_its_sections_and_names_the_paper(name):
     for section in ("Parameters", "Returns", "Raises", "References", "Examples"):
         assert f"    {section}\n    ---" in known.function.__doc__
     assert "igher is better" in known.function.__doc__
+
+
+def test_no_two_estimators_have_one_label():
+    labels = [known.label for known in ESTIMATORS.values()]
+    assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize("name", WITH_FUNCTION)
+def test_every_variant_can_be_called(name):
+    known, arrays = ESTIMATORS[name], _arguments()[name]
+    for variant in known.variants.values():
+        options = {**variant.options, **({"layers": "out"} if variant.each_layer else {})}
+        assert options == known.accepted(**options)
+        found = known.function(*arrays, **options)
+        score = next(iter(found.values())).score if known.needs == ("bank",) else found
+        assert np.isfinite(score) and (variant.ablation or known.range[0] <= score <= known.range[1])
+
+
+@pytest.mark.parametrize("name", [name for name, known in ESTIMATORS.items() if known.streams])
+def test_what_streams_gives_the_same_from_statistics(name):
+    features, labels = _arguments()[name]
+    statistics = tte.estimators.ClassStatistics().update(features, labels)
+    assert ESTIMATORS[name].function(statistics) == pytest.approx(ESTIMATORS[name].function(features, labels))
+
+
+def test_a_form_belongs_to_what_takes_predictions():
+    for known in ESTIMATORS.values():
+        assert bool(known.form) == bool({"prediction", "predictions"} & set(known.needs))
+        assert known.form in ("", "mask", "probability", "instances")
