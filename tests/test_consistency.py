@@ -125,7 +125,7 @@ def test_decoder():
 
 def test_errors():
     model, targets = Blur(), images(1)
-    with pytest.raises(InputError, match='consistency: expected "nhd", "ei" or "vrand"'):
+    with pytest.raises(InputError, match="consistency: expected one of 'nhd', 'ei', 'vrand'"):
         cte(model, targets, GaussianNoise(1.0), "iou")
     with pytest.raises(InputError, match='undefined: expected "skip" or "zero"'):
         cte(model, targets, GaussianNoise(1.0), undefined="drop")

@@ -17,6 +17,7 @@ from companion.records import COLUMNS
 from companion.training import loop
 from tte import estimators
 from tte.errors import ConfigError, DataNotFound, UndefinedScore
+from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 from tte.features.sampling import sample_features
 from tte.segmentation import metrics
@@ -204,7 +205,7 @@ def test_an_undefined_estimator_is_a_counted_gap_and_the_others_have_their_score
         raise UndefinedScore("a single class")
 
     before = rows_of(scratch, "scores")
-    monkeypatch.setattr(estimators, "logme", undefined)
+    monkeypatch.setitem(ESTIMATORS, "logme", replace(ESTIMATORS["logme"], function=undefined))
     transfer.evaluate(scratch, KIDNEY, recompute=True)
     after = rows_of(scratch, "scores")
     gap = after["estimator"] == "logme"

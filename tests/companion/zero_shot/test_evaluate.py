@@ -16,6 +16,7 @@ from companion.training import loop
 from companion.zero_shot import evaluate as zero_shot
 from tte import estimators
 from tte.errors import ConfigError, DataNotFound, UndefinedScore
+from tte.estimators import ESTIMATORS
 from tte.perturbation import FeatureDropout
 from tte.segmentation import metrics
 from tte.zoo.card import load_model, read_card, weights_hash
@@ -222,6 +223,10 @@ def test_performance_enters_no_score(scratch, monkeypatch):
     assert set(rows_of(scratch, "performance")["value"]) == {0.123}
 
 
+def _replace_nhd(monkeypatch, function):
+    monkeypatch.setitem(ESTIMATORS, "cte_nhd", replace(ESTIMATORS["cte_nhd"], function=function))
+
+
 def test_images_without_a_score_are_counted_and_left_out_of_the_median(scratch, monkeypatch):
     def undefined_for_one(mask, other):
         calls.append(1)
@@ -230,7 +235,7 @@ def test_images_without_a_score_are_counted_and_left_out_of_the_median(scratch, 
         return 0.2 * len(calls)
 
     calls = []
-    monkeypatch.setattr(estimators, "nhd", undefined_for_one)
+    _replace_nhd(monkeypatch, undefined_for_one)
     cells = zero_shot.evaluate(scratch, A, recompute=True)
     scores = select.where(cells[MODELS[0]].tables["scores"], estimator="cte_nhd").set_index("strength")
     assert scores["n_undefined"].to_dict() == {0.2: 1, 0.5: 0}
@@ -238,14 +243,14 @@ def test_images_without_a_score_are_counted_and_left_out_of_the_median(scratch, 
     assert (scores["n_images"] == 3).all()
 
 
-def test_a_model_without_any_defined_score_gets_the_lowest_one(scratch, monkeypatch):
+def test_a_model_without_any_defined_score_has_none_as_tte_cte_has_none(scratch, monkeypatch):
     def undefined(*_):
         raise UndefinedScore("an empty union")
 
-    monkeypatch.setattr(estimators, "nhd", undefined)
+    _replace_nhd(monkeypatch, undefined)
     scores = zero_shot.evaluate(scratch, A, recompute=True)[MODELS[0]].tables["scores"]
     scores = select.where(scores, estimator="cte_nhd")
-    assert (scores["score"] == 0).all() and (scores["n_undefined"] == 3).all()
+    assert scores["score"].isna().all() and (scores["n_undefined"] == 3).all()
 
 
 # ---- without the data
