@@ -9,6 +9,7 @@ import pandas as pd
 from companion.analysis import over_targets, select
 from companion.analysis.select import Estimate
 from companion.data import catalogue
+from companion.zero_shot.scores import OF_ONE_RUN
 from tte.agreement import rank_agreement
 from tte.errors import UndefinedScore
 from tte.estimators import ESTIMATORS
@@ -43,7 +44,7 @@ def methods(study, measure=None):
         for name, known in ESTIMATORS.items():
             variants = [v for v, how in known.variants.items() if known.needs == ("samples",) and not how.ablation]
             found |= {", ".join(filter(None, (known.label, v))): Estimate(name, v) for v in variants}
-    plain = [name for name, known in ESTIMATORS.items() if not known.labelled and known.needs != ("predictions",)]
+    plain = [name for name, known in ESTIMATORS.items() if known.needs in OF_ONE_RUN]
     return found | {ESTIMATORS[name].label: Estimate(name, ESTIMATORS[name].lead) for name in plain}
 
 

@@ -15,9 +15,10 @@ from tte.perturbation import Brightness, Contrast, FeatureDropout, Gamma, Gaussi
 from tte.segmentation import metrics
 from tte.segmentation.prediction import Prediction
 
-__all__ = ["EVERY_LEVEL", "PERFORMANCE", "REPEAT", "Run", "image_values", "runs"]
+__all__ = ["EVERY_LEVEL", "OF_ONE_RUN", "PERFORMANCE", "REPEAT", "Run", "image_values", "runs"]
 
 INPUTS = {"noise": GaussianNoise, "brightness": Brightness, "contrast": Contrast, "gamma": Gamma}
+OF_ONE_RUN = (("prediction",), ("source performance",), ("model",))  # needs of scores without a perturbation
 PERFORMANCE = ("f1", "map")  # quantities that say how good a prediction is
 EVERY_LEVEL = "dropout_levels"  # dropout at the bottleneck and at what every skip connection carries
 REPEAT = "repeat"  # begins the name of a quantity of a further run at the headline dropout
