@@ -15,7 +15,7 @@ from tte.zoo.output import Output
 from tte.zoo.preprocessing import Preprocessing, Standardisation, preprocess
 from tte.zoo.schema import Network
 
-__all__ = ["BankEntry", "Standardisation", "is_nickname", "preprocess", "read_bank"]
+__all__ = ["BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
 
 SOURCES = ("torch", "onnx", "pytorch-3dunet", "torchscript", "monai-bundle", "bioimageio")
 Size = Annotated[int, Field(ge=1)]
@@ -86,6 +86,16 @@ class BankEntry(_Section):
         return self
 
 
+class BankReference(_Section):
+    """All stored models of a folder, in place of one entry each.
+
+    `companion/NAME` is a bank of the companion, where tte runs from a clone of the project; anything else is the path
+    of a folder that holds cards (.yml) beside weights (.safetensors), relative to the bank file.
+    """
+
+    bank: str
+
+
 def is_nickname(weights):
     """True for words joined by hyphens, as the BioImage Model Zoo names its models."""
     return re.fullmatch(r"[a-z]+(-[a-z]+)+", weights) is not None
@@ -124,15 +134,36 @@ def read_bank(path):
     for position, item in enumerate(raw["models"], 1):
         name = item.get("name", f"model {position}") if isinstance(item, dict) else f"model {position}"
         try:
-            entries.append(BankEntry.model_validate(item, context={"folder": path.parent.absolute()}))
+            if isinstance(item, dict) and "bank" in item:
+                entries += _stored(BankReference.model_validate(item).bank, path.parent.absolute())
+            else:
+                entries.append(BankEntry.model_validate(item, context={"folder": path.parent.absolute()}))
         except ValidationError as error:
             faults += [f"{name}: {fault}" for fault in dict.fromkeys(map(_plain, error.errors()))]
+        except DataNotFound as error:
+            faults.append(f"{name}: {error}")
     names = [entry.name for entry in entries]
     faults += [f"{name}: {names.count(name)} models have this name" for name in dict.fromkeys(names)
                if names.count(name) > 1]  # fmt: skip
     if faults:
         raise ConfigError(f"{path.name} has {len(faults)} fault(s):\n  " + "\n  ".join(faults))
     return entries
+
+
+def _stored(bank, folder):
+    """One entry per stored model of a bank of the companion, or of a folder."""
+    kind, _, name = bank.partition("/")
+    if kind == "companion" and not (folder / bank).is_dir():
+        project = Path(__file__).resolve().parents[2] / "models"
+        found = project / name
+        banks = sorted(p.name for p in project.iterdir() if p.is_dir()) if project.is_dir() else []
+        advice = f"there are {', '.join(banks)}" if banks else "tte is not run from a clone; give the folder's path"
+    else:
+        found, advice = folder / Path(bank).expanduser(), "correct the path"
+    weights = sorted(path for path in found.glob("*.safetensors") if path.with_suffix(".yml").is_file())
+    if not weights or ".." in name.split("/"):
+        raise DataNotFound(f"bank: no stored models (.safetensors beside its card .yml) in {found}: {advice}")
+    return [BankEntry(name=path.stem, source="torch", weights=str(path)) for path in weights]
 
 
 def _plain(error):

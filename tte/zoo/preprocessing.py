@@ -13,7 +13,7 @@ from tte.errors import InputError
 from tte.images.intensity import scale
 from tte.zoo.schema import Interval, Normalisation
 
-__all__ = ["Preprocessing", "Scaling", "Standardisation", "fixed_to", "needs_folder", "preprocess"]
+__all__ = ["Preprocessing", "Scaling", "Standardisation", "described", "fixed_to", "needs_folder", "preprocess"]
 
 
 class Scaling(Normalisation):
@@ -84,6 +84,29 @@ def preprocess(images, rule):
     if isinstance(rule, Standardisation):
         return tuple(_standardised(np.asarray(image, dtype=np.float64), rule) for image in images)
     return tuple(np.asarray(rule(image), dtype=np.float32) for image in images)
+
+
+def described(rule):
+    """A rule in words.
+
+    Examples
+    --------
+    >>> described(Normalisation(percentiles=(1, 99.8), scope="image"))
+    'percentiles 1–99.8 of each image'
+    """
+    if rule == "none":
+        return "as stored"
+    if isinstance(rule, Standardisation):
+        numbers = "of each image" if rule.mean == "image" else f"{rule.mean:g} and {rule.std:g}"
+        clip = f"clipped to {rule.clip[0]:g}…{rule.clip[1]:g}, " if rule.clip else ""
+        return f"{clip}(x − mean) / deviation, {numbers}"
+    if not isinstance(rule, Normalisation):
+        return str(rule)
+    low, high = rule.percentiles or rule.window
+    where = "of each image" if rule.scope == "image" else "of all images"
+    words = f"percentiles {low:g}–{high:g} {where}" if rule.percentiles else f"{low:g}…{high:g} to 0…1"
+    before = "CLAHE, " if getattr(rule, "clahe", None) else ""
+    return before + words + ", clipped" * rule.clip + ", inverted" * getattr(rule, "invert", False)
 
 
 def needs_folder(rule):
