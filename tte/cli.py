@@ -54,7 +54,7 @@ def _add_bank(commands):
         "bank",
         help="what is in a bank file, and what each model needs",
         description="List the models of a bank file: whether their weights are here, and whether loading one runs code "
-        "that comes with it; nothing is loaded or run. With --check every model is loaded and run on one image. Every "
+        "that comes with it; nothing is loaded or run. With --check, every model is loaded and run on one image. Every "
         "fault is one line, and the exit code 1.",
     )
     words = "a YAML file with a list `models`; without it, the models released with the papers are listed"

@@ -7,11 +7,11 @@ from monai.networks.nets import UNet
 
 from tte.errors import ConfigError, InputError
 from tte.zoo.file import BankEntry
+from tte.zoo.formats.tiles import Tiled
 from tte.zoo.model import open_model
 from tte.zoo.output import Output, decode, default_output, resized
 from tte.zoo.preprocessing import Scaling, fixed_to, needs_folder, preprocess
 from tte.zoo.schema import Normalisation
-from tte.zoo.tiles import Tiled
 
 ARGUMENTS = {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2]}
 IMAGE = np.random.default_rng(0).integers(0, 4000, (1, 30, 41)).astype(np.uint16)

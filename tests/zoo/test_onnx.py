@@ -5,8 +5,8 @@ import pytest
 
 from tte.errors import DataNotFound, InputError
 from tte.zoo.file import BankEntry
+from tte.zoo.formats.onnx import open_onnx
 from tte.zoo.model import open_model
-from tte.zoo.onnx import open_onnx
 
 pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

@@ -14,7 +14,7 @@ from torch import nn
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.perturbation.inference import submodule
 from tte.zoo.card import build_network, class_logits, load_model
-from tte.zoo.onnx import open_onnx
+from tte.zoo.formats.onnx import open_onnx
 from tte.zoo.output import Output
 from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
 from tte.zoo.preprocessing import Standardisation

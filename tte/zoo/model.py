@@ -16,11 +16,11 @@ from torch import nn
 from tte._arrays import float_array
 from tte.errors import InputError, TTEError
 from tte.perturbation.inference import bottleneck
+from tte.zoo.formats.onnx import OnnxModule
+from tte.zoo.formats.tiles import Tiled
 from tte.zoo.load import load
-from tte.zoo.onnx import OnnxModule
 from tte.zoo.output import Output, decode, default_output, resized
 from tte.zoo.preprocessing import fixed_to, needs_folder, preprocess
-from tte.zoo.tiles import Tiled
 
 __all__ = ["Model", "open_model"]
 
