@@ -139,6 +139,18 @@ from .perturbation import (
 from .perturbation import (
     perturbed_probabilities as perturbed_probabilities,
 )
+from .rank.fine_tune import (
+    rank_fine_tune as rank_fine_tune,
+)
+from .rank.masks import (
+    rank_masks as rank_masks,
+)
+from .rank.result import (
+    Ranking as Ranking,
+)
+from .rank.zero_shot import (
+    rank_zero_shot as rank_zero_shot,
+)
 from .segmentation.bank_overlaps import (
     pairwise_agreement as pairwise_agreement,
 )
@@ -163,6 +175,7 @@ __all__ = [
     "InputError",
     "PooledSignificance",
     "RankAgreement",
+    "Ranking",
     "TTEError",
     "UndefinedScore",
     "__version__",
@@ -189,6 +202,9 @@ __all__ = [
     "perturbed_probabilities",
     "pooled_significance",
     "rank_agreement",
+    "rank_fine_tune",
+    "rank_masks",
+    "rank_zero_shot",
     "relative_variety",
     "sample_features",
     "soft_dice_confidence",

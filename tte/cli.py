@@ -6,7 +6,7 @@ Reads and writes what the named command says; every error a user can cause is on
 import argparse
 import sys
 
-from tte.errors import TTEError
+from tte.errors import ConfigError, TTEError
 
 __all__ = ["main", "run"]
 
@@ -45,6 +45,8 @@ def _parser():
         prog="tte", description="Which pre-trained segmentation model should I use on my data?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_rank(commands)
+    _add_perturb(commands)
     _add_bank(commands)
     return parser
 
@@ -75,9 +77,128 @@ def _add_bank(commands):
     bank.set_defaults(run=_bank)
 
 
-def _bank(options):
-    from tte.errors import ConfigError
+def _add_rank(commands):
+    words = "the best model for your own images: a table, a report, a verdict in words"
+    rank = commands.add_parser("rank", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    ways = rank.add_subparsers(required=True, metavar="WAY")
+    zero_shot = ways.add_parser(
+        "zero-shot",
+        help="models for unlabelled images: as they are",
+        description="Run every model of a bank on unlabelled images, clean and perturbed, and rank them by how far "
+        "each agrees with the others (consensus) and stays the same (CTE).",
+    )
+    _add_models(zero_shot)
+    zero_shot.add_argument("--perturb", metavar="KIND", nargs="+", default=["dropout"], help="dropout (default), "
+                           "noise, brightness, contrast, gamma; with a strength as in noise=0.05")  # fmt: skip
+    _add_common(zero_shot)
+    zero_shot.set_defaults(run=_rank_zero_shot)
+    fine_tune = ways.add_parser(
+        "fine-tune",
+        help="models as starting points for fine-tuning on a few labelled cases, 2D or 3D",
+        description="Rank every model of a bank by what its features say of a few labelled cases: CC-FV and the other "
+        "labelled estimators. Nothing is trained.",
+    )
+    _add_models(fine_tune)
+    _add_common(fine_tune, "label maps of the same names as the images", needed=True)
+    fine_tune.set_defaults(run=_rank_fine_tune)
+    masks = ways.add_parser(
+        "masks",
+        help="any tools, from the mask files they wrote; nothing is run",
+        description="Rank tools by their masks of the same images: how far each agrees with the others, and whether it "
+        "stays the same on perturbed images (`tte perturb` writes those).",
+    )
+    masks.add_argument("--masks", metavar="NAME=DIR[,PERTURBED_DIR]", nargs="+", action="extend", required=True,
+                       help="a folder of masks per tool, named like the images: instances, or 0 and 1")  # fmt: skip
+    _add_common(masks)
+    masks.set_defaults(run=_rank_masks)
 
+
+def _add_models(parser):
+    parser.add_argument("--models", metavar="BANK.yml", required=True, help="the models: see `tte bank --help`")
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1; a CUDA device where there is one")
+    parser.add_argument("--trust", action="store_true", help="run code that comes with a model")
+
+
+def _add_common(parser, labels="labels of some of the images: measured performance beside the scores", needed=False):
+    parser.add_argument("--images", metavar="DIR", required=True, help="the folder of the images")
+    parser.add_argument("--out", metavar="DIR", required=True, help="ranking.csv, report.html and more go there")
+    parser.add_argument("--labels", metavar="DIR", help=labels, required=needed)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--instances", dest="objects", action="store_const", const=True, help="compare objects")
+    kind.add_argument("--semantic", dest="objects", action="store_const", const=False, help="compare areas")
+    parser.add_argument("--limit", metavar="N", type=int, help="take N of the images, evenly spaced")
+    parser.add_argument("--lead", metavar="SCORE", help="order by this column of ranking.csv")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything drawn (default 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace another run in the output folder")
+
+
+def _add_perturb(commands):
+    perturb = commands.add_parser(
+        "perturb",
+        help="perturbed copies of images, for tools that are no network",
+        description="Write a perturbed copy of every image: same name, file type, size and bit depth. Run your tool on "
+        "the copies, then give its masks as NAME=DIR,PERTURBED_DIR to `tte rank masks`.",
+    )
+    perturb.add_argument("--images", metavar="DIR", required=True, help="the folder of the images")
+    perturb.add_argument("--out", metavar="DIR", required=True, help="the folder of the copies")
+    perturb.add_argument("--perturb", metavar="KIND", default="noise", help="noise (default), brightness, contrast, "
+                         "gamma; with a strength as in noise=0.05")  # fmt: skip
+    perturb.add_argument("--seed", metavar="N", type=int, default=0, help="of the draws, with the file's name")
+    perturb.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    perturb.set_defaults(run=_perturb)
+
+
+def _rank_masks(options):
+    from tte.rank.masks import rank_masks
+
+    masks = {}
+    for text in options.masks:
+        name, _, folders = text.partition("=")
+        if not name or not folders:
+            raise ConfigError(f"--masks: expected NAME=DIR or NAME=DIR,PERTURBED_DIR, got {text!r}")
+        if name in masks:
+            raise ConfigError(f"--masks: two tools are called {name!r}; give each a name of its own")
+        clean, _, perturbed = folders.partition(",")
+        masks[name] = (clean, perturbed or None)
+    return _save(options, rank_masks(masks, **_common(options)))
+
+
+def _rank_zero_shot(options):
+    from tte.rank.zero_shot import rank_zero_shot
+
+    own = {name: getattr(options, name) for name in ("perturb", "device", "trust")}
+    return _save(options, rank_zero_shot(options.models, **own, **_common(options)))
+
+
+def _rank_fine_tune(options):
+    from tte.rank.fine_tune import rank_fine_tune
+
+    own = {name: getattr(options, name) for name in ("device", "trust")}
+    return _save(options, rank_fine_tune(options.models, **own, **_common(options)))
+
+
+def _common(options):
+    names = ("images", "labels", "objects", "limit", "lead", "seed", "out", "overwrite")
+    return {name: getattr(options, name) for name in names}
+
+
+def _save(options, ranking):
+    folder = ranking.save(options.out, overwrite=True)  # the run has held the folder already
+    print(ranking)
+    written = [name for name in ("report.html", "ranking.csv") if (folder / name).is_file()]
+    print(f"\nIn {folder}: {', '.join(written)}, per_image.csv, provenance.json")
+
+
+def _perturb(options):
+    from tte.rank.perturb import perturb_folder
+
+    written, left_out = perturb_folder(options.images, options.out, options.perturb, options.seed, options.overwrite)
+    print(f"{written} perturbed image(s) in {options.out}")
+    for one in left_out:
+        print(f"  left out {one.name}: {one.reason}")
+
+
+def _bank(options):
     if options.schema:
         from tte.zoo.start import schema
 

@@ -16,6 +16,7 @@ __all__ = [
     "STATISTICS",
     "BootstrapRanking",
     "bootstrap_ranking",
+    "close_groups",
     "descending_ranks",
     "observed_values",
     "per_image",
@@ -148,7 +149,7 @@ def require_level(level):
     return float(level)
 
 
-def _close_groups(value, samples, level):
+def close_groups(value, samples, level):
     groups, leader = [], None
     for model in np.argsort(-value, kind="stable").tolist():
         if leader is not None and percentile_interval(samples[:, leader] - samples[:, model], level)[0] <= 0:
@@ -171,7 +172,7 @@ def ranking_of(values, statistic, samples, level, name):
         rank=descending_ranks(value[None])[0],
         rank_interval=percentile_interval(descending_ranks(kept), level),
         top_probability=top_share(kept).mean(axis=0),
-        groups=_close_groups(value, kept, level),
+        groups=close_groups(value, kept, level),
         n_undefined=np.isnan(values).sum(axis=1),
         n_images=values.shape[1],
         n_undefined_resamples=len(samples) - len(kept),

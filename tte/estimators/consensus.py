@@ -111,7 +111,7 @@ def bank_consensus(bank, sources=None, merge=0.98, measure="instances"):
     return consensus_from_pairs(np.stack(pairs), list(bank), sources, merge)
 
 
-def consensus_from_pairs(pairs, models, sources=None, merge=0.98):
+def consensus_from_pairs(pairs, models, sources=None, merge=0.98, *, least_others=_LEAST_OTHERS):
     """`bank_consensus` from the agreement of every two models on every image.
 
     Parameters
@@ -121,6 +121,8 @@ def consensus_from_pairs(pairs, models, sources=None, merge=0.98):
     models : sequence of M names
     sources, merge
         As in `bank_consensus`; `merge` applies to these agreements.
+    least_others : int
+        Groups beside a model's own that there must be.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def consensus_from_pairs(pairs, models, sources=None, merge=0.98):
     within = np.stack([_mean(pairs[:, :, member], axis=2) for member in members.T], axis=2)  # (N, M, G)
     within[:, members] = np.nan  # a model is not compared with its own group
     per_image = _mean(within, axis=2)  # (N, M)
-    _check_defined(per_image, models, groups)
+    _check_defined(per_image, models, groups, least_others)
     return {
         model: ConsensusResult(
             score=float(np.nanmedian(values)),
@@ -199,12 +201,12 @@ def _mean(values, axis):
     return np.divide(total, counts, out=np.full(total.shape, np.nan), where=counts > 0)
 
 
-def _check_defined(per_image, models, groups):
-    if groups.max() < _LEAST_OTHERS:
+def _check_defined(per_image, models, groups, least_others):
+    if groups.max() < least_others:
         together = [_names(models, groups == g) for g in range(groups.max() + 1) if (groups == g).sum() > 1]
         merged = ", ".join(" + ".join(map(str, names)) for names in together) or "none"
         raise UndefinedScore(
-            f"bank_consensus: expected at least {_LEAST_OTHERS} groups beside a model's own, got {groups.max()} "
+            f"bank_consensus: expected at least {least_others} groups beside a model's own, got {groups.max()} "
             f"(merged: {merged})"
         )
     for model, values in zip(models, per_image.T, strict=True):

@@ -1,0 +1,191 @@
+"""`rank_fine_tune`: the models of a bank compared as starting points for fine-tuning on a few labelled cases.
+
+Reads a bank file, images and labels, 2D or 3D; returns a `Ranking`. Keeps sampled features below the output folder.
+"""
+
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tte.errors import InputError, TTEError
+from tte.rank.judgement.quantities import choose_lead
+from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.result import LeftOut
+from tte.rank.run.bank import Bank, device_of, line
+from tte.rank.run.labelled import as_classes, labelled_scores, sample_case, score_of
+from tte.rank.run.output import cell_key, workplace
+from tte.rank.run.pictures import Pictures
+from tte.rank.run.provenance import device_name, provenance
+from tte.rank.run.sources import open_images
+
+__all__ = ["rank_fine_tune"]
+
+_FEWEST = 2  # cases that a score compares
+
+
+def rank_fine_tune(
+    models,
+    images,
+    labels,
+    *,
+    objects=None,
+    limit=None,
+    volumes=None,
+    lead=None,
+    trust=False,
+    device=None,
+    seed=0,
+    out=None,
+    overwrite=False,
+    command=None,
+):
+    """Rank models as starting points for fine-tuning on labelled cases.
+
+    Parameters
+    ----------
+    models : path, or sequence of BankEntry or Model
+        A bank file, its entries, or open models.
+    images, labels : path
+        Folders of images and of label maps of the same names; class ids, or instances, which become one class.
+    objects : bool or None
+        Whether the labels are instances; None: where an image has more than 32 ids.
+    limit : int or None
+        How many cases to take.
+    volumes : bool or None
+        Whether a stack is one case; None: where the first model takes volumes.
+    lead : str or None
+        The score that leads, in place of CC-FV.
+    trust, device
+        As for `rank_zero_shot`.
+    seed : int
+        Of the sampled voxels.
+    out, overwrite, command
+        As for `rank_masks`.
+
+    Returns
+    -------
+    Ranking
+        Intervals come from leaving out one case at a time (jackknife); they are missing below three cases.
+
+    Raises
+    ------
+    DataNotFound, InputError
+        A file is not there, or fewer than two cases have labels.
+    ConfigError
+        No model can be run, or `out` holds another run.
+    UndefinedScore
+        Nothing could be ranked.
+
+    Examples
+    --------
+    >>> rank_fine_tune("no-such-bank.yml", "images", "labels")
+    Traceback (most recent call last):
+    tte.errors.DataNotFound: bank file no-such-bank.yml is not there: expected a YAML file with a list `models`
+    """
+    started = time.perf_counter()
+    device = device_of(device)
+    bank = Bank(models, trust)
+    volumes = bank.opened(bank.names[0]).spatial_dims == 3 if volumes is None else volumes
+    run = {
+        "way": "fine-tune",
+        "models": str(Path(models).expanduser().absolute()) if isinstance(models, (str, Path)) else "given in Python",
+        "images": str(Path(images).expanduser().absolute()),
+        "labels": str(Path(labels).expanduser().absolute()),
+        "limit": limit,
+        "objects": objects,
+        "seed": seed,
+    }
+    with workplace(out, run, overwrite) as cells:
+        found = open_images(images, labels, kind="classes", volumes=volumes)
+        found.only_labelled(limit)
+        bank.fit(found, cells)
+        keys, failures = _sampled(found, bank, cells, objects, seed, device)
+        kept = tuple(name for name in found.names if name in keys)
+        observed = _observed(bank, cells, keys, kept, lead, seed)
+    observed.left_out = [*bank.left_out, *found.left_out, *failures]
+    observed.warnings += found.warnings
+    observed.pictures = Pictures(lambda name: found.read(name).image, lambda *_: None, lambda *_: None)
+    observed.provenance = provenance(
+        run,
+        {name: bank.identity(name) for name in bank.names},
+        {name: found.digest(name) for name in kept},
+        parameters={"objects": objects, "lead": lead, "volumes": volumes, "trust": trust},
+        seed=seed,
+        device=device_name(device),
+        seconds={"in all": round(time.perf_counter() - started, 3)},
+        command=command,
+    )
+    return ranking_of_run(observed, lead, seed)
+
+
+def _sampled(found, bank, cells, objects, seed, device):
+    """Sample what has no cell yet; return {case: {model: key}} and what failed."""
+    failures, usable = [], {}
+    keys = {n: {m: cell_key("features", bank.identity(m), found.digest(n), found.label_digest(n), n, objects, seed)
+                for m in bank.names} for n in found.names}  # fmt: skip
+    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in keys}
+    todo = tuple(name for name in keys if missing[name])
+    bar = tqdm(total=sum(map(len, missing.values())), desc="models × cases", disable=None if todo else True)
+    with bar:
+        for chunk in found.chunks(todo):
+            for model_name in bank.names:
+                for name, sample in chunk:
+                    if model_name not in missing[name]:
+                        continue
+                    try:
+                        if sample.label is None:
+                            raise InputError("its labels do not fit")
+                        label = as_classes(sample.label, objects)
+                        number = [seed, zlib.crc32(name.encode())]
+                        made = sample_case(bank.opened(model_name), sample.image, label, number, device)
+                        cells.write(keys[name][model_name], made[0], **made[1])
+                    except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
+                        failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
+                    bar.update()
+    for name in found.names:
+        if name in keys:
+            usable[name] = keys[name]
+    return usable, failures
+
+
+def _observed(bank, cells, keys, kept, lead, seed):
+    """All scores of every model over the cases that it could be sampled on."""
+    models = bank.names
+    empty, seconds = np.full((len(models), len(kept)), np.nan), np.full(len(models), np.nan)
+    scores, sampled, warnings = {}, {}, []
+    for m, model in enumerate(models):
+        read = {name: cells.read(keys[name][model]) for name in kept}
+        read = {name: cell for name, cell in read.items() if cell is not None}
+        empty[m] = [0.0 if name in read else np.nan for name in kept]
+        if len(read) < _FEWEST:
+            continue
+        facts = next(iter(read.values()))[0]
+        seconds[m] = float(np.median([one["seconds"] for one, _ in read.values()]))
+        sampled[m] = [arrays for _, arrays in read.values()], facts["activation"], facts["layers"], list(read)
+        for quantity, value in labelled_scores(*sampled[m][:3], seed).items():
+            scores.setdefault(quantity, np.full(len(models), np.nan))[m] = value
+    if scores:
+        available = [name for name, score in scores.items() if np.isfinite(score).any()]
+        name = choose_lead(available, lead).name
+        without = _without_one(name, sampled, kept, len(models), seed)
+        if len(without) < 3:
+            warnings.append(f"{len(kept)} cases: too few for an interval; label three or more")
+    whole = {name: (score, without) for name, score in scores.items()} if scores else {}
+    observed = Observed("fine-tune", models, kept, {}, empty, whole=whole, cards=bank.cards, warnings=warnings)
+    observed.seconds = seconds
+    return observed
+
+
+def _without_one(name, sampled, kept, n_models, seed):
+    """The lead score of each model without each case, (N, M); a model that lacks the case keeps its own."""
+    if len(kept) < 3:
+        return np.empty((0, n_models))
+    out = np.full((len(kept), n_models), np.nan)
+    for m, (arrays, activation, layers, names) in sampled.items():
+        for n, left in enumerate(kept):
+            rest = [one for one, case in zip(arrays, names, strict=True) if case != left]
+            out[n, m] = score_of(name, rest, activation, layers, seed)
+    return out

@@ -1,0 +1,125 @@
+"""What stands in a ranking: every score's words, which one leads and why, and the page that supports it.
+
+Takes and returns names and words; reads and computes nothing.
+"""
+
+from dataclasses import dataclass
+
+from tte.errors import ConfigError
+
+__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words"]
+
+QUANTITIES = {
+    "consensus_instances": "agreement of its objects with those of the other models (AP50)",
+    "consensus_pixels": "agreement of its foreground with that of the other models (F1)",
+    "cte_nhd": "foreground unchanged under a perturbation (CTE-NHD)",
+    "cte_ei": "probabilities unchanged under a perturbation (EI)",
+    "cte_vrand": "objects unchanged under a perturbation (V-Rand)",
+    "mean_confidence": "how sure it is of its foreground",
+    "soft_dice_confidence": "how sure it is of its mask (soft Dice)",
+    "measured_ap50": "AP50 measured on the labelled images",
+    "measured_f1": "pixel F1 measured on the labelled images",
+    "ccfv": "class consistency and feature variety (CC-FV)",
+    "relative_variety": "variety of the foreground against its rim",
+}
+MEASURED = ("measured_ap50", "measured_f1")
+
+_WHY = {
+    "consensus": (
+        "on models by different authors the agreement with the other models ordered the targets best, "
+        "and confidence worst",
+        "methods.html#bank-consensus",
+    ),
+    "consistency": ("fewer than three groups of models have an opinion, so they cannot be asked about each other",
+                    "methods.html#consistency"),
+    "measured": ("no score without labels can be computed here, so the labelled images decide", "methods.html"),
+    "ccfv": ("it is the score for fine-tuning that the companion's studies follow", "methods.html#cc-fv"),
+    "chosen": ("you asked for it", "methods.html"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The score that orders the models.
+
+    Attributes
+    ----------
+    name : str
+        A column of the ranking's table.
+    words : str
+        What it measures.
+    reason : str
+        Why it leads.
+    link : str
+        Page of the book, relative to its root, that supports the reason.
+    """
+
+    name: str
+    words: str
+    reason: str
+    link: str
+
+
+def in_words(name):
+    """Say what a quantity is; a perturbation stands behind the colon.
+
+    Examples
+    --------
+    >>> in_words("cte_nhd:noise")
+    'foreground unchanged under a perturbation (CTE-NHD), noise'
+    """
+    base, _, variant = name.partition(":")
+    words = QUANTITIES.get(base, base)
+    return f"{words}, {variant}" if variant else words
+
+
+def choose_lead(available, asked=None, objects=True):
+    """Choose the score that leads among those that have values.
+
+    Parameters
+    ----------
+    available : sequence of str
+        Names of quantities, in the order in which they stand.
+    asked : str or None
+        What the user wants to lead; a name without the perturbation takes the first perturbation.
+    objects : bool
+        Whether the models find objects (then agreement of instances leads) or areas.
+
+    Returns
+    -------
+    Lead
+
+    Raises
+    ------
+    ConfigError
+        What was asked for is not among them.
+
+    Examples
+    --------
+    >>> choose_lead(["consensus_instances", "consensus_pixels", "cte_nhd:noise"]).name
+    'consensus_instances'
+    >>> choose_lead(["cte_nhd:noise", "soft_dice_confidence"]).name
+    'cte_nhd:noise'
+    """
+    if asked is not None:
+        found = next((name for name in available if asked in (name, name.partition(":")[0])), None)
+        if found is None:
+            raise ConfigError(f"lead: {asked!r} has no values here; choose one of {', '.join(available)}")
+        return _lead(found, "chosen")
+    first, second = ("instances", "pixels") if objects else ("pixels", "instances")
+    order = [
+        *((f"consensus_{kind}", "consensus") for kind in (first, second)),
+        ("ccfv", "ccfv"),
+        *((name, "consistency") for name in ("cte_vrand", "cte_nhd", "cte_ei")[0 if objects else 1 :]),
+        *((name, "measured") for name in (MEASURED if objects else MEASURED[::-1])),
+    ]
+    for wanted, why in order:
+        found = next((name for name in available if name.partition(":")[0] == wanted), None)
+        if found is not None:
+            return _lead(found, why)
+    return _lead(available[0], "measured")
+
+
+def _lead(name, why):
+    reason, link = _WHY[why]
+    return Lead(name, in_words(name), reason, link)

@@ -1,0 +1,205 @@
+"""From what was seen of every model on every image to the ranking: table, verdict, and what to label next.
+
+Takes arrays of one run, whichever of the three ways it came; returns a `Ranking`.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from tte.errors import UndefinedScore
+from tte.rank.judgement.measured import interval, probability_best
+from tte.rank.judgement.quantities import MEASURED, choose_lead
+from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
+from tte.rank.judgement.verdict import images_to_label, verdict
+from tte.rank.result import LeftOut, Ranking
+
+__all__ = ["Observed", "ranking_of_run"]
+
+Z_95 = 1.96  # half a 95% interval of a normal, in standard deviations
+
+
+@dataclass(eq=False)
+class Observed:
+    """What a run saw of M models on N images.
+
+    Attributes
+    ----------
+    way, models, images
+        "zero-shot", "fine-tune" or "masks"; names in the order of the axes.
+    values : dict of str to ndarray, shape (M, N)
+        A quantity per model and image, NaN where undefined.
+    whole : dict of str to (ndarray (M,), ndarray (N, M))
+        A score that needs all cases at once, and its values without each case.
+    empty : ndarray of float, shape (M, N)
+        1 where the model finds nothing, 0 where it finds something, NaN where it gave no prediction.
+    pairs : ndarray, shape (M, M, N), or None
+        Agreement of two models on an image.
+    seconds : ndarray, shape (M,)
+        Per image; NaN where unknown.
+    """
+
+    way: str
+    models: tuple[str, ...]
+    images: tuple[str, ...]
+    values: dict
+    empty: np.ndarray
+    whole: dict = field(default_factory=dict)
+    pairs: np.ndarray | None = None
+    seconds: np.ndarray | None = None
+    objects: bool = True
+    left_out: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    provenance: dict = field(default_factory=dict)
+    cards: dict = field(default_factory=dict)
+    pictures: object | None = None
+    expected: object | None = None  # scores (M,) of the lead → (low, high), each (M,), or None
+
+
+def ranking_of_run(observed, lead=None, seed=0):
+    """Order the models of a run by the score that leads.
+
+    Parameters
+    ----------
+    observed : Observed
+    lead : str or None
+        Overrides the score that leads.
+    seed : int
+
+    Returns
+    -------
+    Ranking
+
+    Raises
+    ------
+    UndefinedScore
+        No model has any score.
+    ConfigError
+        `lead` has no values here.
+    """
+    available = [name for name, values in observed.values.items() if np.isfinite(values).any()]
+    available += [name for name, (score, _) in observed.whole.items() if np.isfinite(score).any()]
+    if not available:
+        reasons = [*observed.warnings, *(f"{one.name}: {one.reason}" for one in observed.left_out)]
+        raise UndefinedScore(f"no model could be ranked{': ' if reasons else ''}{'; '.join(reasons[:3])}")
+    chosen = choose_lead(available, lead, observed.objects)
+    kept, dropped = _with_value(observed, chosen.name)
+    found = _standing(observed, chosen.name, kept, seed)
+    measured = _measured(observed, chosen.name, kept)
+    low, high = _expected(observed, chosen.name, found.value)
+    scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * Z_95)
+    best = probability_best(found, measured, scale, seed)
+    labelled = _labelled(observed)
+    table = _table(observed, found, kept, best, low, high, seed)
+    ask = () if observed.pairs is None else images_to_label(_in_play(observed.pairs[np.ix_(kept, kept)], best), best,
+                                                            labelled)  # fmt: skip
+    n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
+    names = [observed.models[m] for m in kept]
+    return Ranking(
+        way=observed.way,
+        table=table,
+        per_image=_long(observed),
+        left_out=(*observed.left_out, *dropped),
+        warnings=tuple(observed.warnings),
+        lead=chosen,
+        verdict=verdict(table, n_labelled),
+        label_next=tuple(observed.images[n] for n in ask),
+        probability_best={name: float(share) for name, share in zip(names, best, strict=True)},
+        provenance=observed.provenance,
+        cards=observed.cards,
+        pictures=observed.pictures,
+    )
+
+
+def _with_value(observed, lead):
+    """Positions of the models that the lead score orders, and the others with the reason."""
+    score = observed.whole[lead][0] if lead in observed.whole else observed.values[lead]
+    defined = np.isfinite(score) if score.ndim == 1 else np.isfinite(score).any(axis=1)
+    out = {one.name for one in observed.left_out if one.kind == "model"}
+    reason = f"{lead} is undefined" + ("" if score.ndim == 1 else " on every image")
+    dropped = [LeftOut("model", name, reason) for name, ok in zip(observed.models, defined, strict=True)
+               if not ok and name not in out]  # fmt: skip
+    return np.flatnonzero(defined), dropped
+
+
+def _standing(observed, lead, kept, seed):
+    if lead in observed.whole:
+        value, without = observed.whole[lead]
+        return standing(value[kept], drawn_by_jackknife(value[kept], without[:, kept], seed))
+    return standing(*drawn_by_images(observed.values[lead][kept], seed))
+
+
+def _measured(observed, lead, kept):
+    """Measured performance (M, N) of the kept models, in the unit that the lead score predicts; None without labels."""
+    order = MEASURED if observed.objects else MEASURED[::-1]
+    name = next((name for name in order if name in observed.values), None)
+    if name is None or lead in MEASURED:
+        return None
+    return observed.values[name][kept]
+
+
+def _labelled(observed):
+    known = [np.isfinite(observed.values[name]).any(axis=0) for name in MEASURED if name in observed.values]
+    return np.any(known, axis=0) if known else np.zeros(len(observed.images), bool)
+
+
+def _expected(observed, lead, value):
+    unknown = np.full(len(value), np.nan)
+    found = None if observed.expected is None else observed.expected(lead, value)
+    return (unknown, unknown) if found is None else found
+
+
+def _in_play(pairs, best, smallest=0.05):
+    """The agreements, with those of models that are out of play as undefined."""
+    playing = best >= min(smallest, np.sort(best)[-2:].min())
+    return np.where(playing[:, None, None] & playing[None, :, None], pairs, np.nan)
+
+
+def _table(observed, found, kept, best, low, high, seed):
+    failed = np.isnan(observed.empty).sum(axis=1)
+    columns = {
+        "rank": found.rank,
+        "model": [observed.models[m] for m in kept],
+        "score": found.value,
+        "score_low": found.interval[:, 0],
+        "score_high": found.interval[:, 1],
+        "rank_low": found.rank_interval[:, 0],
+        "rank_high": found.rank_interval[:, 1],
+        "group": found.group,
+        "probability_best": best,
+        "expected_low": low,
+        "expected_high": high,
+        "seconds_per_image": np.nan if observed.seconds is None else observed.seconds[kept],
+        "images": len(observed.images) - failed[kept],
+        "failed": failed[kept],
+        "finds_nothing": _mean(observed.empty)[kept],
+    }
+    for name, values in observed.values.items():
+        if name in MEASURED:
+            ends = np.array([interval(values[m], seed) for m in kept])
+            columns |= {name: ends[:, 0], f"{name}_low": ends[:, 1], f"{name}_high": ends[:, 2]}
+        else:
+            columns[name] = _median(values)[kept]
+    columns |= {name: score[kept] for name, (score, _) in observed.whole.items()}
+    return pd.DataFrame(columns).iloc[list(found.order)].reset_index(drop=True)
+
+
+def _mean(values):
+    counted = np.isfinite(values).sum(axis=1)
+    return np.where(counted > 0, np.nansum(values, axis=1) / np.maximum(counted, 1), np.nan)
+
+
+def _median(values):
+    out = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(axis=1)
+    out[some] = np.nanmedian(values[some], axis=1)
+    return out
+
+
+def _long(observed):
+    """A row per model and image."""
+    index = pd.MultiIndex.from_product([observed.models, observed.images], names=["model", "image"])
+    columns = {"finds_nothing": observed.empty.ravel()}
+    columns |= {name: values.ravel() for name, values in observed.values.items()}
+    return pd.DataFrame(columns, index=index).reset_index()

@@ -1,0 +1,116 @@
+"""What to do, in words: which model to use, which are too close to call, and when none is good enough.
+
+Takes the table of a ranking; returns sentences and the images to label next.
+"""
+
+import numpy as np
+
+__all__ = ["GOOD_ENOUGH", "images_to_label", "verdict"]
+
+GOOD_ENOUGH = 0.5  # performance; below it more than half of the objects are missed or invented
+_OFTEN_EMPTY = 0.2  # share of images in which a model finds nothing that is worth a sentence
+_LISTED = 5  # names in a sentence
+
+
+def verdict(table, n_labelled=0):
+    """Say what a table of models means.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `Ranking.table`, best first.
+    n_labelled : int
+        Images whose labels entered `probability_best`; with some the most probable model is the one to use.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> verdict(pd.DataFrame({"model": ["b", "d", "a"], "group": ["A", "A", "B"], "finds_nothing": [0.0, 0.0, 0.4],
+    ...     "probability_best": [0.6, 0.4, 0.0], "expected_high": [np.nan] * 3}))
+    'Use `b`. `b` and `d` are too close to call, `a` is clearly behind. `a` finds nothing in 40% of the images.'
+    """
+    first = table["model"].iloc[0]
+    chosen = table["model"].loc[table["probability_best"].idxmax()] if n_labelled else first
+    sentences = [_hopeless(table), f"Use `{chosen}`."]
+    if n_labelled:
+        share = table["probability_best"].max()
+        sentences[1] = f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with {share:.0%}."
+        if chosen != first:
+            sentences.append(f"By the score alone `{first}` leads.")
+    sentences.append(_groups(table))
+    often = table[table["finds_nothing"] >= _OFTEN_EMPTY]
+    for name, share in list(zip(often["model"], often["finds_nothing"], strict=True))[:_LISTED]:
+        sentences.append(f"`{name}` finds nothing in {share:.0%} of the images.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _hopeless(table):
+    """The sentence that no model is good enough, where the highest end that any may reach is below the line."""
+    highs = [table[name] for name in ("measured_ap50_high", "measured_f1_high", "expected_high") if name in table]
+    known = next((high for high in highs if high.notna().any()), None)
+    if known is None or known.isna().any() or not (known < GOOD_ENOUGH).all():
+        return ""
+    return "None of these models is likely to be good enough."
+
+
+def _groups(table):
+    close = table["model"][table["group"] == table["group"].iloc[0]].tolist()
+    behind = table["model"][table["group"] != table["group"].iloc[0]].tolist()
+    parts = []
+    if len(close) > 1:
+        parts.append(f"{_named(close)} are too close to call")
+    if behind:
+        parts.append(f"{_named(behind)} {'is' if len(behind) == 1 else 'are'} clearly behind")
+    return f"{', '.join(parts)}." if parts else ""
+
+
+def _named(names):
+    quoted = [f"`{name}`" for name in names[:_LISTED]]
+    if len(names) > _LISTED:
+        return f"{', '.join(quoted)} and {len(names) - _LISTED} more"
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _images(n):
+    return "1 image" if n == 1 else f"{n} images"
+
+
+def images_to_label(pairs, best, labelled, number=3):
+    """Choose the images on which the models that may be best disagree most.
+
+    Parameters
+    ----------
+    pairs : array, shape (M, M, N)
+        Agreement of two models on an image, NaN where undefined.
+    best : array, shape (M,)
+        How likely each model is the best; a pair weighs the product of its two, as that is how often the two are the
+        ones to decide between.
+    labelled : array of bool, shape (N,)
+        Images that have labels already, which are not chosen.
+    number : int
+
+    Returns
+    -------
+    tuple of int
+        Positions, the largest expected disagreement first; empty where one model alone may be best.
+
+    Examples
+    --------
+    >>> pairs = np.ones((2, 2, 3))
+    >>> pairs[0, 1] = pairs[1, 0] = [0.9, 0.2, 0.5]
+    >>> images_to_label(pairs, np.array([0.5, 0.5]), np.zeros(3, bool), number=2)
+    (1, 2)
+    """
+    weights = np.outer(best, best)
+    np.fill_diagonal(weights, 0.0)
+    if weights.sum() <= 0:
+        return ()
+    apart = np.where(np.isnan(pairs), 0.0, 1.0 - pairs)  # two models that both find nothing agree
+    expected = np.einsum("ij,ijn->n", weights, apart)
+    expected[np.asarray(labelled, bool)] = -1.0
+    order = np.argsort(-expected, kind="stable")[:number]
+    return tuple(int(n) for n in order if expected[n] > 0)

@@ -1,0 +1,239 @@
+"""`rank_zero_shot`: the models of a bank compared on a person's images, without labels.
+
+Reads a bank file and images; returns a `Ranking`. Keeps every finished model and image below the output folder.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tte.errors import TTEError
+from tte.rank.judgement.measured import performance
+from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.result import LeftOut
+from tte.rank.run.agree import add_consensus, image_pairs
+from tte.rank.run.bank import Bank, device_of, line
+from tte.rank.run.output import cell_key, workplace
+from tte.rank.run.passes import cell_of, maps_of, on_device, run_passes
+from tte.rank.run.perturbations import parse_perturbation
+from tte.rank.run.pictures import Pictures
+from tte.rank.run.provenance import device_name, provenance
+from tte.rank.run.sources import open_images
+from tte.rank.run.tools import objects_of
+
+__all__ = ["rank_zero_shot"]
+
+_AHEAD = 4  # predictions that may wait for their scores
+
+
+def rank_zero_shot(
+    models,
+    images,
+    *,
+    labels=None,
+    objects=None,
+    limit=None,
+    perturb=("dropout",),
+    lead=None,
+    trust=False,
+    device=None,
+    seed=0,
+    out=None,
+    overwrite=False,
+    command=None,
+):
+    """Rank models for unlabelled images.
+
+    Parameters
+    ----------
+    models : path, or sequence of BankEntry or Model
+        A bank file, its entries, or open models.
+    images : path
+        The folder of the images.
+    labels : path or None
+        Labels of some of the images: the measured performance stands beside the scores.
+    objects : bool or None
+        Whether to compare objects or areas; None: objects if any of the models tells them apart.
+    limit : int or None
+        How many images to take, evenly spaced.
+    perturb : sequence of str
+        See `tte.rank.run.perturbations.parse_perturbation`; "dropout" at the bottleneck by default.
+    lead : str or None
+        The score that leads, in place of the consensus.
+    trust : bool
+        Run code that comes with a model.
+    device : str or None
+        Where to run; None takes a CUDA device where there is one.
+    seed : int
+    out, overwrite, command
+        As for `rank_masks`.
+
+    Returns
+    -------
+    Ranking
+
+    Raises
+    ------
+    DataNotFound, InputError
+        A file is not there, or there is no image.
+    ConfigError
+        No model can be run, a perturbation is unknown, or `out` holds another run.
+    UndefinedScore
+        Nothing could be ranked.
+
+    Examples
+    --------
+    >>> rank_zero_shot("no-such-bank.yml", "images")
+    Traceback (most recent call last):
+    tte.errors.DataNotFound: bank file no-such-bank.yml is not there: expected a YAML file with a list `models`
+    """
+    started = time.perf_counter()
+    perturb = (perturb,) if isinstance(perturb, str) else tuple(perturb)
+    perturbations = [parse_perturbation(text) for text in dict.fromkeys(perturb)]
+    device = device_of(device)
+    bank = Bank(models, trust)
+    run = {
+        "way": "zero-shot",
+        "models": str(Path(models).expanduser().absolute()) if isinstance(models, (str, Path)) else "given in Python",
+        "images": str(Path(images).expanduser().absolute()),
+        "labels": None if labels is None else str(Path(labels).expanduser().absolute()),
+        "limit": limit,
+        "perturb": [p.name for p in perturbations],
+        "seed": seed,
+    }
+    with workplace(out, run, overwrite) as cells:
+        found = open_images(images, labels, limit=limit)
+        bank.fit(found, cells)
+        keys, failures = _computed(found, bank, cells, perturbations, seed, device)
+        kept = tuple(name for name in found.names if name in keys)
+        observed = _observed(found, bank, cells, keys, kept, objects)
+    observed.left_out = [*bank.left_out, *found.left_out, *failures]
+    observed.warnings += found.warnings
+    observed.provenance = provenance(
+        run,
+        {name: bank.identity(name) for name in bank.names},
+        {name: found.digest(name) for name in kept},
+        parameters={"objects": observed.objects, "lead": lead, "perturb": run["perturb"], "trust": trust},
+        seed=seed,
+        device=device_name(device),
+        seconds={"in all": round(time.perf_counter() - started, 3)},
+        command=command,
+    )
+    return ranking_of_run(observed, lead, seed)
+
+
+def _computed(found, bank, cells, perturbations, seed, device):
+    """Run what has no cell yet; return {image: {model: key}} and what failed.
+
+    Images are read a bounded number at a time and stay in memory while one model after the other runs on them.
+    """
+    names, failures = found.names, []
+    settings = [p.name for p in perturbations], seed, device.type
+    keys = {n: {m: cell_key(bank.identity(m), found.digest(n), n, *settings) for m in bank.names} for n in names}
+    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in names}
+    todo = tuple(name for name in names if missing[name])
+    bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
+    with bar, ThreadPoolExecutor(1) as beside:
+        for chunk in found.chunks(todo):
+            for model_name in bank.names:
+                mine = [(name, sample) for name, sample in chunk if model_name in missing[name]]
+                if mine:
+                    model, waiting = on_device(bank.opened(model_name), device), []
+                    for name, sample in sorted(mine, key=lambda pair: pair[1].image.shape):  # a trace fits one shape
+                        try:
+                            outputs = run_passes(model, sample.image, name, perturbations, seed, device)
+                        except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
+                            failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
+                            bar.update()
+                            continue
+                        shape, key = sample.image.shape[1:], keys[name][model_name]
+                        waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape)))
+                        _settle(waiting, _AHEAD, model_name, failures, bar)
+                    _settle(waiting, 0, model_name, failures, bar)
+                    if device.type != "cpu":
+                        model.module.cpu()
+    unread = {one.name for one in found.left_out}
+    return {name: found_keys for name, found_keys in keys.items() if name not in unread}, failures
+
+
+def _kept(cells, key, model, outputs, shape):
+    facts, arrays = cell_of(model, outputs, shape)
+    cells.write(key, facts, **arrays)
+
+
+def _settle(waiting, ahead, model_name, failures, bar):
+    """Wait until no more than `ahead` predictions are without their scores."""
+    while len(waiting) > ahead:
+        name, future = waiting.pop(0)
+        try:
+            future.result()
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:  # TTEError is a ValueError
+            failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
+        bar.update()
+
+
+def _observed(found, bank, cells, keys, kept, objects):
+    """What all cells say together, one image at a time."""
+    models = bank.names
+    shape = (len(models), len(kept))
+    values, empty, seconds, apart = {}, np.full(shape, np.nan), np.full(shape, np.nan), False
+    pairs = {measure: np.full((len(models), *shape), np.nan, np.float32) for measure in ("instances", "pixels")}
+    for n, name in enumerate(kept):
+        for m, model in enumerate(models):
+            facts = cells.facts(keys[name][model])
+            if facts is None:
+                continue
+            empty[m, n], seconds[m, n] = facts["empty"], facts["seconds"]
+            apart |= facts["objects"]
+            for quantity, value in facts["values"].items():
+                if value is not None:
+                    values.setdefault(quantity, np.full(shape, np.nan))[m, n] = value
+        arrays = _image_cell(found, cells, name, [keys[name][model] for model in models])
+        for key, column in arrays.items():
+            kind, _, quantity = key.partition("_")
+            if kind == "pairs":
+                pairs[quantity][:, :, n] = column
+            else:
+                values.setdefault(quantity, np.full(shape, np.nan))[:, n] = column
+    objects = apart if objects is None else objects
+    if not objects:
+        values.pop("measured_ap50", None)
+    observed = Observed("zero-shot", models, kept, values, empty, objects=objects, cards=bank.cards)
+    observed.seconds = np.array([np.nan if np.isnan(row).all() else np.nanmedian(row) for row in seconds])
+    add_consensus(observed, pairs, bank.groups)
+    observed.pictures = _pictures(found, cells, keys)
+    return observed
+
+
+def _image_cell(found, cells, name, keys):
+    """Agreements of every two models on one image, and their measured performance where it has labels."""
+    key = cell_key("image", keys, [cells.has(one) for one in keys], found.label_digest(name))
+    kept = cells.read(key) if cells.has(key) else None
+    if kept is not None:
+        return kept[1]
+    maps = [None if (cell := cells.read(one)) is None else maps_of(cell[1]) for one in keys]
+    pairs = image_pairs([m and m[0] for m in maps], [m and m[1] for m in maps])
+    arrays = {f"pairs_{measure}": matrix.astype(np.float32) for measure, matrix in pairs.items()}
+    label = found.read(name).label if found.label_digest(name) else None
+    if label is not None:
+        truth = objects_of(label)
+        measured = [{} if m is None else performance(*m, truth) for m in maps]
+        for quantity in ("measured_ap50", "measured_f1"):
+            arrays[f"value_{quantity}"] = np.array([one.get(quantity, np.nan) for one in measured])
+    cells.write(key, {}, **arrays)
+    return arrays
+
+
+def _pictures(found, cells, keys):
+    def stored(model, name, which):
+        cell = cells.read(keys[name][model])
+        return None if cell is None else cell[1].get(which)
+
+    return Pictures(
+        lambda name: found.read(name).image,
+        lambda model, name: stored(model, name, "instances"),
+        lambda model, name: stored(model, name, "perturbed"),
+    )
