@@ -10,18 +10,29 @@ import os
 import platform
 import subprocess
 import time
+import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
-from companion.paths import cache_folder, project_root
-from tte.errors import DataNotFound
+from companion.paths import project_root
+from tte._locks import locked
+from tte.errors import DataNotFound, InputError
 
-__all__ = ["COLUMNS", "ROWS", "Cell", "Records", "atomic_write", "is_recorded", "load_or_compute"]
+__all__ = [
+    "COLUMNS",
+    "ROWS",
+    "Cell",
+    "Records",
+    "atomic_write",
+    "is_recorded",
+    "load_or_compute",
+    "rows",
+    "same_identity",
+]
 
 COLUMNS = {
     "scores": [
@@ -88,39 +99,62 @@ class Records:
         if not path.is_file():
             return pd.DataFrame(columns=COLUMNS[name])
         stat = path.stat()
-        return _table(path, name, stat.st_mtime_ns, stat.st_ino).copy()
+        try:
+            return _table(path, name, stat.st_mtime_ns, stat.st_ino).copy()
+        except (ValueError, KeyError, EOFError, gzip.BadGzipFile, zlib.error) as error:  # of pandas and of gzip
+            raise _damaged(path, error) from None
 
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
         path = self.folder / "provenance.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError as error:
+            raise _damaged(path, error) from None
+        if not isinstance(found, dict):
+            raise _damaged(path, "expected an object")
+        return found
 
     def find(self, cell):
-        """Return the recorded `Cell`, or None."""
+        """Return the recorded `Cell`, or None; also where a table has lost rows of it."""
         entry = self.provenance().get(cell)
         if entry is None:
             return None
         tables = {name: self.table(name) for name in COLUMNS}
         tables = {name: table[table["cell"] == cell].reset_index(drop=True) for name, table in tables.items()}
-        return Cell(tables, "record", entry)
+        there = {name: len(table) for name, table in tables.items() if len(table)}
+        return Cell(tables, "record", entry) if there and there == entry.get("rows", there) else None
 
     def write(self, cell, tables, provenance):
-        """Replace the rows of one cell; several processes may write to one study at the same time."""
-        lock = cache_folder() / "locks" / f"{'-'.join(self.folder.resolve().parts[1:])}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        """Replace every row of one cell; several processes may write to one study at the same time.
+
+        A table that is left out loses the rows that the cell had in it.
+        """
+        with locked(self.folder / "records"):
             entries = self.provenance()
             if entries.pop(cell, None) is not None:  # a stop in between must not leave new rows under an old identity
                 self._write_provenance(entries)
-            for name, rows in tables.items():
-                old = self.table(name)
-                kept = old[old["cell"] != cell]
-                merged = pd.concat([kept, rows], ignore_index=True) if len(kept) else rows
-                atomic_write(self.folder / _FILES[name], _write(merged, name))
+            for name in COLUMNS:
+                self._replace(name, cell, tables.get(name))
             self._write_provenance({**entries, cell: provenance})
+
+    def _replace(self, name, cell, rows):
+        """Write one table with these rows of a cell in place of its old ones; None for no rows."""
+        old = self.table(name)
+        kept = old[old["cell"] != cell]
+        if rows is None and len(kept) == len(old):
+            return  # the cell has none, and had none
+        parts = [part for part in (kept, rows) if part is not None and len(part)]
+        merged = pd.concat(parts, ignore_index=True) if parts else kept
+        atomic_write(self.folder / _FILES[name], _write(merged, name))
 
     def _write_provenance(self, entries):
         atomic_write(self.folder / "provenance.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
+
+
+def _damaged(path, reason):
+    reason = " ".join(str(reason).split())[:120]
+    return InputError(f"{path} is damaged ({reason}): restore it, or remove it and run the study again")
 
 
 def rows(name, cell, records):
@@ -148,6 +182,8 @@ def _read(data, name):
     data = gzip.decompress(data) if _FILES[name].endswith(".gz") else data
     kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}
     frame = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False, na_values=[""])  # "NA" can be an image
+    if missing := [column for column in COLUMNS[name] if column not in frame]:
+        raise ValueError(f"no column {missing[0]}")
     text = [column for column in kinds if column in frame]
     frame[text] = frame[text].fillna("")
     return frame
@@ -171,7 +207,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
         The cell must be computed and the data are not at hand.
     """
     found = records.find(cell)
-    if found is not None and not recompute and _same(found.provenance["identity"], identity):
+    if found is not None and not recompute and same_identity(found.provenance["identity"], identity):
         return found
     started = time.perf_counter()
     try:
@@ -182,6 +218,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
         raise DataNotFound(f"the record of {cell} was made with other settings or weights. {error}") from None
     tables = {name: _read(_write(table, name), name) for name, table in computed.items()}  # as a later reader sees it
     provenance = _provenance(identity, device, time.perf_counter() - started)
+    provenance["rows"] = {name: len(table) for name, table in tables.items() if len(table)}
     records.write(cell, tables, provenance)
     return Cell(tables, "computed", provenance, None if found is None else _largest_change(found.tables, tables))
 
@@ -189,10 +226,11 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
 def is_recorded(records, cell, identity):
     """Whether a cell is on record with this identity; see `load_or_compute`."""
     entry = records.provenance().get(cell)
-    return entry is not None and _same(entry["identity"], identity)
+    return entry is not None and same_identity(entry["identity"], identity)
 
 
-def _same(recorded, identity):
+def same_identity(recorded, identity):
+    """Whether a recorded identity is the wanted one; what is None in the wanted one cannot be checked and stands."""
     return all(recorded.get(key) == value for key, value in identity.items() if value is not None)
 
 

@@ -4,6 +4,7 @@ Reads `config/<study>.yml`; writes nothing but phantoms that are missing.
 """
 
 import atexit
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
@@ -37,7 +38,10 @@ class Study:
     @property
     def checkpoints(self):
         """Where unfinished training keeps its state."""
-        return cache_folder() / "checkpoints" / self.models.resolve().relative_to("/").as_posix().replace("/", "-")
+        place = hashlib.sha256(str(self.models.resolve()).encode()).hexdigest()[
+            :16
+        ]  # a path may be too long for a name
+        return cache_folder() / "checkpoints" / f"{self.name}-{place}"
 
     def scratch(self):
         """Return the same study with a copy of its records, so that a page can recompute and leave them as they are."""
@@ -55,7 +59,7 @@ class Study:
         try:
             return open_dataset(name, root)
         except DataNotFound:
-            write_phantom(name, root)
+            write_phantom(name, root, keep=True)
             return open_dataset(name, root)
 
     def dataset_entry(self, name):

@@ -62,7 +62,7 @@ models = int(lead_rows["n_models"].max())
 Markdown(
     f"Over {len(names)} tasks with {models} models of other tasks each, CC-FV reaches a mean Kendall τ-b of "
     f"**{lead_rows['kendall'].mean():.2f}**; over the tasks it ranges from {lead_rows['kendall'].min():.2f} to "
-    f"{lead_rows['kendall'].max():.2f}, and a mean this far from 0 has p = {over_targets.p:.2f}.\n"
+    f"{lead_rows['kendall'].max():.2f}, and a mean this far from 0 has {texts.p_text(over_targets.p)}.\n"
     f"Trusting it loses {lead_rows['regret'].mean():.3f} of Dice on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
     + (
@@ -237,8 +237,11 @@ Markdown(
 
 # %% [markdown]
 # ## How many models and cases does it take?
-#
-# Banks of fewer models are drawn at random from those of other tasks, up to 100 for each task and size.
+
+# %% tags=["remove-input"]
+Markdown(
+    f"Banks of fewer models are drawn at random from those of other tasks, up to {robustness.N_SUBSETS} for each task and size."
+)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-subsets", "caption": "Left: Kendall τ-b of CC-FV on one task, mean and 5 to 95% over tasks and random banks. Right: mean Dice lost by taking CC-FV's pick from such a bank, and by taking a model at random. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Kendall tau-b and lost Dice against the number of models in the bank"}}
 subsets = robustness.agreement_of_subsets(work, lead, seed=seed)

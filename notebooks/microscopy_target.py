@@ -272,10 +272,12 @@ plt.show()
 
 # %% tags=["remove-input"]
 if part.inputs is not None:
+    counts = sorted({len(kind.strengths) for _, kind in part.inputs.items()})
+    strengths_text = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     display(
         Markdown(
             "### Input perturbations\n\n"
-            "The same measure when the input is changed instead of a feature layer, at three strengths each, "
+            f"The same measure when the input is changed instead of a feature layer, at {strengths_text} strengths each, "
             "and all of them together at the headline strength of each (mean over the kinds of change)."
         )
     )

@@ -98,7 +98,7 @@ if shown.images is None:
 # %% [markdown]
 # ## The models
 #
-# Each model is a small 3D network, trained for minutes on one core; the settings are in the configuration of the study.
+# Each model is a 3D network; the settings are in the configuration of the study.
 # The last column shows how well it does at home before any fine-tuning, with the stored half-precision weights; the untrained networks stand beside them.
 
 # %% tags=["remove-input"]
@@ -245,7 +245,12 @@ if row is not None:
 # Colours that mix mean that the cases look alike to the network.
 # Distances between far-apart groups have no meaning in a t-SNE.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-tsne", "caption": "t-SNE of foreground features before fine-tuning (openTSNE, perplexity 30, at most 1,000 points; a column is one map, a row shows the points of one class in colour and those of other classes in grey). Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "t-SNE maps of foreground features coloured by case, for the pick and the untrained network"}}
+# %% tags=["remove-input"]
+Markdown(
+    f"A map shows at most {tsne.MAX_POINTS:,} features, drawn at random; its perplexity, the number of neighbours that count, is {tsne.PERPLEXITY}."
+)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-tsne", "caption": "t-SNE of foreground features before fine-tuning (openTSNE; a column is one map, a row shows the points of one class in colour and those of other classes in grey). Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "t-SNE maps of foreground features coloured by case, for the pick and the untrained network"}}
 made = tsne.load_features(work, task, seed=seed, device=device, recompute=recompute)
 maps = [tsne.embed(f, seed=seed) for f in made]
 _ = pictures.feature_maps(

@@ -37,7 +37,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import saturation, select
-from companion.pages import plots, strength_plots, tables
+from companion.pages import plots, strength_plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -84,7 +84,7 @@ def response_table(found, networks):
         "kendall": "τ-b",
         "p": "p",
     }
-    formats = {"mean F1": "{:.2f}", "p": "{:.2f}"} | dict.fromkeys(
+    formats = {"mean F1": "{:.2f}", "p": texts.p_number} | dict.fromkeys(
         ("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}"
     )
     return tables.plain_table(found.set_index("network")[list(columns)].rename(columns=columns), "network", formats)
@@ -168,12 +168,12 @@ Markdown(
     f"- **Skip connections.** Dropout at every level moves the median NHD of the shallow network from {shallow['median']:.3f} to {level['median']:.3f}, "
     f"but its τ-b from {shallow['kendall']:.2f} to {level['kendall']:.2f}; with four levels τ-b goes from {deep['kendall']:.2f} to {at(base, 'unet4', 'dropout_levels')['kendall']:.2f}. The effect is mixed: a stronger response is not enough by itself.\n"
     f"- **Training.** Without dropout in training the median is {no_dropout['median']:.3f} instead of {bottleneck['median']:.3f}, with statistics of the training data instead of the image's {batch['median']:.3f}; "
-    f"τ-b is {no_dropout['kendall']:.2f} (p = {no_dropout['p']:.2f}) and {batch['kendall']:.2f} (p = {batch['p']:.2f}), at rate {part.dropout.strengths[-1]:g} {at(study, 'no-dropout', strength=part.dropout.strengths[-1])['kendall']:.2f} without dropout in training. "
+    f"τ-b is {no_dropout['kendall']:.2f} ({texts.p_text(no_dropout['p'])}) and {batch['kendall']:.2f} ({texts.p_text(batch['p'])}), at rate {part.dropout.strengths[-1]:g} {at(study, 'no-dropout', strength=part.dropout.strengths[-1])['kendall']:.2f} without dropout in training. "
     f"With a quarter of the training the median is {at(study, 'short')['median']:.3f}, with half the channels {at(study, 'narrow')['median']:.3f}: neither makes a network respond more.\n"
     f"- **What is measured.** Of the variance of NHD at the bottleneck {own_part:.0%} belongs to the model on all targets alike, of that of F1 {of_f1:.0%}: "
     f"to a good part, how well a network stands the loss of channels is its own property and not a sign of how it suits a target. For changes of the input the share is {share.loc['CTE-NHD, input', 'model']:.0%}.\n"
-    f"- **Within one depth** dropout does better than the input with three levels and not with four, neither tested: among networks of three levels τ-b is {shallow['kendall']:.2f} (p = {shallow['p']:.2f}) against {by_input['kendall']:.2f} for input changes, among those of four {deep['kendall']:.2f} against {at(base, 'unet4', 'input', float('nan'))['kendall']:.2f}.\n\n"
-    f"The networks are small, few per kind, and trained for minutes, and of thirty coefficients one or two have a small p by chance: "
+    f"- **Within one depth** dropout does better than the input with three levels and not with four, neither tested: among networks of three levels τ-b is {shallow['kendall']:.2f} ({texts.p_text(shallow['p'])}) against {by_input['kendall']:.2f} for input changes, among those of four {deep['kendall']:.2f} against {at(base, 'unet4', 'input', float('nan'))['kendall']:.2f}.\n\n"
+    f"The networks are small and few per kind, and of {len(pooled[base]) + len(pooled[study])} coefficients one or two have a small p by chance: "
     f"the standard network has τ-b {bottleneck['kendall']:.2f} and its twin with a second output and more training {shallow['kendall']:.2f}. "
     "Wider networks and those of the paper were not tried."
 )

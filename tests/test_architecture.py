@@ -25,8 +25,9 @@ CORE = ("agreement", "estimators", "features", "perturbation", "segmentation", "
 BELOW = {
     **{part: CORE for part in CORE},
     "images": (*CORE, "images"),
-    "zoo": (*CORE, "images", "zoo"),
-    "rank": (*CORE, "images", "zoo", "rank"),
+    "_locks": ("errors",),
+    "zoo": (*CORE, "_locks", "images", "zoo"),
+    "rank": (*CORE, "_locks", "images", "zoo", "rank"),
     "cli": (*CORE, "images", "zoo", "rank"),
     "__init__": (),
 }

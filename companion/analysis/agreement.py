@@ -22,6 +22,7 @@ from companion.analysis.select import (
 )
 from companion.fine_tune import models as fine_tune
 from companion.records import atomic_write
+from tte._locks import locked
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
 
@@ -64,7 +65,7 @@ def agreement_on(study, target, *, seed=0, models="others", scores=None, measure
     """
     kind = kind_of(study, target)
     ranked = ranked_models(study, kind, target, models, training_seed)
-    tables = _tables(study, target, seed)
+    tables = _tables(study, target, seed, ranked)
     table = where(tables["scores"], seed=seed)
     table = table[table["model"].isin(ranked)]
     name, quantity, statistic = metric(kind, measure)
@@ -85,12 +86,20 @@ def agreement_on(study, target, *, seed=0, models="others", scores=None, measure
     return pd.DataFrame(result, columns=_AGREEMENT)  # every column, also where no estimator has a coefficient
 
 
-def _tables(study, target, seed):
+def _tables(study, target, seed, models):
+    """The rows of a target in every table, or `DataNotFound` where one of the models is not yet in all of them."""
     tables = {name: study.records.table(name) for name in ("scores", "performance", "per_image")}
     tables = {name: table[table["target"] == target] for name, table in tables.items()}
     if seed not in set(tables["scores"]["seed"]) or tables["performance"].empty:
         where_to = f"run `make study STUDY={study.name}`, or name the seed that was run"
         raise DataNotFound(f"no record of {target} with seed {seed} in {study.records.folder}: {where_to}")
+    recorded = [set(where(tables["scores"], seed=seed)["model"]), *(set(tables[n]["model"]) for n in tables)]
+    if missing := [model for model in models if any(model not in names for names in recorded)]:
+        only = "target" if kind_of(study, target) == "zero_shot" else "task"
+        raise DataNotFound(
+            f"{target}: {len(missing)} of {len(models)} models are not evaluated yet ({', '.join(missing[:3])}"
+            f"{', …' if len(missing) > 3 else ''}): run `python -m companion study {study.name} --only {only}={target}`"
+        )
     return tables
 
 
@@ -135,7 +144,8 @@ def ranking_on(study, target, *, seed=0, measure=None):
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind, measure)
-    models, tables = _models(study, kind), _tables(study, target, seed)
+    models = _models(study, kind)
+    tables = _tables(study, target, seed, models)
     lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
@@ -182,8 +192,21 @@ def _interval(values, statistic):
 
 
 def write_agreement(study, *, seed=0):
-    """Write `agreement.csv`: every target, estimator and choice of models."""
+    """Write `agreement.csv`: every recorded target, every estimator and choice of models.
+
+    Raises
+    ------
+    DataNotFound     no target is recorded, or one of them with a part of its models alone.
+    """
+    with locked(study.records.folder / "agreement.csv", "agreement.csv"):
+        _write_agreement(study, seed)
+
+
+def _write_agreement(study, seed):
     names = recorded_targets(study)
+    if not names:
+        step = f"run `python -m companion study {study.name}` first"
+        raise DataNotFound(f"nothing of study {study.name!r} is recorded in {study.records.folder}: {step}")
     tables = [
         agreement_on(study, name, seed=seed, models=models, measure=measure)
         for name in names

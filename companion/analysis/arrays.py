@@ -5,12 +5,15 @@ Reads and writes `results/<study>/<kind>/<target>.safetensors.gz`.
 
 import gzip
 import json
+import zlib
 
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from companion.records import atomic_write
+from companion.records import atomic_write, same_identity
+from tte._locks import locked
 
-__all__ = ["read_arrays", "write_arrays"]
+__all__ = ["read_arrays", "read_or_make", "write_arrays"]
 
 
 def write_arrays(path, identity, arrays):
@@ -20,10 +23,37 @@ def write_arrays(path, identity, arrays):
 
 
 def read_arrays(path, identity):
-    """Return {name: array}, or None where there is no such file or it was made from something else."""
+    """Return {name: array}, or None where there is no whole such file or it was made from something else.
+
+    What is None in `identity` cannot be checked and is taken as recorded.
+    """
     if not path.is_file():
         return None
-    content = gzip.decompress(path.read_bytes())
-    size = int.from_bytes(content[:8], "little")
-    recorded = json.loads(content[8 : 8 + size])["__metadata__"]["identity"]
-    return load(content) if recorded == json.dumps(identity, sort_keys=True) else None
+    try:
+        content = gzip.decompress(path.read_bytes())
+        size = int.from_bytes(content[:8], "little")
+        recorded = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["identity"])
+        return load(content) if same_identity(recorded, identity) else None
+    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, SafetensorError):
+        return None
+
+
+def read_or_make(path, identity, make, *, again=False):
+    """Return the recorded {name: array} of this identity, else what `make` returns, written; one process makes it.
+
+    Parameters
+    ----------
+    path : Path
+    identity : dict of JSON values; None for what cannot be checked here
+    make : callable → dict of str to array
+    again : bool; make them although they are recorded
+    """
+    found = None if again else read_arrays(path, identity)
+    if found is not None:
+        return found
+    with locked(path, path.name):
+        found = None if again else read_arrays(path, identity)  # another process may have made them meanwhile
+        if found is None:
+            found = make()
+            write_arrays(path, identity, found)
+    return found

@@ -23,7 +23,9 @@ LEVEL = 0.05  # of a two-sided p; the tests of a study are not independent, so a
 
 
 def paired_p(first, second):
-    """Return the exact two-sided p of the mean difference of paired values, over all changes of sign.
+    """Return the two-sided p of the mean difference of paired values, over all changes of sign.
+
+    Exact for up to 16 targets, from 100,000 random changes of sign above.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from companion.analysis import agreement, select
-from companion.analysis.arrays import read_arrays, write_arrays
+from companion.analysis.arrays import read_or_make
 from companion.config import config_hash
 from companion.fine_tune import models as fine_tune
 from companion.training.outputs import decoded
@@ -44,36 +44,47 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     kind = select.kind_of(study, target)
     ids, models = _choose(study, target, kind, n_images, seed)
     names = models if kind == "zero_shot" else [fine_tune.tuned_id(target, m, _tuning_seed(study)) for m in models]
-    part = study.part(kind)
-    settings = (
-        (part.normalisation, part.dropout.headline) if kind == "zero_shot" else (part.tasks[target], part.finetuning)
-    )
+    try:
+        cases = _cases(study, target, kind)
+    except DataNotFound:
+        cases = None
     identity = {
-        "config": config_hash(*settings),
+        **_settings(study, target, kind),
+        "inputs": None if cases is None or study.config.real else cases.fingerprint,
         "ids": ids,
         "models": models,
         "seed": seed,
-        "weights": [weights_hash(study.models, n) for n in models],
+        "weights": [weights_hash(study.models, n) for n in names],
     }
     path = study.records.folder / "panels" / f"{target.replace('/', '_')}.safetensors.gz"
-    make = _zero_shot if kind == "zero_shot" else _fine_tune
-    try:
-        cases = zero_shot.test_cases(study, target) if kind == "zero_shot" else fine_tune.cases(study, target, "test")
-    except DataNotFound:
-        cases = None
-    found = read_arrays(path, identity)
-    if found is None or (recompute and _at_hand(study, names)):
-        if cases is None:
-            study.dataset(target)  # raises DataNotFound with where it looked
-        found = _flat(make(study, target, cases, ids, models, seed, device))
-        write_arrays(path, identity, found)
-    masks = _by_model(found)
+    predicted = _zero_shot if kind == "zero_shot" else _fine_tune
+
+    def make():
+        return _flat(predicted(study, target, cases or _cases(study, target, kind), ids, models, seed, device))
+
+    masks = _by_model(read_or_make(path, identity, make, again=recompute and _at_hand(study, names)))
     if cases is None:
         return Panels(ids, models, masks, None, None)
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
     at = [_slice(cases.labels[i]) if kind == "fine_tune" else ... for i in chosen]
     images = [cases.images[i][0][s] for i, s in zip(chosen, at, strict=True)]
     return Panels(ids, models, masks, images, [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)])
+
+
+def _cases(study, target, kind):
+    return zero_shot.test_cases(study, target) if kind == "zero_shot" else fine_tune.cases(study, target, "test")
+
+
+def _settings(study, target, kind):
+    """Hashes of what decides, beside the files and the weights, what is predicted (config) and what is seen (view)."""
+    part = study.part(kind)
+    if kind == "fine_tune":
+        used, view = (part.tasks[target], part.finetuning), fine_tune.inputs_of(part, target)
+    else:
+        used = (part.normalisation, part.dropout.headline)
+        changed = part.view(target).model_dump(mode="json", exclude_defaults=True, exclude={"within_one"})
+        view = [part.max_images, part.outputs, changed]  # what a page says of a dataset changes no pixel
+    return {"config": config_hash(*used), "view": config_hash(*view)}
 
 
 def _choose(study, target, kind, n_images, seed):

@@ -7,18 +7,24 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control, kendalltau, wilcoxon
+from scipy.stats import PermutationMethod, false_discovery_control, kendalltau, wilcoxon
 
 from companion.analysis import select
 from companion.fine_tune import models as fine_tune
 from tte.agreement import expected_regret
 from tte.agreement.coefficients import batch_coefficients
+from tte.errors import UndefinedScore
 
 __all__ = [
+    *("N_PERMUTATIONS", "N_SUBSETS"),
     *("agreement_of_parts", "agreement_of_seeds", "agreement_of_subsets", "clear_gains", "collapsed_runs"),
     "defined_pairs",
     *("gain_over_random", "models_needed", "permuted_mean"),
 ]
+
+_EXACT_RANKS = 50  # test cases; SciPy takes the exact distribution up to here
+N_SUBSETS = 100  # banks drawn per task and number of models
+N_PERMUTATIONS = 1000  # times that performance is dealt to the models at random
 
 
 def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
@@ -42,7 +48,7 @@ def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
     return pd.DataFrame(rows, columns=["what", "level", "repeat", "kendall"])
 
 
-def agreement_of_subsets(study, estimate, *, seed=0, n_subsets=100):
+def agreement_of_subsets(study, estimate, *, seed=0, n_subsets=N_SUBSETS):
     """Kendall's τ-b and the regret on every task when fewer models are there to choose from.
 
     Parameters
@@ -73,37 +79,58 @@ def gain_over_random(study, task, *, seed=0):
     """Whether pre-trained models of other tasks fine-tune better than an untrained network of the same kind.
 
     Per test case, Dice is averaged over seeds and over the pre-trained models, and compared with the untrained network.
+    A case on which the Dice of some model is undefined is left out for all of them.
 
     Returns
     -------
     DataFrame
-        Per network: n_models, n_better (models with a higher mean Dice), pretrained and random (mean Dice), gain, its
-        95% interval over test cases (low, high), the exact two-sided p of Wilcoxon's signed-rank test over test cases,
-        and by_seed, the gain with each seed of fine-tuning.
+        Per network: n_models, n_cases (with a Dice of every model), n_better (models with a higher mean Dice),
+        pretrained and random (mean Dice), gain, its 95% interval over test cases (low, high), the two-sided p of
+        Wilcoxon's signed-rank test over test cases, and by_seed, the gain with each seed of fine-tuning.
+
+    Raises
+    ------
+    UndefinedScore   no test case has a Dice of every model of a network.
     """
     models, seeds = fine_tune.initial_models(study), study.part("fine_tune").finetune_seeds
     per_image = select.where(study.records.table("per_image"), target=task, quantity="dice")
     rows = []
     for network in study.part("fine_tune").networks:
         of_network = {m: source for m, (source, kind, _) in models.items() if kind == network and source != task}
-        values, _ = select.image_matrix(per_image, list(of_network), quantity="dice")
+        values, images = select.image_matrix(per_image, list(of_network), quantity="dice")
+        kept = ~np.isnan(values).any(axis=0)
+        if not kept.any():
+            raise UndefinedScore(f"{task}: no test case has a Dice of every model of {network}, so there is no gain")
+        values = values[:, kept]
         untrained = np.array([source == fine_tune.RANDOM for source in of_network.values()])
         trained, random = values[~untrained], values[untrained].mean(axis=0)
         difference = trained.mean(axis=0) - random
         by_seed = [
-            float(v[~untrained].mean() - v[untrained].mean())
-            for v in (select.image_matrix(per_image, list(of_network), quantity="dice", seed=s)[0] for s in seeds)
+            float(v[~untrained][:, kept].mean() - v[untrained][:, kept].mean())
+            for v in (
+                select.image_matrix(per_image, list(of_network), images, quantity="dice", seed=s)[0] for s in seeds
+            )
         ]
         draws = np.random.default_rng(seed).integers(len(difference), size=(2000, len(difference)))
         low, high = np.percentile(difference[draws].mean(axis=1), [2.5, 97.5])
         rows.append({
-            "network": network, "n_models": len(trained),
+            "network": network, "n_models": len(trained), "n_cases": int(kept.sum()),
             "n_better": int((trained.mean(axis=1) > random.mean()).sum()),
             "pretrained": trained.mean(), "random": random.mean(), "gain": difference.mean(),
-            "low": low, "high": high, "p": wilcoxon(difference).pvalue if difference.any() else 1.0,
+            "low": low, "high": high, "p": _signed_rank_p(difference),
             "by_seed": tuple(by_seed),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _signed_rank_p(difference):
+    """Wilcoxon's p: of its exact distribution, where two sizes are equal or one is 0 of 10,000 changes of sign."""
+    if not difference.any():
+        return 1.0
+    sizes = np.abs(difference)
+    exact = len(sizes) <= _EXACT_RANKS and sizes.all() and len(np.unique(sizes)) == len(sizes)
+    method = "exact" if exact else PermutationMethod(n_resamples=10_000, rng=np.random.default_rng(0))
+    return float(wilcoxon(difference, method=method).pvalue)
 
 
 def clear_gains(gain):
@@ -130,7 +157,7 @@ def agreement_of_seeds(study, task):
     return float(np.mean(found)) if found else float("nan")
 
 
-def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutations=1000):
+def permuted_mean(study, estimate, coefficient="kendall", *, seed=0, n_permutations=N_PERMUTATIONS):
     """Return the 95% range of the mean coefficient over tasks when performance is dealt out at random.
 
     The control that every mean has to leave: the same scores, the same performance, in an order that means nothing.

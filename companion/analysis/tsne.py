@@ -9,15 +9,16 @@ import numpy as np
 from openTSNE import TSNE
 
 from companion.analysis import agreement
-from companion.analysis.arrays import read_arrays, write_arrays
+from companion.analysis.arrays import read_or_make
 from companion.config import config_hash
 from companion.fine_tune import models as fine_tune
 from companion.fine_tune.scores import sample_cases
 from tte.zoo.card import weights_hash
 
-__all__ = ["ModelFeatures", "embed", "load_features"]
+__all__ = ["MAX_POINTS", "PERPLEXITY", "ModelFeatures", "embed", "load_features"]
 
-_MAX_POINTS = 1000  # per picture: more hide one another and take long
+PERPLEXITY = 30
+MAX_POINTS = 1000  # per picture: more hide one another and take long
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,20 @@ def load_features(study, task, *, seed=0, device="cpu", recompute=False):
     models, layer = _choose(study, task, seed), list(part.sampling.layers)[-1]
     identity = {
         "config": config_hash(part.sampling, *fine_tune.inputs_of(part, task), layer, seed),
+        "inputs": fine_tune.fingerprint(study, task, "finetune"),
         "models": models,
         "weights": [weights_hash(study.models, model) for model in models],
     }
     path = study.records.folder / "features" / f"{task.replace('/', '_')}.safetensors.gz"
-    found = None if recompute else read_arrays(path, identity)
-    if found is None:
-        pairs = fine_tune.cases(study, task, "finetune").pairs
-        found = {}
+
+    def sample():
+        pairs, found = fine_tune.cases(study, task, "finetune").pairs, {}
         for model in models:
             sampled = sample_cases(fine_tune.load_initial(study, model, device)[0], pairs, part.sampling, seed=seed)
             found |= {f"{model}/{name}": value for name, value in _stack([case[layer] for case in sampled]).items()}
-        write_arrays(path, identity, found)
+        return found
+
+    found = read_or_make(path, identity, sample, again=recompute)
     return [_of_model(found, model, layer) for model in models]
 
 
@@ -88,11 +91,13 @@ def _stack(sampled):
 def embed(features, *, seed=0):
     """Return a two-dimensional t-SNE of some of the rows: (points (m, 2), their row numbers (m,)).
 
-    Exact neighbours, Barnes-Hut forces, started from the principal components, perplexity 30, one thread: the same
-    bytes every time on one machine.
+    Exact neighbours, Barnes-Hut forces, started from the principal components, one thread: the same bytes every
+    time on one machine.
     """
     rng = np.random.default_rng(seed)
-    kept = np.sort(rng.permutation(len(features.values))[:_MAX_POINTS])
+    kept = np.sort(rng.permutation(len(features.values))[:MAX_POINTS])
     options = {"neighbors": "exact", "negative_gradient_method": "bh", "initialization": "pca"}
-    found = TSNE(perplexity=30, n_jobs=1, random_state=seed, **options).fit(features.values[kept].astype(np.float64))
+    found = TSNE(perplexity=PERPLEXITY, n_jobs=1, random_state=seed, **options).fit(
+        features.values[kept].astype(np.float64)
+    )
     return np.asarray(found), kept

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from companion.data.catalogue import Download, catalogue_entry
 from companion.data.download import download, file_name, probe, verify
+from tte._locks import locked
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.images import Dataset
 from tte.images.archives import is_archive, need_space, on_disk, size_text, unpack
@@ -90,7 +89,9 @@ def fetch_dataset(name, root, *, urls=(), say=print, progress=True):
     if folder.is_dir() and any(folder.iterdir()):
         return _already_here(entry, folder, say)
     files = _addresses(entry, urls)
-    with _work_folder(folder) as work:
+    with locked(folder, wait=False), _work_folder(folder) as work:
+        if folder.is_dir() and any(folder.iterdir()):  # another process was faster
+            return _already_here(entry, folder, say)
         told = [probe(file.url) for file in files]
         _announce(entry, folder, files, told, say)
         parts = [work / f"{i}-{file_name(file.url)}.part" for i, file in enumerate(files)]
@@ -154,15 +155,11 @@ def _work_folder(folder):
     work = folder.with_name(f".{folder.name}.fetch")
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(work / "lock", timeout=0):
-            try:
-                yield work
-            finally:
-                shutil.rmtree(work / "content", ignore_errors=True)
-                if not any(work.glob("*.part")):
-                    shutil.rmtree(work, ignore_errors=True)
-    except Timeout as error:
-        raise InputError(f"{folder} is being fetched by another process; wait for it") from error
+        yield work
+    finally:
+        shutil.rmtree(work / "content", ignore_errors=True)
+        if not any(work.glob("*.part")):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _unpack_all(entry, folder, files, parts, work):

@@ -16,13 +16,14 @@ from companion.data.split import split_cases
 from companion.study import model_id, require
 from companion.training import loop, store
 from companion.training.fit import fit
-from tte.errors import UndefinedScore
+from tte._locks import locked
+from tte.errors import DataNotFound, UndefinedScore
 from tte.segmentation import metrics
 from tte.zoo.card import Card, build_network, load_model, load_weights, read_card, weights_hash
 
 __all__ = [
-    *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "initial_models", "inputs_of"),
-    *("load_initial", "load_tuned", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
+    *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "fingerprint", "initial_models"),
+    *("inputs_of", "load_initial", "load_tuned", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
 ]
 
 RANDOM = "random"  # the source name of the networks that were never trained
@@ -43,13 +44,28 @@ def cases(study, task, which):
     """
     part = study.part("fine_tune")
     require(task, part.tasks, f"task of study {study.name!r}")
+    chosen = _chosen(study, task, which)
+    return prepare(study.dataset(task), chosen, part.tasks[task].normalisation, spacing=part.spacing)
+
+
+def fingerprint(study, task, which):
+    """Identity of the files of one part of a task, or None where they are not at hand, or are stand-ins drawn here."""
+    if study.config.real:
+        return None
+    try:
+        return study.dataset(task).fingerprint(_chosen(study, task, which))
+    except DataNotFound:
+        return None
+
+
+def _chosen(study, task, which):
+    """The cases of one part of a task, not yet read."""
+    part = study.part("fine_tune")
     own = {case.id: case for case in _all_cases(study, task)}
     group = part.tasks[task].patients
     shared = [task] if group is None else [name for name, t in part.tasks.items() if t.patients == group]
     ids = set.intersection(*({case.id for case in _all_cases(study, name)} for name in shared))
-    chosen = split_cases(ids, part.split)[which]
-    chosen = [own[i] for i in chosen]
-    return prepare(study.dataset(task), chosen, part.tasks[task].normalisation, spacing=part.spacing)
+    return [own[i] for i in split_cases(ids, part.split)[which]]
 
 
 def _all_cases(study, task):
@@ -90,16 +106,18 @@ def train_all(study, *, sources=None, device="cpu"):
 
 def _store_random(study, spec, model, seed):
     identity = {"config": config_hash(spec, seed), "inputs": None}
-    if (study.models / f"{model}.yml").is_file() and read_card(study.models, model).identity == identity:
-        return read_card(study.models, model)
-    module = build_network(spec, seed=seed, out_channels=1)
-    normalisation = next(iter(study.part("fine_tune").tasks.values())).normalisation
-    card = Card(
-        model=model, network=spec, activation="softmax", classes=["none"], normalisation=normalisation, source=RANDOM,
-        licence="MIT", citation="", training={"seed": seed}, identity=identity, performance={}, losses=[],
-    )  # fmt: skip
-    store.save_model(study.models, card, module)
-    return card
+    with locked(study.models / f"{model}.yml", f"model {model}"):  # the jobs of every source draw it
+        if (study.models / f"{model}.yml").is_file() and read_card(study.models, model).identity == identity:
+            return read_card(study.models, model)
+        module = build_network(spec, seed=seed, out_channels=1)
+        normalisation = next(iter(study.part("fine_tune").tasks.values())).normalisation
+        card = Card(
+            model=model, network=spec, activation="softmax", classes=["none"], normalisation=normalisation,
+            source=RANDOM, licence="MIT", citation="", training={"seed": seed}, identity=identity, performance={},
+            losses=[],
+        )  # fmt: skip
+        store.save_model(study.models, card, module)
+        return card
 
 
 def tuned_id(task, initial, seed):

@@ -115,12 +115,13 @@ def gain_table(gain):
     rows = pd.DataFrame({
         **({"task": gain["task"].str.rsplit("/", n=1).str[-1]} if "task" in gain else {}),
         "network": gain["network"],
+        "test cases": gain["n_cases"],
         "better": [f"{r.n_better} of {r.n_models}" for r in gain.itertuples()],
         "Dice": gain["pretrained"],
         "untrained": gain["random"],
         "gain": [f"{value:+.3f}" for value in gain["gain"]],
         "95%": [f"{r.low:+.3f} to {r.high:+.3f}" for r in gain.itertuples()],
-        "p": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in gain["p"]],
+        "p": gain["p"].map(texts.p_number),
         "gain by seed": [", ".join(f"{value:+.3f}" for value in values) for values in gain["by_seed"]],
     })  # fmt: skip
     return _styled(rows, {"Dice": "{:.3f}", "untrained": "{:.3f}"})
@@ -152,8 +153,7 @@ def _coefficient(row, name):
     if row["undefined"]:
         return "undefined"
     interval = f" ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})" if np.isfinite(row[f"{name}_low"]) else ""
-    p = row[f"{name}_p"]
-    return f"{row[name] + 0.0:.2f}{interval}, p {'< 0.01' if p < 0.01 else f'= {p:.2f}'}"
+    return f"{row[name] + 0.0:.2f}{interval}, {texts.p_text(row[f'{name}_p'])}"
 
 
 def control_table(frame):
@@ -165,7 +165,7 @@ def control_table(frame):
         "Pearson r": frame["pearson"], "Kendall τ-b": frame["kendall"], "p of τ-b": frame["p"],
         "tasks": frame["targets"],
     })  # fmt: skip
-    return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": "{:.2g}"})
+    return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": texts.p_number})
 
 
 def pooled_table(pooled, coefficient="Kendall τ-b"):

@@ -13,7 +13,7 @@ from tte.errors import ConfigError
 from tte.zoo.card import read_card
 
 __all__ = [
-    "banner", "cards_of", "note", "p_text", "provenance", "rerun", "sentence", "trained_out", "unlearned",
+    "banner", "cards_of", "note", "p_number", "p_text", "provenance", "rerun", "sentence", "trained_out", "unlearned",
 ]  # fmt: skip
 
 _AT_HAND = {
@@ -66,8 +66,17 @@ def note(study):
 
 
 def p_text(p):
-    """Return "p = 0.12", or "p < 0.01" where two digits would show 0."""
-    return f"p = {p:.2f}" if not p < 0.005 else "p < 0.01"
+    """Return "p = 0.12", or "p < 0.01"; the same in sentences and in tables.
+
+    >>> p_text(0.123), p_text(0.006), p_text(0.01)
+    ('p = 0.12', 'p < 0.01', 'p = 0.01')
+    """
+    return f"p {'' if p < 0.01 else '= '}{p_number(p)}"
+
+
+def p_number(p):
+    """Return "0.12", or "< 0.01": a p-value in the cell of a table."""
+    return "< 0.01" if p < 0.01 else f"{p:.2f}"
 
 
 def cards_of(study, kind):

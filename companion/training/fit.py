@@ -5,6 +5,7 @@ Reads cases through the caller; writes a card and its weights below the models o
 
 from companion.config import config_hash
 from companion.training import loop, store
+from tte._locks import locked
 from tte.errors import DataNotFound
 from tte.zoo.card import Card, read_card
 
@@ -50,30 +51,40 @@ def fit(
     DataNotFound     the model must be trained and the cases are not at hand.
     """
     path, config = study.models / f"{name}.yml", config_hash(*settings)
-    stored = read_card(study.models, name) if path.is_file() else None
     try:
         cases = load()
     except DataNotFound:
+        stored = _stored(study, name)
         if stored is None or stored.identity["config"] != config:
             raise
         return stored
     identity = {"config": config, "inputs": cases.fingerprint}
-    if stored is not None and stored.identity == identity and not retrain:
-        return stored
+    with locked(path, f"model {name}"):
+        stored = _stored(study, name)
+        if stored is not None and stored.identity == identity and not retrain:
+            return stored
+        checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
+        run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss}
+        about |= {"identity": identity, "source": source, "activation": activation}
+        return _train(study, name, cases, build, measure, schedule, run, about)
+
+
+def _stored(study, name):
+    """The card of a stored model, or None."""
+    return read_card(study.models, name) if (study.models / f"{name}.yml").is_file() else None
+
+
+def _train(study, name, cases, build, measure, schedule, run, about):
+    """Train, round, measure and store one model; an interrupted training goes on where it stopped."""
     module = build()
-    checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
-    run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss}
     losses = loop.train(module, cases.pairs, schedule, **run)
     store.round_to_half(module)
-    entry = study.dataset_entry(source)
+    entry, path = study.dataset_entry(about["source"]), study.models / name
     card = Card(
-        model=path.stem,
-        activation=activation,
-        source=source,
+        model=path.name,
         licence=entry.licence,
         citation=entry.citation,
-        training={**schedule.model_dump(mode="json"), "seed": seed, "n_cases": len(cases)},
-        identity=identity,
+        training={**schedule.model_dump(mode="json"), "seed": run["seed"], "n_cases": len(cases)},
         performance=measure(module),
         losses=[round(loss, 4) for loss in losses],
         **about,

@@ -29,13 +29,14 @@ def segmentation_loss(logits, labels):
     Parameters
     ----------
     logits : tensor, shape (B, C, H, W[, Z]); no channel for the background
-    labels : tensor, shape (B, H, W[, Z]), int; 0 is background, 1..C the classes, −1 is ignored by the BCE term
+    labels : tensor, shape (B, H, W[, Z]), int; 0 is background, 1..C the classes, −1 takes no part
     """
     full = class_logits(logits)
     counted = (labels >= 0).any()  # a mean over no pixel is NaN
     entropy = F.cross_entropy(full, labels, ignore_index=-1) if counted else 0.0  # BCE with logits for C = 1
     onehot = F.one_hot(labels.clamp(min=0), full.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
-    dice = DiceLoss(batch=True)(full.softmax(dim=1)[:, 1:], onehot)
+    known = (labels >= 0)[:, None].to(logits.dtype)  # (B, 1, H, W[, Z])
+    dice = DiceLoss(batch=True)(full.softmax(dim=1)[:, 1:] * known, onehot * known)
     return entropy + dice
 
 

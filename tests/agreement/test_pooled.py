@@ -14,7 +14,7 @@ from tte.errors import ConfigError, InputError, UndefinedScore
 
 COEFFICIENTS = {
     "kendall": lambda s, p: stats.kendalltau(s, p).statistic,
-    "weighted_kendall": lambda s, p: stats.weightedtau(p, s, rank=None).statistic,
+    "weighted_kendall": lambda s, p: stats.weightedtau(p, s).statistic,
     "spearman": lambda s, p: stats.spearmanr(s, p).statistic,
     "pearson": lambda s, p: stats.pearsonr(s, p).statistic,
 }

@@ -12,13 +12,13 @@ import pytest
 import torch
 from scipy import stats
 
-from tte.agreement import expected_regret, rank_agreement
+from tte.agreement import bootstrap_agreement, expected_regret, pooled_significance, rank_agreement
 from tte.agreement.coefficients import COEFFICIENTS, all_orders, batch_coefficients
-from tte.errors import InputError, UndefinedScore
+from tte.errors import ConfigError, InputError, UndefinedScore
 
 REFERENCE = {
     "kendall": lambda s, p: stats.kendalltau(s, p).statistic,
-    "weighted_kendall": lambda s, p: stats.weightedtau(p, s, rank=None).statistic,
+    "weighted_kendall": lambda s, p: stats.weightedtau(p, s).statistic,
     "spearman": lambda s, p: stats.spearmanr(s, p).statistic,
     "pearson": lambda s, p: stats.pearsonr(s, p).statistic,
 }
@@ -29,7 +29,13 @@ def test_three_models_by_hand():
     result = rank_agreement([3.0, 1.0, 2.0], [0.9, 0.8, 0.1])
     assert result.kendall == pytest.approx(1 / 3, abs=1e-15)
     # weights by performance rank 1, 1/2, 1/3: pairs 3/2 + 4/3 concordant, 5/6 discordant
-    assert result.weighted_kendall == pytest.approx((3 / 2 + 4 / 3 - 5 / 6) / (3 / 2 + 4 / 3 + 5 / 6), abs=1e-15)
+    by_performance = (3 / 2 + 4 / 3 - 5 / 6) / (3 / 2 + 4 / 3 + 5 / 6)
+    # weights by score rank 1, 1/3, 1/2: the same pairs weigh 4/3 + 3/2 concordant, 5/6 discordant
+    assert result.weighted_kendall == pytest.approx(by_performance, abs=1e-15)
+    other = rank_agreement([1.0, 3.0, 2.0], [0.9, 0.8, 0.1])
+    by_performance = (-3 / 2 - 4 / 3 + 5 / 6) / (3 / 2 + 4 / 3 + 5 / 6)
+    by_score = (-4 / 3 - 5 / 6 + 3 / 2) / (4 / 3 + 5 / 6 + 3 / 2)  # ranks of the scores 1/3, 1, 1/2
+    assert other.weighted_kendall == pytest.approx((by_performance + by_score) / 2, abs=1e-15)
     assert result.spearman == pytest.approx(0.5, abs=1e-15)  # 1 − 6·2 / (3·8)
     assert result.kendall_p == 1.0  # every order of three has |τ| ≥ 1/3
     assert (result.regret, result.n_models, result.exact) == (0.0, 3, True)
@@ -48,6 +54,27 @@ def test_coefficients_equal_scipy(n_models, ties):
     result = rank_agreement(scores, performance, n_resamples=10)
     for name, reference in REFERENCE.items():
         assert getattr(result, name) == pytest.approx(reference(scores, performance), abs=1e-12), name
+
+
+@pytest.mark.parametrize("n_models", [2, 3, 5, 9])
+def test_ranks_of_performance_alone_equal_scipy(n_models):
+    rng = np.random.default_rng(n_models)
+    scores, performance = rng.integers(0, 4, n_models) + np.arange(n_models) / 2, rng.random(n_models).round(1)
+    performance[0] += 1  # never all equal
+    reference = stats.weightedtau(performance, scores, rank=None).statistic
+    given = {"weighted_by": "performance", "n_resamples": 10}
+    assert rank_agreement(scores, performance, **given).weighted_kendall == pytest.approx(reference, abs=1e-12)
+    pooled = pooled_significance([(scores, performance)], "weighted_kendall", **given)
+    assert pooled.coefficients[0] == pytest.approx(reference, abs=1e-12)
+    per_image = performance[:, None] + np.array([-1e-9, 0, 1e-9])
+    of_images = bootstrap_agreement(scores, per_image, **given).coefficients["weighted_kendall"]
+    assert of_images == pytest.approx(reference, abs=1e-12)
+
+
+def test_unknown_ranks():
+    for call in (rank_agreement, lambda s, p, **k: pooled_significance([(s, p)], **k), bootstrap_agreement):
+        with pytest.raises(ConfigError, match="weighted_by: expected one of 'both', 'performance', got 'scores'"):
+            call([0.1, 0.2], [[0.1, 0.2]] * 2 if call is bootstrap_agreement else [0.1, 0.2], weighted_by="scores")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +178,14 @@ def test_extreme_units_keep_the_coefficients(scale):
         assert getattr(result, name) == pytest.approx(getattr(expected, name), abs=1e-12)
 
 
-def test_exchanging_the_arguments_changes_only_the_weighted_coefficient():
+def test_exchanging_the_arguments_changes_nothing_unless_performance_alone_weighs():
     scores, performance = [0.1, 0.9, 0.4, 0.5, 0.3], [0.2, 0.5, 0.6, 0.1, 0.3]
     one, other = rank_agreement(scores, performance), rank_agreement(performance, scores)
     assert (one.kendall, one.spearman, one.pearson_p) == (other.kendall, other.spearman, other.pearson_p)
+    assert one.weighted_kendall == pytest.approx(other.weighted_kendall, abs=1e-15)
+    one, other = (
+        rank_agreement(*pair, weighted_by="performance") for pair in ((scores, performance), (performance, scores))
+    )
     assert one.weighted_kendall != other.weighted_kendall
 
 

@@ -5,6 +5,7 @@ nothing here asks whether it is. Everything is written below pytest's temporary 
 """
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 import torch
 import yaml
 
-from companion import records
 from companion import study as study_module
 from companion.data import write_phantom
 from companion.fine_tune import evaluate as transfer
@@ -81,11 +81,10 @@ def no_data_root(request, monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory):
-    """Locks and checkpoints go to a temporary folder."""
+    """Checkpoints go to a temporary folder."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (records, study_module):
-            patch.setattr(module, "cache_folder", lambda: folder)
+        patch.setattr(study_module, "cache_folder", lambda: folder)
         yield folder
 
 
@@ -154,3 +153,13 @@ def scratch(tiny):
 def without_data(tiny, tmp_path):
     """Make a study look for its data where there are none."""
     return lambda study=tiny: replace(study, data_root=Path(tmp_path) / "nowhere")
+
+
+@pytest.fixture
+def place(tiny, tiny_file, tiny_data, tmp_path):
+    """Arguments that run the tiny study on a copy of its models and records, and that study."""
+    out = tmp_path / "out"
+    shutil.copytree(tiny.models, out / "models" / "tiny")
+    shutil.copytree(tiny.records.folder, out / "results" / "tiny")
+    study = replace(tiny, models=out / "models" / "tiny", records=Records(out / "results" / "tiny"))
+    return ["study", tiny_file, "--data-root", tiny_data, "--out", out], study

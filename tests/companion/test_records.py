@@ -13,7 +13,7 @@ import pytest
 
 from companion import records as module
 from companion.records import COLUMNS, Records, atomic_write, load_or_compute, rows
-from tte.errors import DataNotFound
+from tte.errors import DataNotFound, InputError
 
 IDENTITY = {"config": "c1", "inputs": "i1", "weights": "w1"}
 PROVENANCE = {"identity": IDENTITY, "seconds": 1.0}
@@ -33,7 +33,7 @@ def tables(cell, value=0.25, images=("0001", "0002")):
 
 
 def bytes_of(folder):
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.suffix != ".lock"}
 
 
 class Counted:
@@ -171,6 +171,44 @@ def test_processes_that_write_different_cells_keep_all_of_them(store):
     assert len(store.table("per_image")) == 16
 
 
+def test_a_table_that_a_cell_leaves_out_loses_its_old_rows(store):
+    store.write("a", tables("a", 0.1), PROVENANCE)
+    store.write("b", tables("b", 0.2), PROVENANCE)
+    store.write("a", {"scores": tables("a", 0.3)["scores"]}, PROVENANCE)
+    found = store.find("a").tables
+    assert found["scores"]["score"].tolist() == [0.3]
+    assert found["performance"].empty and found["per_image"].empty
+    assert set(store.table("performance")["cell"]) == set(store.table("per_image")["cell"]) == {"b"}
+
+
+def test_the_only_cell_leaves_an_empty_table_behind(store):
+    store.write("a", tables("a"), PROVENANCE)
+    store.write("a", {"performance": tables("a")["performance"]}, PROVENANCE)
+    assert store.table("scores").empty and list(store.table("scores")) == COLUMNS["scores"]
+
+
+def test_a_cell_that_lost_rows_is_computed_again(store):
+    load_or_compute(store, "c", IDENTITY, Counted(tables("c")))
+    (store.folder / "per_image.csv.gz").unlink()
+    compute = Counted(tables("c"))
+    assert load_or_compute(store, "c", IDENTITY, compute).source == "computed" and compute.calls == 1
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "per_image.csv.gz", "provenance.json"])
+@pytest.mark.parametrize("content", [b"", b"<<<<<<< HEAD\n", b"\x1f\x8b\x08\x00half", b"[1]", b"\xff\xfe"])
+def test_a_damaged_file_is_named(store, name, content):
+    store.write("c", tables("c"), PROVENANCE)
+    (store.folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} is damaged .*: restore it, or remove it"):
+        store.find("c")
+
+
+def test_a_folder_with_a_long_path_is_written(tmp_path):
+    folder = tmp_path.joinpath(*("deep" * 20 for _ in range(5)))  # 400 characters and more
+    Records(folder).write("c", tables("c"), PROVENANCE)
+    assert Records(folder).find("c") is not None
+
+
 # ---- load_or_compute
 
 
@@ -257,7 +295,7 @@ def test_no_data_and_no_record_or_a_wish_to_recompute_says_where_it_looked_alone
 def test_provenance_holds_identity_and_circumstances(store):
     load_or_compute(store, "c", IDENTITY, Counted(tables("c")), device="cuda:0")
     entry = json.loads((store.folder / "provenance.json").read_text())["c"]
-    assert set(entry) == {"identity", "commit", "device", "machine", "seconds", "versions"}
+    assert set(entry) == {"identity", "commit", "device", "machine", "rows", "seconds", "versions"}
     assert entry["identity"] == IDENTITY and entry["device"] == "cuda:0" and entry["seconds"] >= 0
     assert {"python", "torch", "monai", "numpy"} <= set(entry["versions"])
 

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -14,7 +13,6 @@ from companion import __main__ as cli
 from companion.data import catalogue, open_dataset
 from companion.fine_tune import models as fine_tune
 from companion.paths import project_root
-from companion.records import Records
 from companion.training import loop
 from companion.zero_shot import evaluate as zero_shot
 
@@ -28,16 +26,6 @@ def run(capsys, *arguments):
     except SystemExit as stop:  # argparse
         code = stop.code
     return code, *capsys.readouterr()
-
-
-@pytest.fixture
-def place(tiny, tiny_file, tiny_data, tmp_path):
-    """Arguments that run the tiny study on a copy of its models and records, and that study."""
-    out = tmp_path / "out"
-    shutil.copytree(tiny.models, out / "models" / "tiny")
-    shutil.copytree(tiny.records.folder, out / "results" / "tiny")
-    study = replace(tiny, models=out / "models" / "tiny", records=Records(out / "results" / "tiny"))
-    return ["study", tiny_file, "--data-root", tiny_data, "--out", out], study
 
 
 # ---- help and usage

@@ -404,3 +404,22 @@ class TestGPU:
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         assert_equal_samples(tight, sample_features(net, image, label, n_samples=400, roi_size=48), 1e-3, 1e-4)
+
+
+class Shared(nn.Module):
+    """One convolution run twice, as networks with shared weights do."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.last = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        return self.last(self.shared(self.shared(x)))
+
+
+def test_a_layer_that_runs_twice_is_refused_and_named():
+    image, label = case((16, 12))
+    call = {"n_samples": 5, "roi_size": (16, 12), "rng": 0}
+    with pytest.raises(InputError, match="layers: one forward pass goes through 'shared' more than once"):
+        sample_features(Shared(), image[:1], label, ("last", "shared"), **call)
+    assert set(sample_features(Shared(), image[:1], label, ("last",), **call)) == {"last"}

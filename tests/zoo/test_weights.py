@@ -249,7 +249,7 @@ def test_an_archive_that_leaves_its_folder_is_refused_and_leaves_nothing(tmp_pat
     path = zipped(tmp_path / "p.zip", {"fine": "x", name: "x"})
     with pytest.raises(InputError, match="outside its folder"):
         unpacked(path)
-    assert list(cache.iterdir()) == [] and not list(tmp_path.rglob("evil"))
+    assert list(cache.glob("[!.]*")) == [] and not list(tmp_path.rglob("evil"))
 
 
 def test_a_link_in_an_archive_is_refused(tmp_path, cache):
@@ -260,7 +260,7 @@ def test_a_link_in_an_archive_is_refused(tmp_path, cache):
         archive.addfile(tarfile.TarInfo("fine"), io.BytesIO())
     with pytest.raises(InputError, match="link"):
         unpacked(tmp_path / "p.tar")
-    assert list(cache.iterdir()) == []
+    assert list(cache.glob("[!.]*")) == []
 
 
 @pytest.mark.parametrize("keep", [0, 30, -5])
@@ -269,7 +269,7 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, cache, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match=r"p\.zip is a damaged or truncated archive"):
         unpacked(path)
-    assert list(cache.iterdir()) == []
+    assert list(cache.glob("[!.]*")) == []
 
 
 def test_a_missing_package(tmp_path):

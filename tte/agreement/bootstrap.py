@@ -10,6 +10,7 @@ import numpy as np
 
 from tte.agreement.coefficients import (
     COEFFICIENTS,
+    WEIGHTED_BY,
     batch_coefficients,
     generator,
     pair_signs,
@@ -120,6 +121,7 @@ def bootstrap_agreement(
     level=0.95,
     paired=True,
     resample_models=False,
+    weighted_by="both",
 ):
     """Agreement of scores and performance with intervals from resampling images, models, or both.
 
@@ -141,6 +143,8 @@ def bootstrap_agreement(
     resample_models : bool, default False
         Draw the M models with replacement as well, for coefficients and regret: would it hold for other models?
         Without it the intervals speak of these models on other images.
+    weighted_by : {"both", "performance"}
+        Whose ranks weigh the pairs of `weighted_kendall`; see `rank_agreement`.
 
     Returns
     -------
@@ -152,7 +156,7 @@ def bootstrap_agreement(
     InputError
         Shapes disagree, a value is infinite, or there is nothing to resample.
     ConfigError
-        An unknown statistic.
+        An unknown statistic or `weighted_by`.
     UndefinedScore
         A model has no image with a value, there are fewer than two models, all models are equal in score or
         performance, or no resample has coefficients.
@@ -171,6 +175,7 @@ def bootstrap_agreement(
     statistics = (statistic, statistic if performance_statistic is None else performance_statistic)
     require_choice(statistics[0], "statistic", STATISTICS)
     require_choice(statistics[1], "performance_statistic", STATISTICS)
+    require_choice(weighted_by, "weighted_by", WEIGHTED_BY)
     level, n_resamples, rng = require_level(level), require_count(n_resamples, "n_resamples"), generator(rng)
 
     observed = [observed_values(scores, statistics[0]), observed_values(performance, statistics[1])]
@@ -188,7 +193,7 @@ def bootstrap_agreement(
         resolvable, n_resolvable = _resolvable(*observed, samples[1][defined], level)
     n_models = len(scores)
     return BootstrapAgreement(
-        **_agreement_fields(observed, samples, level, rng if resample_models else None),
+        **_agreement_fields(observed, samples, level, rng if resample_models else None, weighted_by),
         **sides,
         resolvable_kendall=resolvable,
         n_resolvable_pairs=n_resolvable,
@@ -198,7 +203,7 @@ def bootstrap_agreement(
     )
 
 
-def _agreement_fields(observed, samples, level, model_rng):
+def _agreement_fields(observed, samples, level, model_rng, weighted_by):
     """Return coefficients, regret and probability of the best pick, observed and over the resamples."""
     defined = np.isfinite(samples[0]).all(axis=1) & np.isfinite(samples[1]).all(axis=1)
     scores, performance = (side[defined] for side in samples)
@@ -207,12 +212,14 @@ def _agreement_fields(observed, samples, level, model_rng):
         drawn = drawn[(drawn != drawn[:, :1]).any(axis=1)]  # a single model M times has no pick to make
         rows = np.arange(len(drawn))[:, None]
         scores, performance = scores[rows, drawn], performance[rows, drawn]
-    resampled = batch_coefficients(scores, performance) if len(scores) else {"kendall": np.empty(0)}
+    resampled = (
+        batch_coefficients(scores, performance, weighted_by=weighted_by) if len(scores) else {"kendall": np.empty(0)}
+    )
     ordered = np.isfinite(resampled["kendall"])
     if not ordered.any():
         raise UndefinedScore("bootstrap agreement: no resample has an order of both scores and performance")
     best = performance == performance.max(axis=1, keepdims=True)
-    value = batch_coefficients(observed[0][None], observed[1][None])
+    value = batch_coefficients(observed[0][None], observed[1][None], weighted_by=weighted_by)
     return {
         "coefficients": {name: float(value[name][0]) for name in COEFFICIENTS},
         "coefficient_intervals": {

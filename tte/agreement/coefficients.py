@@ -14,6 +14,7 @@ from tte.errors import ConfigError, InputError, UndefinedScore
 
 __all__ = [
     "COEFFICIENTS",
+    "WEIGHTED_BY",
     "all_orders",
     "batch_coefficients",
     "centred_ranks",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
+WEIGHTED_BY = ("both", "performance")  # whose ranks weigh the pairs of weighted_kendall
 EXACT_UP_TO = 8  # models; 8! = 40 320 orders
 P_TOLERANCE = 1e-12  # coefficients closer than this are one value: the same order summed in another sequence
 _CHUNK_ELEMENTS = 1 << 19  # floats in one (B, pairs) block: 4 MiB each, a dozen alive
@@ -122,10 +124,10 @@ def _centred(values):
         return values / np.abs(values).max(-1, keepdims=True)
 
 
-def _pair_weights(signs_scores, signs_performance, n_models):
-    """Additive hyperbolic weights 1/(1+r_i) + 1/(1+r_j), (B, pairs); r = 0 is the best by (performance, scores)."""
+def _pair_weights(signs, signs_of_ties, n_models):
+    """Additive hyperbolic weights 1/(1+r_i) + 1/(1+r_j), (B, pairs); r = 0 is the best by `signs`, then the other."""
     first, second = np.triu_indices(n_models, 1)
-    order = np.where(signs_performance != 0, signs_performance, signs_scores)
+    order = np.where(signs != 0, signs, signs_of_ties)
     order = np.where(order != 0, order, -1.0)  # tied on both: any order gives the same coefficient
     rank = (n_models - 1) / 2 - centred_ranks(order, n_models)
     weight = 1 / (1 + rank)
@@ -139,7 +141,17 @@ def _tau(signs_scores, signs_performance, weights):
         return (weights * signs_scores * signs_performance).sum(-1) / np.sqrt(x * y)
 
 
-def _block(scores, performance, statistics):
+def _weighted_tau(signs_scores, signs_performance, n_models, weighted_by):
+    """Weighted τ by the ranks of performance, or the mean of that and the one by the ranks of the scores."""
+    weights = _pair_weights(signs_performance, signs_scores, n_models)
+    value = _tau(signs_scores, signs_performance, weights)
+    if weighted_by == "performance":
+        return value
+    weights = _pair_weights(signs_scores, signs_performance, n_models)
+    return (value + _tau(signs_scores, signs_performance, weights)) / 2
+
+
+def _block(scores, performance, statistics, weighted_by):
     signs_scores, signs_performance = pair_signs(scores), pair_signs(performance)
     n_models = scores.shape[-1]
     out = {}
@@ -147,8 +159,7 @@ def _block(scores, performance, statistics):
         if name == "kendall":
             value = _tau(signs_scores, signs_performance, 1.0)
         elif name == "weighted_kendall":
-            weights = _pair_weights(signs_scores, signs_performance, n_models)
-            value = _tau(signs_scores, signs_performance, weights)
+            value = _weighted_tau(signs_scores, signs_performance, n_models, weighted_by)
         elif name == "spearman":
             value = _correlation(centred_ranks(signs_scores, n_models), centred_ranks(signs_performance, n_models))
         else:
@@ -158,13 +169,13 @@ def _block(scores, performance, statistics):
     return out
 
 
-def batch_coefficients(scores, performance, statistics=COEFFICIENTS):
+def batch_coefficients(scores, performance, statistics=COEFFICIENTS, weighted_by="both"):
     """Return {statistic: (B,)} of scores (B, M) and performance (B, M) or (1, M), in blocks of bounded memory."""
     n_rows, n_models = scores.shape
     step = max(1, _CHUNK_ELEMENTS // max(1, n_models * (n_models - 1) // 2))
     rows = [slice(i, i + step) for i in range(0, n_rows, step)]
     fixed = len(performance) == 1
-    blocks = [_block(scores[r], performance if fixed else performance[r], statistics) for r in rows]
+    blocks = [_block(scores[r], performance if fixed else performance[r], statistics, weighted_by) for r in rows]
     return {name: np.concatenate([block[name] for block in blocks]) for name in statistics}
 
 

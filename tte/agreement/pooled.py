@@ -5,12 +5,14 @@ through `tte.agreement`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import stats
 
 from tte.agreement.coefficients import (
     COEFFICIENTS,
+    WEIGHTED_BY,
     batch_coefficients,
     generator,
     matched_models,
@@ -58,7 +60,9 @@ class PooledSignificance:
         )
 
 
-def pooled_significance(targets, statistic="kendall", *, shared_models=False, n_resamples=10000, rng=0):
+def pooled_significance(
+    targets, statistic="kendall", *, shared_models=False, weighted_by="both", n_resamples=10000, rng=0
+):
     """Test whether the coefficient averaged over targets differs from 0.
 
     Parameters
@@ -70,6 +74,8 @@ def pooled_significance(targets, statistic="kendall", *, shared_models=False, n_
         The null hypothesis. False deals the scores to the models of each target independently. True deals them in
         the same way on every target, and needs the same models in the same sequence everywhere: use it when one
         model scores high, or performs well, on all targets alike, since the targets then are not independent.
+    weighted_by : {"both", "performance"}
+        Whose ranks weigh the pairs of `weighted_kendall`; see `rank_agreement`.
     n_resamples : int, default 10000
         Random orders where the exact null is out of reach.
     rng : int or numpy.random.Generator, default 0
@@ -86,7 +92,7 @@ def pooled_significance(targets, statistic="kendall", *, shared_models=False, n_
     InputError
         No target, a wrong array (the message names the target), or `shared_models` with M that differ.
     ConfigError
-        An unknown `statistic`.
+        An unknown `statistic` or `weighted_by`.
     UndefinedScore
         A target has no coefficient: fewer than two models, or all equal. Leave it out and say so.
 
@@ -100,6 +106,7 @@ def pooled_significance(targets, statistic="kendall", *, shared_models=False, n_
     'kendall positive on 3, negative on 0, zero on 0 of 3 targets (sign test p = 0.25)'
     """
     require_choice(statistic, "statistic", COEFFICIENTS)
+    require_choice(weighted_by, "weighted_by", WEIGHTED_BY)
     rng, n_resamples = generator(rng), require_count(n_resamples, "n_resamples")
     pairs = [_target(target, index) for index, target in enumerate(targets)]
     if not pairs:
@@ -107,9 +114,10 @@ def pooled_significance(targets, statistic="kendall", *, shared_models=False, n_
     sizes = {len(scores) for scores, _ in pairs}
     if shared_models and len(sizes) > 1:
         raise InputError(f"targets: shared_models=True expects the same models everywhere, got M of {sorted(sizes)}")
-    observed = [float(_null(pair, np.arange(len(pair[0]))[None], statistic)[0]) for pair in pairs]
+    coefficient = partial(_coefficients, statistic=statistic, weighted_by=weighted_by)
+    observed = [float(coefficient(pair, np.arange(len(pair[0]))[None])[0]) for pair in pairs]
     null = _shared_null if shared_models else _independent_null
-    p, exact = null(pairs, statistic, float(np.mean(observed)), n_resamples, rng)
+    p, exact = null(pairs, coefficient, float(np.mean(observed)), n_resamples, rng)
     positive, negative = sum(value > 0 for value in observed), sum(value < 0 for value in observed)
     return PooledSignificance(
         statistic=statistic,
@@ -136,21 +144,22 @@ def _target(target, index):
     return scores, performance
 
 
-def _null(pair, orders, statistic):
+def _coefficients(pair, orders, statistic, weighted_by):
+    """Return the coefficient (B,) of the scores dealt to the models in each order (B, M)."""
     scores, performance = pair
-    return batch_coefficients(scores[orders], performance[None], (statistic,))[statistic]
+    return batch_coefficients(scores[orders], performance[None], (statistic,), weighted_by)[statistic]
 
 
-def _shared_null(pairs, statistic, observed, n_resamples, rng):
+def _shared_null(pairs, coefficient, observed, n_resamples, rng):
     orders, exact = null_orders(len(pairs[0][0]), n_resamples, rng)
-    return two_sided_p(np.mean([_null(pair, orders, statistic) for pair in pairs], axis=0), observed, exact), exact
+    return two_sided_p(np.mean([coefficient(pair, orders) for pair in pairs], axis=0), observed, exact), exact
 
 
-def _independent_null(pairs, statistic, observed, n_resamples, rng):
+def _independent_null(pairs, coefficient, observed, n_resamples, rng):
     nulls, drawn = [], []
     for pair in pairs:
         orders, exact = null_orders(len(pair[0]), n_resamples, rng)
-        null = _null(pair, orders, statistic)
+        null = coefficient(pair, orders)
         if exact:
             nulls.append(null)
         drawn.append(rng.choice(null, n_resamples) if exact else null)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from tte.agreement.bootstrap import BootstrapAgreement, bootstrap_agreement
 from tte.agreement.coefficients import (
     COEFFICIENTS,
+    WEIGHTED_BY,
     batch_coefficients,
     generator,
     matched_models,
     null_orders,
+    require_choice,
     require_count,
     require_orders,
     two_sided_p,
@@ -83,7 +85,7 @@ def expected_regret(scores, performance):
     return float(performance.max() - performance[scores == scores.max()].mean())
 
 
-def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
+def rank_agreement(scores, performance, *, weighted_by="both", n_resamples=10000, rng=0):
     """Agreement between the order of the scores and the order of the performance of the same models.
 
     Parameters
@@ -92,6 +94,9 @@ def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
         One score per model; leave out models whose score is undefined and say so.
     performance : array, shape (M,), higher is better
         Performance of the same models in the same sequence, for instance Dice in [0, 1].
+    weighted_by : {"both", "performance"}
+        Whose ranks say which models matter most in `weighted_kendall`: the mean of the coefficients weighted by either
+        ranking, as SciPy does by default and papers print it, or performance alone.
     n_resamples : int, default 10000
         Random orders behind the p-values when M > 8; with up to 8 models all M! orders are used.
     rng : int or numpy.random.Generator, default 0
@@ -101,8 +106,10 @@ def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
     -------
     RankAgreement
         `kendall` is τ-b. `weighted_kendall` gives the pair i, j the weight 1/(1+r_i) + 1/(1+r_j), with r = 0 for the
-        best model by *performance*, ties there broken by score: `scipy.stats.weightedtau(performance, scores,
-        rank=None)`. `spearman` uses average ranks, `pearson` the raw scores. Only equal values are ties.
+        best model, and is the mean of the coefficients with ranks by performance and by score, ties in one broken by
+        the other: `scipy.stats.weightedtau(performance, scores)`. With `weighted_by="performance"` it is the first of
+        the two: `scipy.stats.weightedtau(performance, scores, rank=None)`. `spearman` uses average ranks, `pearson`
+        the raw scores. Only equal values are ties.
 
         A p-value is two-sided: the share of all M! ways to deal the scores to the models whose coefficient is at
         least as far from 0. With M models and no ties it cannot be below 2/M!: 1/3 with three models. With more than
@@ -112,6 +119,8 @@ def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
     ------
     InputError
         A value is not finite, or the lengths differ.
+    ConfigError
+        An unknown `weighted_by`.
     UndefinedScore
         Fewer than two models, or all scores or all performances are equal; then no coefficient exists, while
         `expected_regret` still does.
@@ -119,8 +128,7 @@ def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
     References
     ----------
     τ-b: Kendall, "The treatment of ties in ranking problems", Biometrika 33 (1945). Weighted τ: Vigna, "A weighted
-    correlation index for rankings with ties", WWW 2015. Differs from the default of SciPy, which averages the
-    coefficients weighted by the ranks of either argument: here only performance says which models matter most.
+    correlation index for rankings with ties", WWW 2015.
 
     Examples
     --------
@@ -131,11 +139,13 @@ def rank_agreement(scores, performance, *, n_resamples=10000, rng=0):
     (0.04, True)
     """
     scores, performance = matched_models(scores, performance)
+    require_choice(weighted_by, "weighted_by", WEIGHTED_BY)
     rng, n_resamples = generator(rng), require_count(n_resamples, "n_resamples")
     require_orders(scores, performance)
-    observed = {k: float(v[0]) for k, v in batch_coefficients(scores[None], performance[None]).items()}
+    given = {"weighted_by": weighted_by}
+    observed = {k: float(v[0]) for k, v in batch_coefficients(scores[None], performance[None], **given).items()}
     orders, exact = null_orders(len(scores), n_resamples, rng)
-    null = batch_coefficients(scores[orders], performance[None])
+    null = batch_coefficients(scores[orders], performance[None], **given)
     p = {f"{name}_p": two_sided_p(null[name], observed[name], exact) for name in COEFFICIENTS}
     return RankAgreement(
         **observed,

@@ -161,6 +161,11 @@ def _run(model, image, layers, windows, points, roi, batch):
         found = {}
 
         def receive(name, feature, part=part, found=found, done=done):
+            if name in found:
+                raise InputError(
+                    f"layers: one forward pass goes through {name!r} more than once: no voxel has one feature there; "
+                    "name another layer"
+                )
             _check_map(name, feature, len(part), len(roi))
             if name not in plans:  # a layer's map has one size in all windows
                 plan = neighbours(points[name][1], feature.shape[2:], roi)

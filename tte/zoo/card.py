@@ -54,8 +54,9 @@ def build_network(network, *, seed=0, **arguments):
         torch.manual_seed(seed)
         try:
             return kind(**{**network.arguments, **arguments}).eval()
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{network.network} refused its arguments: {error}") from None
+        except Exception as error:  # of any kind: MONAI checks few of its arguments, spatial_dims: 7 is an IndexError
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(f"{network.network} refused its arguments: {reason}") from None
 
 
 def class_logits(logits):

@@ -12,6 +12,7 @@ import monai.networks.nets
 import yaml
 from torch import nn
 
+from tte._locks import locked
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.cache import cache_folder
 from tte.zoo.card import read_card
@@ -117,16 +118,18 @@ def _downloaded(nickname):
         from bioimageio.spec import save_bioimageio_package_as_folder
     except ImportError:
         raise DataNotFound(f"nickname {nickname!r} needs bioimageio.core: pip install it, or {advice}") from None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
-        save_bioimageio_package_as_folder(nickname, output_path=scratch / "package")
-        (scratch / "package").rename(folder)
-    except Exception as error:  # of any library below it: no network, no such model, a changed address
-        reason = " ".join(str(error).split())[:120]
-        raise DataNotFound(f"nickname {nickname!r} could not be downloaded ({reason}): {advice}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with locked(folder, nickname):
+        if folder.is_dir():  # another process was faster
+            return folder
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            save_bioimageio_package_as_folder(nickname, output_path=scratch / "package")
+            (scratch / "package").rename(folder)
+        except Exception as error:  # of any library below it: no network, no such model, a changed address
+            reason = " ".join(str(error).split())[:120]
+            raise DataNotFound(f"nickname {nickname!r} could not be downloaded ({reason}): {advice}") from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 

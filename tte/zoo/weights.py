@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
+from tte._locks import locked
 from tte.errors import DataNotFound, InputError
 from tte.images.archives import unpack
 from tte.zoo.cache import cache_folder
@@ -201,15 +202,19 @@ def unpacked(path):
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     folder = cache_folder() / "packages" / digest
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-        try:
-            unpack(path, scratch)
-            scratch.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process may have been faster
-                raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with locked(folder, path.name):
+            _unpack_once(path, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _unpack_once(path, folder):
+    """Unpack into a folder that appears whole or not at all, unless another process has done so."""
+    if folder.is_dir():
+        return
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        unpack(path, scratch)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -16,6 +16,7 @@ import numpy as np
 from companion.data.catalogue import catalogue, catalogue_entry
 from companion.data.phantoms import abdomen, cells, mitochondria, mri, nuclei, torso
 from companion.data.phantoms.layouts import write_dsb2018, write_hdf5, write_msd, write_pairs, write_tiff
+from tte._locks import locked
 from tte.errors import ConfigError, InputError
 from tte.images.msd import read_index
 
@@ -33,12 +34,12 @@ GENERATORS = {
 LAYOUTS = {"pairs": write_pairs, "msd": write_msd, "dsb2018": write_dsb2018, "hdf5": write_hdf5, "tiff": write_tiff}
 
 
-def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
+def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None, keep=False):
     """Generate a phantom dataset of the catalogue and write it below a data root.
 
-    The same arguments give the same bytes. The folder appears whole or not at all; an earlier phantom of this name is
-    replaced, any other folder in its place is left alone. Image i does not depend on `n`, and the organ phantoms share
-    their patients: case i has the same volume in each.
+    The same arguments give the same bytes. The folder appears whole or not at all, and one process writes it at a time;
+    an earlier phantom of this name is replaced, any other folder in its place is left alone. Image i does not depend on
+    `n`, and the organ phantoms share their patients: case i has the same volume in each.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
     shift : float or None
         Domain shift from 0 (the settings of the catalogue) to 1 (blurred, noisy, low in contrast, with smaller objects
         or patients that differ more); None takes 0.
+    keep : bool
+        Leave a phantom that is there as it is, also one that another process has written meanwhile.
 
     Returns
     -------
@@ -85,9 +88,12 @@ def write_phantom(name, root, *, n=None, seed=None, shape=None, shift=None):
     settings = _settings(entry, n, seed, shape, shift)
     folder = Path(root).expanduser().absolute() / entry.folder
     marker = "dataset.json" if entry.layout in ("pairs", "msd") else "phantom.json"  # the layouts without an index
-    with _replacing(folder, marker) as fresh:
-        layout = LAYOUTS[entry.layout](entry, settings, fresh, partial(_generate, settings))
-        _write_index(entry, settings, fresh / marker, layout)
+    with locked(folder, name):
+        if keep and (folder / marker).is_file():
+            return folder
+        with _replacing(folder, marker) as fresh:
+            layout = LAYOUTS[entry.layout](entry, settings, fresh, partial(_generate, settings))
+            _write_index(entry, settings, fresh / marker, layout)
     return folder
 
 

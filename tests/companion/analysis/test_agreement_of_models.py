@@ -73,7 +73,7 @@ def reference(target, models, estimate=LEAD):
     return {
         "kendall": stats.kendalltau(s, p).statistic, "spearman": stats.spearmanr(s, p).statistic,
         "pearson": stats.pearsonr(s, p).statistic, "kendall_p": stats.kendalltau(s, p, method="exact").pvalue,
-        "weighted_kendall": stats.weightedtau(p, s, rank=None).statistic, "regret": p.max() - p[np.argmax(s)],
+        "weighted_kendall": stats.weightedtau(p, s).statistic, "regret": p.max() - p[np.argmax(s)],
         "random_regret": p.max() - p.mean(),
     }  # fmt: skip
 

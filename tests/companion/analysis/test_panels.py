@@ -14,6 +14,7 @@ from safetensors import deserialize
 from companion.analysis import agreement, panels, select
 from companion.analysis.arrays import read_arrays, write_arrays
 from companion.analysis.panels import load_panels
+from companion.data import write_phantom
 from companion.fine_tune import models as fine_tune
 from companion.pages import pictures
 from companion.records import Records
@@ -125,6 +126,34 @@ def test_panels_of_other_weights_are_made_again(scratch, monkeypatch, tmp_path):
     shutil.copy(models / "nuclei-b_unet_s0.safetensors", models / "nuclei-a_unet_s0.safetensors")
     shown = load_panels(replace(scratch, models=models), TARGETS[0])
     np.testing.assert_array_equal(*(shown.masks[f"nuclei-{x}_unet_s0"][0] for x in "ab"))
+
+
+def test_panels_of_other_data_or_another_view_are_made_again(scratch, tmp_path, without_data):
+    shown = load_panels(scratch, TARGETS[0])
+    path = scratch.records.folder / "panels" / "phantom_nuclei-a.safetensors.gz"
+    first = path.read_bytes()
+    root = tmp_path / "other"
+    for name in scratch.part("zero_shot").targets:
+        write_phantom(name, root, n=9, shape=(48, 64), seed=99)  # other pixels under the same names
+    other = load_panels(replace(scratch, data_root=root), TARGETS[0])
+    assert path.read_bytes() != first and other.ids == shown.ids
+    assert any((a != b).any() for m in shown.masks for a, b in zip(shown.masks[m], other.masks[m], strict=True))
+    again = load_panels(without_data(scratch), TARGETS[0])  # cannot be checked: the recorded ones stand
+    np.testing.assert_array_equal(again.masks[shown.models[0]][0], other.masks[shown.models[0]][0])
+    part = scratch.config.zero_shot.model_copy(update={"max_images": 2})
+    fewer = replace(scratch, config=scratch.config.model_copy(update={"zero_shot": part}))
+    views = [panels._settings(study, TARGETS[0], "zero_shot")["view"] for study in (scratch, fewer)]
+    assert views[0] != views[1]
+
+
+def test_a_damaged_file_is_made_again(scratch):
+    load_panels(scratch, TARGETS[0])
+    path = stored(scratch, TARGETS[0])
+    whole = path.read_bytes()
+    for content in (b"", whole[:200], b"<<<<<<< HEAD"):
+        path.write_bytes(content)
+        load_panels(scratch, TARGETS[0])
+        assert path.read_bytes() == whole
 
 
 def test_many_images_keep_their_order_in_the_file(tmp_path):

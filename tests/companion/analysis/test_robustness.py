@@ -1,6 +1,7 @@
 """Parts of the samples, fewer models, pure chance: against what the whole gives and against brute force."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,13 @@ import pytest
 from scipy.stats import kendalltau, wilcoxon
 
 from companion.analysis import robustness, select, tsne
+from companion.config import load_config, study_names
 from companion.fine_tune import models as fine_tune
 from companion.fine_tune.scores import TABLE_1, sample_cases, table_1_scores
 from companion.fine_tune.subsamples import SHARES, sensitivity_rows
+from companion.paths import project_root
 from companion.records import Records, rows
-from tte.errors import DataNotFound
+from tte.errors import DataNotFound, UndefinedScore
 
 KIDNEY = "phantom/organ-kidney"
 TASKS, NETWORKS = ["t/a", "t/b", "t/c", "t/d", "t/e"], ["net1", "net2"]
@@ -145,6 +148,49 @@ def test_the_gain_over_the_untrained_network_is_paired_by_test_case(fake):
         assert row.p == pytest.approx(wilcoxon(difference).pvalue)
         assert row.low < row.gain < row.high
         assert row.n_better == sum(wide.loc[m].mean() > wide.loc[f"random_{row.network}_s0"].mean() for m in trained)
+
+
+def test_a_case_without_a_dice_is_left_out_of_the_gain(fake, monkeypatch):
+    whole, table = robustness.gain_over_random(fake, TASKS[1]), fake.records.table("per_image")
+    of_task = select.where(table, target=TASKS[1], quantity="dice")
+    image, model = of_task["image"].iloc[0], next(m for m in of_task["model"].unique() if m.startswith("a_"))
+    table.loc[(table["target"] == TASKS[1]) & (table["image"] == image) & (table["model"] == model), "value"] = np.nan
+    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    found = robustness.gain_over_random(fake, TASKS[1]).set_index("network")
+    whole = whole.set_index("network")
+    network = model.rsplit("_", 2)[1]
+    left = of_task[of_task["image"] != image].groupby("model")["value"].mean()
+    trained = [m for m in left.index if m.endswith(f"{network}_s0") and not m.startswith(("b_", "random"))]
+    assert found.loc[network, "n_cases"] == whole.loc[network, "n_cases"] - 1
+    assert found.loc[network, "n_better"] == sum(left[m] > left[f"random_{network}_s0"] for m in trained)
+    assert found.loc[network, "gain"] == pytest.approx(left[trained].mean() - left[f"random_{network}_s0"])
+    assert np.isfinite(found.loc[network, ["low", "high", "p"]].astype(float)).all()
+    table.loc[table["model"] == model, "value"] = np.nan
+    with pytest.raises(UndefinedScore, match=f"no test case has a Dice of every model of {network}"):
+        robustness.gain_over_random(fake, TASKS[1])
+
+
+def test_the_p_of_a_gain_is_exact_without_ties_and_permuted_with_them():
+    plain = np.array([0.1, -0.2, 0.35, 0.4, 0.6])
+    assert robustness._signed_rank_p(plain) == wilcoxon(plain, method="exact").pvalue
+    tied = np.array([0.5, 0.5, 0.25, -0.25, 0.75, 0.0])
+    ranks = np.array([3.5, 3.5, 1.5, 1.5, 5, 0])  # average ranks, 0 has none: all 2^6 changes of sign by hand
+    signs = np.array(list(product([-1, 1], repeat=6)))
+    null = np.abs((signs * ranks).sum(axis=1))
+    assert robustness._signed_rank_p(tied) == pytest.approx(
+        (null >= np.abs((np.sign(tied) * ranks).sum()) - 1e-9).mean()
+    )
+    assert robustness._signed_rank_p(np.zeros(4)) == 1.0
+
+
+def test_the_prose_of_the_methods_has_the_constants_of_the_code():
+    text = (project_root() / "book" / "methods.md").read_text(encoding="utf-8")
+    assert f"dealt to its models at random, {robustness.N_PERMUTATIONS:,} times" in text
+    shown = [load_config(name) for name in study_names()]
+    inputs = [c.zero_shot.inputs for c in shown if c.pages and c.zero_shot and c.zero_shot.inputs]
+    assert "three strengths each" in text and inputs
+    for kind in (kind for one in inputs for _, kind in one.items()):
+        assert len(kind.strengths) == 3 and kind.headline == kind.strengths[1]
 
 
 def test_a_gain_is_clear_if_it_survives_correction_and_every_seed_agrees():

@@ -126,7 +126,7 @@ def task_members(tmp_path):
         f'"2": "Posterior"}}, "training": [{", ".join(pairs)}], "test": []}}'
     )
     (tmp_path / "make" / TASK / "dataset.json").write_text(index)
-    files = sorted(path for path in (tmp_path / "make").rglob("*") if path.is_file())
+    files = sorted(path for path in (tmp_path / "make").rglob("*") if path.is_file() and path.suffix != ".lock")
     members = [(path.relative_to(tmp_path / "make").as_posix(), path.read_bytes()) for path in files]
     return [*members, (f"{TASK}/imagesTr/._hippocampus_0.nii.gz", b"junk")]
 
@@ -151,8 +151,10 @@ def quiet(name, root, **more):
 
 
 def left_in(root):
-    """Every file below a root, relative."""
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    """Every file below a root but the locks, relative."""
+    return sorted(
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and path.suffix != ".lock"
+    )
 
 
 # ---- success

@@ -196,12 +196,13 @@ def test_feature_maps_have_a_row_per_class_and_a_column_per_model(tmp_path):
 
 
 def test_the_tables_of_gain_and_control_show_their_numbers():
-    gain = pd.DataFrame([{"network": "unet", "n_models": 5, "n_better": 3, "pretrained": 0.61, "random": 0.5,
-                          "gain": 0.11, "low": -0.02, "high": 0.2, "p": 0.0004, "by_seed": (0.2, 0.02)}])  # fmt: skip
+    gain = pd.DataFrame([{"network": "unet", "n_models": 5, "n_cases": 9, "n_better": 3, "pretrained": 0.61,
+                          "random": 0.5, "gain": 0.11, "low": -0.02, "high": 0.2,
+                          "p": 0.0004, "by_seed": (0.2, 0.02)}])  # fmt: skip
     text = tables.gain_table(gain).to_html()
-    shown = ("+0.110", "-0.020 to +0.200", "0.610", "3 of 5", "< 0.001", "+0.200, +0.020")
+    shown = ("+0.110", "-0.020 to +0.200", "0.610", "3 of 5", "< 0.01", "+0.200, +0.020")
     assert [part for part in shown if part not in text] == []
     control = pd.DataFrame([{"method": "CC-FV", "weighted_kendall": 0.31, "sd": 0.2, "low": -0.25, "high": 0.24,
                              "pearson": 0.1, "kendall": 0.2, "p": 0.012, "targets": 6}])  # fmt: skip
     text = tables.control_table(control).to_html()
-    assert "0.31 ± 0.20" in text and "-0.25 to 0.24" in text and "0.012" in text
+    assert "0.31 ± 0.20" in text and "-0.25 to 0.24" in text and "0.01" in text

@@ -98,7 +98,7 @@ def test_the_loss_of_two_classes_is_cross_entropy_plus_mean_dice_of_the_foregrou
     assert segmentation_loss(logits, labels).item() == pytest.approx((entropy + sum(dice) / 2).item(), rel=1e-5)
 
 
-def test_cross_entropy_passes_over_ignored_pixels_and_dice_takes_them_as_background():
+def test_the_loss_passes_over_ignored_pixels():
     draw = torch.Generator().manual_seed(2)
     logits, labels = torch.randn(1, 1, 8, 8, generator=draw), torch.randint(0, 2, (1, 8, 8), generator=draw)
     ignored = labels.clone()
@@ -106,8 +106,12 @@ def test_cross_entropy_passes_over_ignored_pixels_and_dice_takes_them_as_backgro
     p, y = torch.sigmoid(logits[:, 0]).double(), (ignored == 1).double()
     known = ignored >= 0
     bce = -(y * p.log() + (1 - y) * (1 - p).log())[known].mean()
-    dice = 1 - (2 * (p * y).sum() + 1e-5) / (p.sum() + y.sum() + 1e-5)
+    dice = 1 - (2 * (p * y)[known].sum() + 1e-5) / (p[known].sum() + y.sum() + 1e-5)
     assert segmentation_loss(logits, ignored).item() == pytest.approx((bce + dice).item(), rel=1e-5)
+    other = torch.where(known[:, None], logits, -logits)
+    assert segmentation_loss(other, ignored).item() == pytest.approx(
+        segmentation_loss(logits, ignored).item(), rel=1e-6
+    )
     assert abs(segmentation_loss(logits, ignored) - segmentation_loss(logits, labels)) > 1e-3
 
 
