@@ -214,8 +214,8 @@ plt.show()
 # %% tags=["nbval-check-output", "hide-input"]
 slope_spread = np.polyfit(np.log(spreads), np.log(by_spread), 1)[0]
 slope_length = np.polyfit(np.log(lengths), np.log(by_length), 1)[0]
-print(f"slope of ln(1/E) against ln(spread): {slope_spread:.2f}")
-print(f"slope of ln(1/E) against ln(L):      {slope_length:.1f}")
+print(f"slope of ln(1/E) against ln(spread): {slope_spread:.4f}")
+print(f"slope of ln(1/E) against ln(L):      {slope_length:.4f}")
 
 # %% [markdown]
 # ### The score

@@ -308,4 +308,4 @@ texts.provenance(cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():
-    print(f"{row.target:24s} tau {row.kendall:.2f}  regret {row.regret:.2f}")
+    print(f"{row.target:24s} tau {row.kendall:.4f}  weighted {row.weighted_kendall:.4f}  regret {row.regret:.4f}")

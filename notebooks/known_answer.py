@@ -143,11 +143,7 @@ tables.plain_table(broken[sharp].set_index("model")[columns], "model", formats)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for source in (sharp, hazy):
-    rows = shifts[source].query("dial == 'everything'")
-    print(
-        source,
-        "F1",
-        [f"{value:.1f}" for value in rows["F1"]],
-        "NHD falls:",
-        rows["CTE-NHD"].iloc[0] > rows["CTE-NHD"].iloc[-1],
-    )
+    for dial, rows in shifts[source].groupby("dial", sort=False):
+        for name in ("F1", "CTE-NHD", "CTE-EI"):
+            print(f"{source} {dial:12s} {name:8s}", *(f"{value:.4f}" for value in rows[name]))
+    print(broken[source][["model", "F1", "CTE-NHD", "CTE-EI", "undefined"]].to_string(float_format="{:.4f}".format))

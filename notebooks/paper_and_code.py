@@ -557,7 +557,7 @@ say(
 
 # %% tags=["nbval-check-output", "hide-input"]
 for name, value in facts.items():
-    print(f"{name:45s} {abs(value) if abs(value) < 0.005 else value:8.2f}")
+    print(f"{name:45s} {abs(value) if abs(value) < 0.00005 else value:10.4f}")
 
 # %% [markdown]
 # ## CTE
@@ -833,7 +833,7 @@ checks["mean τ of the released notebook"] = printed_runs["kendall_tau"].mean()
 
 # %% tags=["nbval-check-output", "hide-input"]
 for name, value in checks.items():
-    print(f"{name:45s} {value:7.3f}")
+    print(f"{name:45s} {value:9.4f}")
 
 # %% [markdown]
 # ## Baselines
@@ -917,9 +917,9 @@ results.append(("NLEEP, lowest against highest of eight seeds", min(by_seed), ma
 traps = pd.DataFrame(results, columns=["what", "trap", "tte"])
 
 # %% tags=["nbval-check-output", "hide-input"]
-print(f"{'':48s}{'trap':>8s}{'tte':>8s}")
+print(f"{'':48s}{'trap':>10s}{'tte':>10s}")
 for row in traps.itertuples():
-    print(f"{row.what:48s}{row.trap:8.2f}{row.tte:8.2f}")
+    print(f"{row.what:48s}{row.trap:10.4f}{row.tte:10.4f}")
 
 # %% [markdown]
 # How to read it, and what is done here:

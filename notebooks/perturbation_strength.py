@@ -188,4 +188,4 @@ texts.provenance(cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in means.itertuples():
-    print(f"{row.perturbation:12s} {row.strength:5.2f}  mean tau {row.kendall:.2f}")
+    print(f"{row.perturbation:12s} {row.strength:5.2f}  mean tau {row.kendall:.4f}")

@@ -202,4 +202,4 @@ display(
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in pooled[study].itertuples():
-    print(f"{row.network:12s} {row.perturbation:15s} {row.strength:.1f}  NHD {row.median:.2f}  tau {row.kendall:.2f}")
+    print(f"{row.network:12s} {row.perturbation:15s} {row.strength:.1f}  NHD {row.median:.4f}  tau {row.kendall:.4f}")

@@ -13,6 +13,7 @@ __all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "members", "pages", "pa
 CHAPTERS = ("estimators", "known_answer", "paper_and_code")  # notebooks that belong to no study
 GOLDEN = {
     "estimators": ("estimators", {}),
+    "known_answer": ("known_answer", {}),
     "paper_and_code": ("paper_and_code", {}),
     "nuclei-dsb2018-256": ("microscopy_target", {"study": "nuclei", "target": "nuclei/dsb2018-256"}),
     "nuclei-summary": ("zero_shot_summary", {"study": "nuclei"}),

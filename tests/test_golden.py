@@ -1,0 +1,98 @@
+"""The regression test itself: its golden recomputation must fail where a score is computed in a wrong way.
+
+The golden notebook is run in this process, without drawing, once as it is and once per mutant, and its check cell
+compared as nbval does in `tests/golden`.
+"""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+import jupytext
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from golden_numbers import TOLERANCE, settled
+
+from companion.zero_shot import scores
+from tte.perturbation import FeatureDropout
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+from notebook_pages import CHECKED, PARAMETERS  # noqa: E402
+from pages import GOLDEN  # noqa: E402
+
+NAME = "phantom-nuclei-b-recomputed"
+UNTIL = "with_instances"  # the check cell needs no more than the first cell that computes
+
+
+def printed(monkeypatch, source, parameters):
+    """Run the cells of a page that compute, then its check cell; return what that one prints."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("TTE_DATA", raising=False)
+    monkeypatch.setattr(plt, "show", lambda *_, **__: plt.close("all"))
+    cells = [cell for cell in jupytext.read(ROOT / "notebooks" / f"{source}.py").cells if cell.cell_type == "code"]
+    names, text = {}, io.StringIO()
+    for cell in cells:
+        tags = cell.metadata.get("tags", [])
+        if CHECKED in tags:
+            with contextlib.redirect_stdout(text):
+                exec(compile(cell.source, source, "exec"), names)
+        elif PARAMETERS in tags:
+            exec(compile(cell.source, source, "exec"), names)
+            names |= parameters
+        elif UNTIL not in names:
+            exec(compile(cell.source, source, "exec"), names)
+    return text.getvalue()
+
+
+def golden(source, parameters, monkeypatch):
+    """Return whether the golden notebook would pass."""
+    notebook = nbformat.read(ROOT / "tests" / "golden" / f"{NAME}.ipynb", as_version=4)
+    (check,) = (cell for cell in notebook.cells if CHECKED in cell.metadata.get("tags", []))
+    reference = "".join(output.text for output in check.outputs)
+    assert "rank" in reference and "CTE-EI" in reference
+    return settled(printed(monkeypatch, source, parameters), reference) == reference
+
+
+def nothing_dropped(self, n_channels, rng):
+    return np.ones(n_channels, np.float32)
+
+
+MUTANTS = {
+    "dropout that does nothing": (FeatureDropout, "channel_weights", nothing_dropped),
+    "NHD is always 1": (scores.estimators, "nhd", lambda *_: 1.0),
+    "NHD squared": (scores.estimators, "nhd", lambda *masks, true=scores.estimators.nhd: true(*masks) ** 2),
+    "EI that ignores the perturbed run": (
+        *(scores.estimators, "effective_invariance"),
+        lambda clean, _, true=scores.estimators.effective_invariance: true(clean, clean),
+    ),
+}
+
+
+def test_the_golden_recomputation_agrees(monkeypatch):
+    assert golden(*GOLDEN[NAME], monkeypatch)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_golden_recomputation_sees_a_mutant(name, monkeypatch):
+    monkeypatch.setattr(*MUTANTS[name])
+    assert not golden(*GOLDEN[NAME], monkeypatch)
+
+
+@pytest.mark.parametrize("change, passes", [(0.9, True), (1.1, False)])
+@pytest.mark.parametrize("number", [0.5, 1.0, 12.5, -6.25, 0.0])
+def test_a_number_may_differ_by_the_tolerance(number, change, passes):
+    other = number + change * TOLERANCE * max(1, abs(number))
+    reference, text = (f"name  CC-FV {value:.6f} rank 3\n" for value in (number, other))
+    assert (settled(text, reference) == reference) is passes
+
+
+@pytest.mark.parametrize(
+    "text", ["a 0.5001 rank 1", "b 0.5 rank 1", "a 0.5 rank 2", "a 0.5", "a 0.5 rank 1\n", "a nan"]
+)
+def test_words_and_integers_may_not_differ(text):
+    reference = "a 0.5000 rank 1"
+    assert (settled(text, reference) == reference) is (text == "a 0.5001 rank 1")
