@@ -54,7 +54,7 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
         "ids": ids,
         "models": models,
         "seed": seed,
-        "weights": [weights_hash(study.models, n) for n in names],
+        "weights": [weights_hash(study.models, model) for model in models],
     }
     path = study.records.folder / "panels" / f"{target.replace('/', '_')}.safetensors.gz"
     predicted = _zero_shot if kind == "zero_shot" else _fine_tune
