@@ -66,6 +66,9 @@ class _Anywhere:
 NAMES = list(states(_Anywhere()))
 
 
+LOST = ("no models", "no fine-tuned weights")  # what a recorded Dice does not train again; its picture cannot be made
+
+
 def step(capsys, arguments, name):
     """Return (exit code, lines on standard error that are a fault)."""
     code = cli.main([str(argument) for argument in (*arguments, "--step", name)])
@@ -84,8 +87,7 @@ def test_a_step_goes_on_or_says_in_one_line_what_is_missing(capsys, place, state
         assert all(len(line) < 700 for line in faults)
     for name in STEPS:  # in their own order they mend what can be mended
         code, faults = step(capsys, arguments, name)
-        if code:
-            assert "damaged" in faults[0] or "not a" in faults[0], (name, faults)
+        assert not code or state.startswith("half ") or state in LOST, (name, faults)
 
 
 def test_agreement_without_records(capsys, place):
