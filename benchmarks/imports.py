@@ -32,7 +32,7 @@ def seconds(command, eager):
     return used, (done.returncode, done.stdout, done.stderr)
 
 
-def rows(repeats=5):
+def rows(repeats=2):
     """Return one row per command, the best of the repeats; the first run of each fills caches and is not timed."""
     result = []
     for name, command in COMMANDS.items():
