@@ -1,0 +1,75 @@
+"""A paragraph for the methods of a paper, with what it cites: what was ranked, how, and what it cannot say.
+
+Takes a `Ranking`; returns text.
+"""
+
+__all__ = ["methods_paragraph", "references"]
+
+_WHAT = {
+    "zero-shot": "as they are, without labels of the target",
+    "fine-tune": "by how well their features suit the labelled cases, before any fine-tuning",
+    "masks": "from the masks that each tool produced, without access to the tools",
+}
+_HOW = {
+    "consensus_instances": "the agreement of its objects with those of the models of other groups (AP50 at an IoU of "
+    "0.5, every other group with the same weight, near-identical models counted once)",
+    "consensus_pixels": "the agreement of its foreground with that of the models of other groups (F1)",
+    "nhd": "the normalised Hamming distance between its foreground before and after a perturbation (CTE-NHD)",
+    "effective_invariance": "the effective invariance of its probabilities under a perturbation (CTE-EI)",
+    "vrand": "the Rand score of its objects before and after a perturbation (CTE-V-Rand)",
+    "mean_foreground_confidence": "its mean foreground probability",
+    "soft_dice_confidence": "the soft Dice between its probabilities and its mask",
+    "ccfv": "class consistency and feature variety of its features (CC-FV)",
+    "relative_variety": "the variety of its foreground features relative to the rim around the foreground",
+}
+_CTE = (
+    "J. Talks and A. Kreshuk. Ranking pre-trained segmentation models for zero-shot transferability. "
+    "arXiv 2503.00450, 2025."
+)
+_CCFV = (
+    "Y. Yang et al. Pick the best pre-trained model: towards transferability estimation for medical image "
+    "segmentation. MICCAI 2023, arXiv 2307.11958."
+)
+_DAWID = (
+    "A. P. Dawid and A. M. Skene. Maximum likelihood estimation of observer error-rates using the EM algorithm. "
+    "Applied Statistics 28, 1979."
+)
+_BASE = {
+    "consensus_instances": _DAWID,
+    "consensus_pixels": _DAWID,
+    "nhd": _CTE,
+    "effective_invariance": _CTE,
+    "vrand": _CTE,
+    "ccfv": _CCFV,
+}
+
+
+def methods_paragraph(ranking):
+    """Return the paragraph.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    """
+    lead, _, variant = ranking.lead.name.partition(":")
+    version = ranking.provenance.get("versions", {}).get("tte", "")
+    n_images, n_models = ranking.per_image["image"].nunique(), len(ranking.table)
+    sentences = [
+        f"{n_models} models were ranked on {n_images} images {_WHAT[ranking.way]} "
+        f"with tte{f' {version}' * bool(version)}.",
+        f"Each model's score was {_HOW.get(lead, ranking.lead.words)}{f' ({variant})' * bool(variant)}, "
+        f"{'with all cases together' if ranking.way == 'fine-tune' else 'the median over images'}.",
+        "Intervals are 95% percentile intervals over images drawn with replacement, the same for all models; models "
+        "whose difference has an interval that holds 0 were called too close to call.",
+        f"The seed was {ranking.provenance.get('seed', 0)}.",
+        "A score without labels is an estimate of the order of the models, not a measurement of their performance.",
+    ]
+    if ranking.way == "fine-tune":
+        sentences[-1] = "The score estimates the order after fine-tuning; no model was fine-tuned."
+    return " ".join(sentences)
+
+
+def references(ranking):
+    """Return what the scores in the table cite, each once."""
+    bases = [name.partition(":")[0] for name in ranking.scores()]
+    return list(dict.fromkeys(_BASE[base] for base in bases if base in _BASE))
