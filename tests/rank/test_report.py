@@ -9,11 +9,12 @@ import pytest
 from scipy import ndimage
 from skimage.measure import label
 
-from tte.rank import pictures as pictures_module
-from tte.rank.drawing import interval_bar, outline, scatter, thumbnail
+from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.report import page as page_module
+from tte.rank.report import telling as pictures_module
 from tte.rank.report import write_report
+from tte.rank.report.drawing import interval_bar, outline, scatter, thumbnail
 from tte.rank.result import LeftOut
-from tte.rank.table import Observed, ranking_of_run
 
 CHROMIUM = shutil.which("chromium")
 EVIL = 'a <script>window.broken = 1</script> & "b"'
@@ -117,10 +118,8 @@ def test_a_section_that_fails_is_said_and_the_others_stand(tmp_path, monkeypatch
     def broken(ranking, pictures):
         raise ValueError("no <ink>")
 
-    from tte.rank import report
-
-    sections = [(n, t, f, broken if n == "speed" else make) for n, t, f, make in report._SECTIONS]
-    monkeypatch.setattr(report, "_SECTIONS", sections)
+    sections = [(n, t, f, broken if n == "speed" else make) for n, t, f, make in page_module._SECTIONS]
+    monkeypatch.setattr(page_module, "_SECTIONS", sections)
     write_report(ranking(), tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "This part could not be made: ValueError: no &lt;ink&gt;." in text
@@ -160,7 +159,7 @@ def test_a_thumbnail_and_its_outline_have_one_size_whatever_the_size_of_the_imag
 
     import imageio.v3 as iio
 
-    for shape in ((40, 30), (256, 100), (257, 511), (1, 1), (1000, 3), (64, 48, 5)):
+    for shape in ((40, 30), (256, 100), (257, 511), (1, 1), (1000, 3), (64, 48, 5), (50, 40, 3)):
         image = np.random.default_rng(0).random(shape)
         sizes = []
         for address in (thumbnail(image), outline((image > 0.5).astype(int))):

@@ -4,7 +4,6 @@ Takes what `tte.rank.judgement.table` made; writes `ranking.csv`, `per_image.csv
 """
 
 import html
-import importlib.util
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tte.rank.judgement.quantities import Lead, in_words
+from tte.rank.report import write_report
 from tte.rank.run.output import atomic_write, opened
 
 __all__ = ["LeftOut", "Ranking"]
@@ -115,8 +115,7 @@ class Ranking:
             atomic_write(folder / "per_image.csv", cells)
             text = json.dumps(self.provenance, indent=1, sort_keys=True, default=str, ensure_ascii=False)
             atomic_write(folder / "provenance.json", text + "\n")
-            if importlib.util.find_spec("tte.rank.report") is not None:
-                importlib.import_module("tte.rank.report").write_report(self, folder / "report.html")
+            write_report(self, folder / "report.html")
         return folder
 
     def __str__(self):

@@ -20,18 +20,18 @@ SCALE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 3
 
 
 def thumbnail(image):
-    """Draw an image (H, W) or (H, W, Z) in gray, its darkest half per mille black and its brightest 2 white.
+    """Draw an image (H, W), (H, W, 3) or (H, W, Z), its darkest half per mille black and its brightest 2 white.
 
     Returns
     -------
     str
         A JPEG as a data address, at most 256 pixels wide and high.
     """
-    image = _middle(image).astype(float)
+    image = np.asarray(image, float) if np.shape(image)[2:] == (3,) else _middle(image).astype(float)
     low, high = np.percentile(image, (0.05, 99.8))
     scaled = np.clip((image - low) / (high - low), 0, 1) if high > low else np.zeros_like(image)
-    step = _step(scaled.shape)
-    small = block_reduce(scaled, (step, step), np.mean, cval=0.0) if step > 1 else scaled
+    step = _step(scaled.shape[:2])
+    small = block_reduce(scaled, (step, step, 1)[: scaled.ndim], np.mean, cval=0.0) if step > 1 else scaled
     return _address("jpeg", jpeg8_encode(np.round(small * 255).astype(np.uint8), level=80))
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tte.rank.drawing import SCALE, interval_bar, scatter
-from tte.rank.methods import methods_paragraph, references
-from tte.rank.output import atomic_write
-from tte.rank.pictures import contact_sheet, heat_map, telling_pictures
+from tte.rank.report.drawing import SCALE, interval_bar, scatter
+from tte.rank.report.methods import methods_paragraph, references
+from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
+from tte.rank.run.output import atomic_write
 
 __all__ = ["write_report"]
 
@@ -72,7 +72,7 @@ def _render(ranking):
 
 
 def _template(name):
-    return files("tte.rank").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("tte.rank.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _words(text):

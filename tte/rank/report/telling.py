@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tte.rank.drawing import colour, outline, thumbnail
+from tte.rank.report.drawing import colour, outline, thumbnail
 
 __all__ = ["Picture", "contact_sheet", "heat_map", "telling_pictures"]
 
