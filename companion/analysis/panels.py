@@ -26,7 +26,8 @@ class Panels:
 
     `masks[model]` is a list, one per image, of integer arrays (K, H, W): the clean and the perturbed mask of a
     zero-shot target, in a study of instances their labels, or the class indices in one slice of a task. `images` and
-    `references` are None where the data are missing.
+    `references` are None where the data are missing. Of volumes these are slices (x, y), to be shown upright with
+    the size of a voxel along x and y of each in `pixels`, in `unit`.
     """
 
     ids: list[str]
@@ -34,6 +35,9 @@ class Panels:
     masks: dict[str, list[np.ndarray]]
     images: list[np.ndarray] | None
     references: list[np.ndarray] | None
+    volumes: bool = False
+    pixels: list[tuple[float, float]] | None = None
+    unit: str = ""
 
 
 def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_images=3):
@@ -64,11 +68,15 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
 
     masks = _by_model(read_or_make(path, identity, make, again=recompute and _at_hand(study, names)))
     if cases is None:
-        return Panels(ids, models, masks, None, None)
+        return Panels(ids, models, masks, None, None, kind == "fine_tune")
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
     at = [_slice(cases.labels[i]) if kind == "fine_tune" else ... for i in chosen]
     images = [cases.images[i][0][s] for i, s in zip(chosen, at, strict=True)]
-    return Panels(ids, models, masks, images, [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)])
+    references = [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)]
+    if kind == "zero_shot":
+        return Panels(ids, models, masks, images, references)
+    pixels = [cases.spacings[i][:2] for i in chosen]
+    return Panels(ids, models, masks, images, references, True, pixels, study.dataset_entry(target).unit)
 
 
 def _cases(study, target, kind):

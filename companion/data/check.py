@@ -7,8 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio.v3 as iio
-import nibabel as nib
 import numpy as np
 from tqdm import tqdm
 
@@ -17,8 +15,9 @@ from companion.data.dataset import open_dataset
 from companion.data.sheet import contact_sheet, view
 from tte.errors import ConfigError, DataNotFound, TTEError
 from tte.images import Case
-from tte.images.listing import natural_key, pair_files
-from tte.images.msd import msd_files, read_index
+from tte.images.listing import hdf5_keys, natural_key
+from tte.images.msd import msd_files, pair_files, read_index
+from tte.images.windows import opened
 
 __all__ = ["DatasetReport", "check_dataset"]
 
@@ -40,6 +39,8 @@ class DatasetReport:
         Cases of each split; empty if the dataset has none.
     shapes, spacings, dtypes : Counter
         Cases of each shape (channels first), of each voxel size, files of each stored type.
+    orientations : Counter
+        Cases of each direction of the stored axes, such as "LPI"; empty where the axes are rows and columns.
     intensities : tuple of float, or None
         Least and greatest stored value.
     labels : dict of int to int
@@ -59,6 +60,7 @@ class DatasetReport:
     shapes: Counter
     spacings: Counter
     dtypes: Counter
+    orientations: Counter
     intensities: tuple | None
     labels: dict
     objects: tuple
@@ -76,6 +78,7 @@ class DatasetReport:
             "splits": ", ".join(f"{name} {n}" for name, n in self.splits.items()),
             "shapes": _counted(self.shapes),
             "spacing": _counted(self.spacings, entry.unit) if entry.spacing or entry.layout == "msd" else "",
+            "orientation": _pointing(self.orientations),
             "stored as": ", ".join(sorted(self.dtypes)),
             "intensities": "{:g} to {:g}".format(*self.intensities) if self.intensities else "",
             "labels": ", ".join(f"{i} {names.get(i, '')} {n / total:.2%}" for i, n in sorted(self.labels.items())),
@@ -94,6 +97,14 @@ def _counted(counter, unit=""):
         return ", ".join(f"{' x '.join(f'{x:g}' for x in key)}{unit} ({n})" for key, n in counter.most_common())
     axes = [(min(axis), max(axis)) for axis in zip(*counter, strict=True)]
     return f"{len(counter)} different, {' x '.join(f'{a:g}' if a == b else f'{a:g}..{b:g}' for a, b in axes)}{unit}"
+
+
+def _pointing(orientations):
+    """How the axes of volumes point, and what is made of them."""
+    listed = ", ".join(f"{name} ({n})" for name, n in orientations.most_common())
+    turned = set(orientations) - {"RAS", "unknown"}
+    unknown = "; unknown ones stay as stored" if "unknown" in orientations and len(orientations) > 1 else ""
+    return listed + ("; all read as RAS" if turned else "") + unknown
 
 
 def _spread(numbers):
@@ -141,7 +152,8 @@ def check_dataset(name, data_root=None, *, sheet=None, progress=True):
         if i in shown:
             views.append((case.id, *view(sample)))
     if sheet and views:
-        contact_sheet(views, name, sheet)
+        known = dataset.entry.spacing or dataset.entry.layout == "msd"
+        contact_sheet(views, name, sheet, dataset.entry.unit if known else "")
     return DatasetReport(
         dataset.entry,
         dataset.folder,
@@ -150,6 +162,7 @@ def check_dataset(name, data_root=None, *, sheet=None, progress=True):
         found.shapes,
         found.spacings,
         found.dtypes,
+        found.orientations,
         found.intensities,
         dict(found.labels),
         tuple(found.objects),
@@ -189,11 +202,14 @@ class _Found:
     def __init__(self, entry):
         self.entry, self.seen = entry, set()
         self.shapes, self.spacings, self.dtypes, self.labels = Counter(), Counter(), Counter(), Counter()
+        self.orientations = Counter()
         self.objects, self.n_empty, self.intensities = [], 0, None
 
     def add(self, case, sample):
         self.shapes[sample.image.shape] += 1
         self.spacings[tuple(round(float(x), 4) for x in sample.spacing)] += 1
+        if sample.orientation:
+            self.orientations[sample.orientation] += 1
         if case.image not in self.seen:  # one stack is many cases
             self.seen.add(case.image)
             self.dtypes[_stored_type(case.image, self.entry)] += 1
@@ -209,12 +225,6 @@ class _Found:
 
 
 def _stored_type(path, entry):
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        return str(nib.load(path).get_data_dtype())
-    if name.endswith((".h5", ".hdf5")):
-        import h5py  # only where there are such files
-
-        with h5py.File(path) as file:
-            return str(file[entry.keys["raw"]].dtype)
-    return str(iio.improps(path).dtype)
+    channel = "all" if entry.layout == "msd" and entry.channel is None else entry.channel
+    with opened(path, hdf5_keys(entry, "raw"), channel) as stored:
+        return str(stored.dtype)

@@ -52,7 +52,12 @@ def patches(prepared, size, limit=None):
         for i, (rows, columns) in places
     )
     return replace(
-        prepared, cases=cases, images=cut(prepared.images), labels=cut(prepared.labels), raw=cut(prepared.raw)
+        prepared,
+        cases=cases,
+        images=cut(prepared.images),
+        labels=cut(prepared.labels),
+        raw=cut(prepared.raw),
+        spacings=(),
     )
 
 

@@ -18,13 +18,17 @@ __all__ = ["Prepared", "prepare"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Cases in memory: `images` (C, H, W[, Z]) float32 scaled, `labels` (H, W[, Z]) int32, `raw` as read."""
+    """Cases in memory: `images` (C, H, W[, Z]) float32 scaled, `labels` (H, W[, Z]) int32, `raw` as read.
+
+    `spacings` is the voxel size of each case; not kept where images are cut to patches.
+    """
 
     cases: tuple
     images: tuple
     labels: tuple
     raw: tuple
     fingerprint: str
+    spacings: tuple = ()
 
     def __len__(self):
         return len(self.cases)
@@ -57,7 +61,8 @@ def prepare(dataset, cases, normalisation, *, binary=False, spacing=None):
         samples = [_resampled(sample, spacing) for sample in samples]
     raw = tuple(sample.image for sample in samples)
     labels = tuple(np.minimum(s.label, 1).astype(np.int32) if binary else s.label for s in samples)
-    return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases))
+    spacings = tuple(tuple(sample.spacing) for sample in samples)
+    return Prepared(tuple(cases), scale(raw, normalisation), labels, raw, dataset.fingerprint(cases), spacings)
 
 
 def _read_all(dataset, cases):

@@ -3,12 +3,15 @@
 Reads nothing and writes nothing; the look is that of `companion.pages.plots`.
 """
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.collections import LineCollection
 from skimage.measure import find_contours, regionprops
 
+from companion.data.sheet import scale_bar, upright
 from companion.pages.plots import palette
 
 __all__ = ["feature_maps", "panel_grid"]
@@ -18,8 +21,10 @@ def panel_grid(panels, *, names, perturbed):
     """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
 
     Contours are predictions; where `perturbed`, pixels whose foreground flips under the perturbation are filled. A
-    picture is cut to what there is to see in it.
+    picture is cut to what there is to see in it. Slices of volumes stand upright, in the proportions of their voxels
+    and with a scale bar.
     """
+    panels = _upright(panels) if panels.volumes else panels
     with_image, colours = panels.images is not None, sns.color_palette("colorblind")
     columns = len(panels.models) + with_image
     windows = [_window(panels, i) for i in range(len(panels.ids))]
@@ -31,12 +36,15 @@ def panel_grid(panels, *, names, perturbed):
     for i, (row, window) in enumerate(zip(grid, windows, strict=True)):
         image = panels.images[i][window] if with_image else None
         if with_image:
-            _picture(row[0], image)
+            height, width = panels.pixels[i] if panels.pixels else (1, 1)
+            _picture(row[0], image, height / width)
+            scale_bar(row[0], image.shape, width, panels.unit if panels.pixels else "")
             _contour(row[0], panels.references[i][window], colours[8])
             row[0].set_title("reference" if i == 0 else "", loc="center")
         for axes, model in zip(row[int(with_image) :], panels.models, strict=True):
             masks = panels.masks[model][i][(slice(None), *window)]
-            _picture(axes, image if with_image else np.zeros(masks.shape[1:]))
+            height, width = panels.pixels[i] if panels.pixels else (1, 1)
+            _picture(axes, image if with_image else np.zeros(masks.shape[1:]), height / width)
             if perturbed:
                 _fill(axes, (masks[0] > 0) != (masks[1] > 0), colours[1])
             _contour(axes, masks[0], colours[9])
@@ -60,9 +68,23 @@ def _window(panels, i, margin=4):
     )
 
 
-def _picture(axes, image):
+def _upright(panels):
+    """Slices (x, y) as rows and columns; the voxel sizes change places with the axes."""
+    return replace(
+        panels,
+        masks={
+            model: [np.stack([upright(mask) for mask in masks]) for masks in all_masks]
+            for model, all_masks in panels.masks.items()
+        },
+        images=panels.images and [upright(image) for image in panels.images],
+        references=panels.references and [upright(reference) for reference in panels.references],
+        pixels=panels.pixels and [pixel[::-1] for pixel in panels.pixels],
+    )
+
+
+def _picture(axes, image, aspect=1.0):
     low, high = np.percentile(image, [0.5, 99.7])
-    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest")
+    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), interpolation="nearest", aspect=aspect)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
 

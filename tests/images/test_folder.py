@@ -8,7 +8,7 @@ from PIL import Image
 
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.images import open_folder
-from tte.images.images import read_label, read_pair
+from tte.images.cases import read_label
 
 SMALL = PLANE_IDS.astype(np.uint8)
 FLAT = ["png", "tif", "tiff", "nii", "nii.gz"]
@@ -174,7 +174,10 @@ def test_labels_stored_as_float_are_integers_again(tmp_path):
 # ---- one mask per object -----------------------------------------------------------------------------------------
 def write_bowl(root, name="abc", masks=()):
     folder = root / "stage1_train" / name
-    write(folder / "images" / f"{name}.png", np.stack([PLANE.astype(np.uint8)] * 3 + [PLANE.astype(np.uint8)], -1))
+    write(
+        folder / "images" / f"{name}.png",
+        np.stack([PLANE.astype(np.uint8)] * 3 + [np.full_like(PLANE, 255, np.uint8)], -1),
+    )
     for i, mask in enumerate(masks):
         write(folder / "masks" / f"m{i}.png", (mask * 255).astype(np.uint8))
     return folder
@@ -248,7 +251,9 @@ def test_each_colour_is_an_object(tmp_path, samples):
     with pytest.raises(InputError, match=r"mask\.png: .*colour channels differ; if each colour .* coding is 'rgb'"):
         read_label(path)
     write(path, SMALL)
-    with pytest.raises(InputError, match=r"mask\.png: expected 8-bit RGB, one colour per object, got uint8 of shape"):
+    with pytest.raises(
+        InputError, match=r"mask\.png: expected RGB of 8 or 16 bits, one colour per object, got uint8 gray of"
+    ):
         read_label(path, coding="rgb")
 
 
@@ -262,9 +267,13 @@ def test_components_of_one_value_are_objects(tmp_path):
 
 
 def test_ignored_ids_survive_every_kind(tmp_path):
-    image, mask = write(tmp_path / "image.png", PLANE), write(tmp_path / "mask.png", SMALL)
-    _, instances = read_pair(image, mask, "instance", ignore=(2, 5))
-    np.testing.assert_array_equal(instances, np.where(np.isin(PLANE_IDS, (2, 5)), -1, PLANE_IDS))
-    _, semantic = read_pair(image, mask, "semantic", ignore=(2,))
+    image, mask = write(tmp_path / "images" / "a.png", PLANE), write(tmp_path / "masks" / "a.png", SMALL)
+
+    def read(**options):
+        found = open_folder(image, mask, **options)
+        return found.read(found.cases()[0]).label
+
+    np.testing.assert_array_equal(read(ignore=(2, 5)), np.where(np.isin(PLANE_IDS, (2, 5)), -1, PLANE_IDS))
+    semantic = read(kind="semantic", ignore=(2,))
     np.testing.assert_array_equal(semantic, np.select([PLANE_IDS == 2, PLANE_IDS > 0], [-1, 1]))
     np.testing.assert_array_equal(read_label(mask, coding="binary", ignore=(2,)), semantic)

@@ -41,8 +41,12 @@ class Sample:
         has no labels.
     spacing : tuple of float, one per spatial axis
         Voxel size in the unit of the catalogue entry; ones where it is not known.
+    orientation : str
+        Of a NIfTI file: where its own axes point, such as "LPI", or "unknown" (the arrays may be in RAS order: see
+        `Dataset`). Empty for the other types, whose axes are rows and columns.
     """
 
     image: np.ndarray
     label: np.ndarray | None
     spacing: tuple[float, ...]
+    orientation: str = ""

@@ -1,59 +1,113 @@
 """One case as arrays, whatever file type it lies in: image, label map and voxel size of a part of them."""
 
+import os
+
 import numpy as np
 from monai.data.utils import affine_to_spacing
 
 from tte._arrays import IGNORE
 from tte.errors import InputError
-from tte.images.images import read_label
-from tte.images.labels import gray, label_ids
+from tte.images.case import Sample
+from tte.images.labels import finite, gray, label_ids
 from tte.images.listing import hdf5_keys, natural_key
-from tte.images.windows import read_window, stored_shape
+from tte.images.windows import HDF5, read_window, same_dataset, stored_shape
 
-__all__ = ["merge_classes", "read_case", "read_objects"]
+__all__ = ["merge_classes", "read_case", "read_case_label", "read_label", "read_objects"]
 
 
-def read_case(image_path, label_path, entry, part=None, volumes=False):
+def read_case(case, entry, volumes=False, channels=1, listed=None, colours=None, ras=False):
     """A part of one image and of its label map.
 
     Parameters
     ----------
-    image_path : Path
-    label_path : Path or None
-        A file, or a folder with one mask per object; None if there are no labels.
-    entry : CatalogueEntry
+    case : Case
+        Its label is a file, a folder with one mask per object, or None.
+    entry : Layout
         Its `keys`, `channel`, `coding`, `ignore`, `kind`, `classes` and `spacing` say how to read. `spacing` follows
         the axes of the file: (y, x), or (z, y, x) for stacks; NIfTI files tell their own.
-    part : tuple of (start, stop) or None
-        As the cases list it.
     volumes : bool
         Keep the z axis of a stack; otherwise the part is one slice.
+    channels : int
+        Channels of the image to hand out; with more than one they lie along the fourth axis of a NIfTI file.
+    listed : set of int or None
+        Every id that a label map may have; None allows all.
+    colours : sequence of int or None
+        See `label_ids`.
+    ras : bool
+        Bring NIfTI volumes to RAS order.
 
     Returns
     -------
-    image : ndarray, shape (1, H, W[, Z]), float32
-    label : ndarray, shape (H, W[, Z]), int32, or None
-    spacing : tuple of float, one per spatial axis; ones where it is not known
+    Sample
 
     Raises
     ------
     InputError
-        A file is damaged, or the shapes or affines of image and label map differ.
+        A file is damaged, image and label map are the same, or their shapes or affines differ.
     DataNotFound
         A file is missing.
     """
-    image = read_window(image_path, hdf5_keys(entry, "raw"), part, entry.channel)
+    path, several = case.image, channels > 1 and entry.channel is None
+    image = read_window(path, hdf5_keys(entry, "raw"), case.part, "all" if several else entry.channel, ras)
     ndim = len(image.shape)
-    pixels, label = gray(image.pixels, image_path, ndim, entry.channel), None
-    if label_path is not None:
-        label = _by_kind(_read_label(image, image_path, label_path, entry, part), entry)
+    if several and image.samples.n != channels:
+        raise InputError(f"{path}: expected {channels} channels, got {image.samples.n}")
+    if several:
+        pixels = finite(np.moveaxis(image.pixels, -1, 0).astype(np.float32), path)
+    else:
+        channel = None if image.samples.chosen else entry.channel
+        pixels = gray(image.pixels, path, ndim, channel, image.samples)[None]
+    label = None if case.label is None else _read_label(case, entry, image, listed, colours, ras)
     spacing = _spacing(image, entry, ndim)
-    if ndim == 3 and not volumes:  # one slice
-        pixels, label, spacing = pixels[0], None if label is None else label[0], spacing[1:]
-    elif ndim == 3:  # (Z, H, W) → (H, W, Z)
-        pixels, label = np.moveaxis(pixels, 0, -1), None if label is None else np.moveaxis(label, 0, -1)
-        spacing = (*spacing[1:], spacing[0])
-    return pixels[None], label, spacing
+    if ndim == 3:
+        spacing = (*spacing[1:], spacing[0]) if volumes else spacing[1:]
+    pixels = _upright(pixels, 1, ndim, volumes, path)
+    label = None if label is None else _upright(label, 0, ndim, volumes, path)
+    return Sample(pixels, label, spacing, image.orientation)
+
+
+def read_case_label(case, entry, volumes=False, channels=1, listed=None, colours=None, ras=False):
+    """The label map of a case as `read_case` gives it; its image is read only for the size of masks per object."""
+    image = None
+    if case.label.is_dir():
+        image = read_window(case.image, hdf5_keys(entry, "raw"), case.part, "all" if channels > 1 else entry.channel)
+    label = _read_label(case, entry, image, listed, colours, ras)
+    return _upright(label, 0, label.ndim, volumes, case.label)
+
+
+def _upright(array, first, ndim, volumes, path):
+    """(Z, H, W) → (H, W, Z), or the one slice that it is."""
+    if ndim == 3 and volumes:
+        array = np.moveaxis(array, first, -1)
+    elif ndim == 3:
+        if array.shape[first] != 1:
+            raise InputError(f"{path}: expected a 2D image, got a stack of {array.shape[first]} slices")
+        array = np.take(array, 0, axis=first)
+    return np.ascontiguousarray(array)
+
+
+def read_label(path, coding="ids", ignore=(), keys=None, part=None, colours=None):
+    """One label map, or a part of it, from a file of any type.
+
+    Parameters
+    ----------
+    path : Path
+    coding : "ids", "rgb", "binary" or "components"
+        What the stored numbers mean: see `tte.images.labels.label_ids`, as `ignore` and `colours`.
+    keys, part
+        See `tte.images.windows.read_window`.
+
+    Returns
+    -------
+    ndarray, shape (H, W) or (Z, H, W), int32
+
+    Raises
+    ------
+    InputError
+        The file is unreadable, its channels differ, or its ids are not integers of at least 0.
+    """
+    stored = read_window(path, keys, part)
+    return label_ids(stored.pixels, path, len(stored.shape), coding, ignore, stored.samples, colours)
 
 
 def read_objects(folder, shape):
@@ -107,23 +161,33 @@ def merge_classes(label, classes):
     return out
 
 
-def _read_label(image, image_path, label_path, entry, part):
-    if label_path.is_dir():
-        label = read_objects(label_path, image.shape)
-        return label if part is None else label[tuple(slice(*pair) for pair in part)]
-    keys = hdf5_keys(entry, "label", lone=label_path != image_path)
-    if (shape := stored_shape(label_path, keys)) != image.shape:
-        raise InputError(
-            f"{image_path}: expected the shape of its label map {label_path.name}, {shape}; got {image.shape}"
-        )
-    stored = read_window(label_path, keys, part)
-    affines = [window.affine for window in (image, stored) if window.affine is not None]
+def _read_label(case, entry, image, listed, colours, ras):
+    """The label map of a part, compared with its image where that is given."""
+    path, part = case.label, case.part
+    if path.is_dir():
+        label = read_objects(path, image.shape)
+        return _by_kind(label if part is None else label[tuple(slice(*pair) for pair in part)], entry)
+    same = path.is_file() and os.path.samefile(path, case.image)
+    keys = hdf5_keys(entry, "label", lone=not same)
+    if same and not (
+        path.name.lower().endswith(HDF5) and not same_dataset(case.image, hdf5_keys(entry, "raw"), path, keys)
+    ):
+        raise InputError(f"{path}: image and label map are the same data; pass the label maps as `labels`")
+    if image is not None and (shape := stored_shape(path, keys, ras=ras)) != image.shape:
+        raise InputError(f"{case.image}: expected the shape of its label map {path.name}, {shape}; got {image.shape}")
+    stored = read_window(path, keys, part, ras=ras)
+    affines = [window.affine for window in (image, stored) if window is not None and window.affine is not None]
     if len(affines) == 2 and not np.allclose(*affines, rtol=0, atol=1e-3):
         raise InputError(
-            f"{image_path}: image and label map {label_path.name} lie differently in space: "
+            f"{case.image}: image and label map {path.name} lie differently in space: "
             f"affines {affines[0].round(3).tolist()} and {affines[1].round(3).tolist()}"
         )
-    return label_ids(stored.pixels, label_path, len(shape), entry.coding, entry.ignore)
+    label = label_ids(stored.pixels, path, len(stored.shape), entry.coding, entry.ignore, stored.samples, colours)
+    if listed is not None and (unknown := set(np.unique(label).tolist()) - listed - {IGNORE}):
+        raise InputError(
+            f"{path}: expected the label ids of dataset.json, {sorted(listed)}; got also {sorted(unknown)}"
+        )
+    return _by_kind(label, entry)
 
 
 def _spacing(image, entry, ndim):

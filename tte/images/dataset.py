@@ -3,22 +3,25 @@
 Reads the files below its folder; writes nothing and downloads nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from tte.errors import ConfigError, DataNotFound, InputError
-from tte.images.case import Case, Sample
-from tte.images.cases import merge_classes, read_case
+from tte.errors import ConfigError, DataNotFound, InputError, TTEError
+from tte.images.case import Case
+from tte.images.cases import read_case, read_case_label, read_label
 from tte.images.identity import fingerprint
-from tte.images.images import read_pair
+from tte.images.labels import colour_codes
 from tte.images.layout import Layout
-from tte.images.listing import list_cases, natural_key, pair_files, parts
-from tte.images.msd import msd_files, read_index, read_msd, read_msd_label
-from tte.images.windows import stored_shape
+from tte.images.listing import hdf5_keys, image_paths, list_cases, natural_key, parts
+from tte.images.msd import channel_count, label_table, msd_files, pair_files, read_index
+from tte.images.windows import orientation, read_window, stored_shape, verify
 
 __all__ = ["Dataset"]
+
+MOST_COLOURS = 256  # of classes
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Dataset:
     entry : Layout
     folder : Path
     volumes : bool
-        A stack or volume is one case; otherwise each of its slices is. The `msd` layout is always volumes.
+        A stack or volume is one case; otherwise each of its slices is. The `msd` layout always is, in RAS order.
     """
 
     name: str
@@ -97,14 +100,59 @@ class Dataset:
         DataNotFound
             A file is missing.
         """
-        entry = self.entry
-        if entry.layout == "msd":
-            image, label, spacing = read_msd(case.image, case.label, self._index(), entry.ignore)
-            return Sample(image, merge_classes(label, entry.classes), spacing)
-        if entry.indexed and case.part is None:
-            image, label = read_pair(case.image, case.label, entry.kind, entry.coding, entry.ignore, entry.channel)
-            return Sample(image, label, entry.spacing or (1.0,) * label.ndim)
-        return Sample(*read_case(case.image, case.label, entry, case.part, self.volumes))
+        return read_case(case, **self._how())
+
+    def read_label(self, case):
+        """The label map of one case alone, (H, W[, Z]) int32, as `read` gives it but not compared with its image.
+
+        Raises
+        ------
+        InputError, DataNotFound
+            As `read`; also if the case has no label map.
+        """
+        if case.label is None:
+            raise DataNotFound(f"{case.image} has no label map")
+        return read_case_label(case, **self._how())
+
+    def _how(self):
+        """How to read: the arguments of `read_case` beyond the case."""
+        entry, colours = self.entry, self._colours if self._coloured else None
+        if entry.layout != "msd":
+            return {"entry": entry, "volumes": self.volumes, "colours": colours, "ras": self._ras}
+        index = self._index()
+        listed, ignored = label_table(index, self.folder / "dataset.json")
+        entry = replace(entry, ignore=(*entry.ignore, *sorted(ignored)))
+        n = channel_count(index)
+        return {"entry": entry, "volumes": True, "channels": n, "listed": listed, "colours": colours, "ras": True}
+
+    def damaged(self, cases):
+        """Read every file of these cases to its end and compare its checksums.
+
+        Parameters
+        ----------
+        cases : sequence of Case
+
+        Returns
+        -------
+        dict of Path to str
+            Files that are damaged, missing or not what their name says, with one line each; empty if all are whole.
+        """
+        entry, found = self.entry, {}
+        several = entry.layout == "msd" and channel_count(self._index()) > 1 and entry.channel is None
+        channel = "all" if several else entry.channel
+        wanted = {case.image: (hdf5_keys(entry, "raw"), channel) for case in cases}
+        for case in cases:
+            if case.label is None or case.label == case.image:
+                continue
+            files = sorted(p for p in case.label.iterdir() if p.is_file()) if case.label.is_dir() else [case.label]
+            masks = [p for p in files if p == case.label or p.suffix.lower() in (".png", ".tif", ".tiff")]
+            wanted |= {path: (hdf5_keys(entry, "label"), None) for path in masks}
+        for path, (keys, of) in wanted.items():
+            try:
+                verify(path, keys, of)
+            except TTEError as error:
+                found[path] = str(error)
+        return found
 
     def fingerprint(self, cases):
         """Identity of the data: SHA-256 over the ids and the bytes of the files.
@@ -122,7 +170,7 @@ class Dataset:
             usual ones.
         """
         try:
-            return fingerprint(cases, self.entry)
+            return fingerprint(cases, self.entry, self._colours if self._coloured else ())
         except FileNotFoundError as error:
             raise DataNotFound(f"{self.name}: {error.filename} is missing. {self.entry.how}") from error
 
@@ -151,7 +199,7 @@ class Dataset:
 
     def _found_rows(self, split, labelled):
         """(id, image, label, part) of the files that the patterns of the entry find."""
-        rows = list_cases(self.folder, self.entry, split, self.volumes)
+        rows = list_cases(self.folder, self.entry, split, self.volumes, self._ras)
         bare = [image for _, image, label, _ in rows if label is None] if labelled else []
         if bare and self.entry.layout != "folder":
             raise DataNotFound(
@@ -170,5 +218,34 @@ class Dataset:
         return read_index(self.folder / "dataset.json")
 
     def _contoured(self, case, index):
-        label, _ = read_msd_label(case.label, index, self.entry.ignore)
+        _, ignored = label_table(index, self.folder / "dataset.json")
+        label = read_label(case.label, ignore=(*self.entry.ignore, *sorted(ignored)))
         return all(np.isin(label, ids).any() for ids in self.entry.classes.values())
+
+    @cached_property
+    def _ras(self):
+        """Whether volumes are brought to RAS order: where those of a plain folder point in several directions."""
+        if self.entry.layout != "folder":
+            return False
+        return len({orientation(path) for path in image_paths(self.folder, self.entry)} - {""}) > 1
+
+    @property
+    def _coloured(self):
+        """Whether each colour is a class, so that its id is that of the colour in the whole dataset."""
+        return self.entry.kind == "classes" and self.entry.coding == "rgb"
+
+    @cached_property
+    def _colours(self):
+        """The colours of all label maps in order, without black and what is ignored."""
+        if self.entry.classes:
+            return tuple(sorted({code for codes in self.entry.classes.values() for code in codes}))
+        found, keys = set(), hdf5_keys(self.entry, "label")
+        for path in sorted({case.label for case in self.cases() if case.label is not None}):
+            window = read_window(path, keys)
+            found |= set(np.unique(colour_codes(window.pixels, path, window.samples)).tolist())
+            if len(found) > MOST_COLOURS:
+                raise InputError(
+                    f"{path}: expected one colour per class, got more than {MOST_COLOURS} in the label maps; "
+                    "were they saved with smooth edges or as JPEG?"
+                )
+        return tuple(sorted(found - {0, *self.entry.ignore}))

@@ -6,19 +6,25 @@ Reads nothing but the names of the folders; the readers do the rest.
 import os
 from pathlib import Path
 
-from tte.errors import ConfigError, DataNotFound
+from tte.errors import ConfigError, DataNotFound, InputError
 from tte.images.dataset import Dataset
-from tte.images.layout import Layout
+from tte.images.layout import CODINGS, KINDS, Layout
+from tte.images.windows import HDF5
 
 __all__ = ["open_folder"]
 
 
-def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=None, keys=None, coding="ids", ignore=()):
+def open_folder(
+    images, labels=None, *, kind="instance", volumes=False, tile=None, keys=None, coding="ids", ignore=(), channel=None
+):
     """Open a plain folder of images, with or without label maps.
 
-    The files are TIFF, PNG, NIfTI or HDF5; an image and its label map have one name but for the suffix. In an HDF5 file
-    the image is looked for under "raw" or "image" and the labels under "label" or "labels", in a file of their own or
-    beside the image; a file with a single dataset needs no key.
+    The files are TIFF, PNG, NIfTI or HDF5; an image and its label map have one name but for the suffix, or the label
+    map is called a mask of it, as Cellpose, StarDist and QuPath do: "a_cp_masks.png", "a_seg.npy", "a-labels.tif" of
+    "a.tif". Such files beside the images are no images, and may be the labels: pass the folder for both. In an HDF5
+    file the image is looked for under "raw" or "image" and the labels under "label" or "labels", in a file of their own
+    or beside the image; a file with a single dataset needs no key. NIfTI volumes of one orientation stay as they are
+    stored; of several, all are brought to RAS order.
 
     Parameters
     ----------
@@ -34,8 +40,8 @@ def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=Non
         Cut slices and images into patches of this edge, in pixels.
     keys : dict or None
         HDF5 keys ``{"raw": ..., "label": ...}`` where they have other names.
-    coding, ignore
-        See `Layout`.
+    coding, ignore, channel
+        See `Layout`. Channels are never mixed or left out silently: of several that are no colour one must be chosen.
 
     Returns
     -------
@@ -47,7 +53,9 @@ def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=Non
     DataNotFound
         There is no such folder.
     ConfigError
-        `volumes` and `tile` are asked for together.
+        `volumes` and `tile` are asked for together, or kind or coding is none of those.
+    InputError
+        Images and labels are one file.
 
     Examples
     --------
@@ -55,6 +63,9 @@ def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=Non
     Traceback (most recent call last):
     tte.errors.DataNotFound: .../no/such/folder: no such folder; pass the folder with the images
     """
+    for name, value, known in (("kind", kind, KINDS), ("coding", coding, CODINGS)):
+        if value not in known:
+            raise ConfigError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
     if volumes and tile:
         raise ConfigError(f"tile {tile} cuts slices and volumes=True keeps them together: choose one")
     images = Path(images).expanduser().absolute()
@@ -65,6 +76,8 @@ def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=Non
     for path in (images, labels):
         if not path.exists() and (path == images or path.name != "masks"):
             raise DataNotFound(f"{path}: no such folder; pass the folder with the images")
+    if images.is_file() and labels.is_file() and images.samefile(labels) and not images.name.lower().endswith(HDF5):
+        raise InputError(f"{labels}: image and label map are the same file; pass the label map as `labels`")
     base = Path(os.path.commonpath([images.parent, labels.parent]))
     below = {"images": images.relative_to(base).as_posix(), "labels": labels.relative_to(base).as_posix()}
     entry = Layout(
@@ -76,6 +89,7 @@ def open_folder(images, labels=None, *, kind="instance", volumes=False, tile=Non
         tile=tile,
         coding=coding,
         ignore=tuple(ignore),
+        channel=channel,
         **below,
     )
     return Dataset(entry.name, entry, base, volumes)

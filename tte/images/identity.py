@@ -7,7 +7,7 @@ from tte.images.listing import natural_key
 __all__ = ["fingerprint"]
 
 
-def fingerprint(cases, entry):
+def fingerprint(cases, entry, colours=()):
     """SHA-256 over the ids of cases and the bytes of their files, in 64 hexadecimal digits.
 
     Parameters
@@ -16,6 +16,8 @@ def fingerprint(cases, entry):
         In any order; the order does not enter.
     entry : CatalogueEntry
         Its `keys`, `channel`, `coding` and `ignore` enter where they are not the usual ones.
+    colours : sequence of int
+        What the class ids are numbered by, where colours are classes.
 
     Returns
     -------
@@ -29,7 +31,7 @@ def fingerprint(cases, entry):
     total, known = hashlib.sha256(), {}
     settings = (sorted(entry.keys.items()), entry.channel, entry.coding, tuple(entry.ignore))
     if settings != ([], None, "ids", ()):
-        total.update(repr(settings).encode())
+        total.update(repr((*settings, *colours)).encode())
     for case in sorted(cases, key=lambda case: natural_key(case.id)):
         total.update(hashlib.sha256(case.id.encode()).digest())  # digests have one length: nothing can run together
         for path in (case.image, case.label):

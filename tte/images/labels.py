@@ -1,32 +1,41 @@
-"""Stored pixels made into what the studies use: label ids of at least −1, and finite gray intensities.
+"""Stored samples made into what the studies use: label ids of at least −1, and finite gray intensities.
 
-Reads no file; every error names the file that the pixels came from.
+Reads no file; every error names the file that the samples came from.
 """
+
+import warnings
 
 import numpy as np
 from skimage.measure import label as components
 
 from tte._arrays import IGNORE
 from tte.errors import InputError
+from tte.images.files.stored import Samples
 
-__all__ = ["finite", "gray", "label_ids"]
+__all__ = ["colour_codes", "finite", "gray", "label_ids"]
 
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601, for the rare colour image of a gray scene
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601, for the colour image of a gray scene
 LARGEST = np.iinfo(np.int32).max
+EPSILON = 4 * np.finfo(np.float32).eps  # relative rounding of a scale factor that is stored as float32
+MOST_STEP = 0.1  # of a scaled type: coarser ones do not tell which integer was meant
+PLAIN = Samples()
 
 
-def gray(pixels, path, ndim=2, channel=None):
-    """Gray intensities of an image that may have a last axis of colour samples.
+def gray(pixels, path, ndim=2, channel=None, samples=PLAIN):
+    """Gray intensities of an image as the file means them.
 
-    An alpha sample is dropped. Equal samples give that sample; any others are weighted 0.299 R + 0.587 G + 0.114 B.
+    One sample is taken as it is, min-is-white integers as their largest value minus what is stored, palette indices as
+    their colours. Of colours, equal samples give that sample; others are weighted 0.299 R + 0.587 G + 0.114 B, and a
+    warning says so. Opacity is left out where it is the same everywhere. Everything else needs a `channel`.
 
     Parameters
     ----------
-    pixels : ndarray with `ndim` spatial axes, perhaps followed by 1 to 4 samples
+    pixels : ndarray with `ndim` spatial axes, followed by one of samples if there are several
     path : Path, for messages
     ndim : int
     channel : int or None
-        The sample to take instead, of any number of samples.
+        The sample to take, of any number of samples and whatever they mean.
+    samples : Samples
 
     Returns
     -------
@@ -35,45 +44,55 @@ def gray(pixels, path, ndim=2, channel=None):
     Raises
     ------
     InputError
-        Another number of axes or samples; NaN or infinite values.
+        Samples of which one must be chosen, a turned image, another number of axes; NaN or infinite values.
 
     Examples
     --------
-    >>> gray(np.array([[[10, 20, 30]]]), "image.png").round(2)
-    array([[18.15]], dtype=float32)
+    >>> gray(np.array([[3, 0]], np.uint8), "image.tif", samples=Samples("white", bits=2))
+    array([[0., 3.]], dtype=float32)
     """
-    shape = pixels.shape
-    if channel is not None and pixels.ndim == ndim + 1:
-        if not 0 <= channel < shape[-1]:
-            raise InputError(f"{path}: expected a channel from 0 to {shape[-1] - 1}, got {channel}")
-        pixels = pixels[..., channel]
-    if pixels.ndim == ndim + 1 and pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]
-    if pixels.ndim == ndim + 1 and pixels.shape[-1] == 3:
-        first = pixels[..., 0]
-        pixels = first if (pixels == first[..., None]).all() else pixels.astype(np.float64) @ LUMA
-    elif pixels.ndim == ndim + 1 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    if pixels.ndim != ndim:
-        raise InputError(f"{path}: expected a {ndim}D gray or RGB image, got shape {shape}")
+    if pixels.ndim != ndim + (samples.n > 1):
+        raise InputError(f"{path}: expected a {ndim}D gray or RGB image, got shape {pixels.shape}")
+    if samples.turned != 1:
+        raise InputError(
+            f"{path}: expected rows from the top and columns from the left, got orientation tag {samples.turned}, "
+            "which programs disagree about; save the image turned as it should be, without the tag"
+        )
+    if samples.meaning == "palette":
+        pixels, samples = _painted(pixels, samples, path), Samples("rgb", 3)
+    if channel is not None:
+        if not 0 <= channel < samples.n:
+            raise InputError(f"{path}: expected a channel from 0 to {samples.n - 1}, got {channel}")
+        if samples.n > 1:
+            pixels = pixels[..., channel]
+    elif samples.n > 1:
+        pixels = _one(pixels, path, samples)
+    if samples.meaning == "white":
+        pixels = _upright(pixels, path, samples)
+    elif samples.n == 1 and samples.meaning not in ("gray", "channels") and channel is None:
+        raise InputError(f"{path}: expected gray or RGB, got {samples.meaning}; convert the image, or choose channel 0")
     return finite(pixels.astype(np.float32), path)
 
 
-def label_ids(stored, path, ndim=2, coding="ids", ignore=()):
+def label_ids(stored, path, ndim=2, coding="ids", ignore=(), samples=PLAIN, colours=None):
     """Label ids from a stored label map.
 
     Parameters
     ----------
-    stored : ndarray with `ndim` spatial axes, perhaps followed by 1 to 4 samples
+    stored : ndarray with `ndim` spatial axes, followed by one of samples if there are several
     path : Path, for messages
     ndim : int
     coding : "ids", "rgb", "binary" or "components"
-        "ids" keeps the stored numbers (a colour image is taken if its samples are equal); "binary" makes everything
-        above 0 to 1, be it 0/1, 0/255 or one bit; "rgb" numbers the colours that occur 1..n in the order of
-        0xRRGGBB, black is 0; "components" numbers the connected pieces of one value of the first sample 1..n
-        (pieces touch at corners too), as BBBC039 stores nuclei.
+        "ids" keeps the stored numbers, be they palette indices or turned or min-is-white (a colour image is taken if
+        its samples are equal); "binary" makes everything above 0 to 1, be it 0/1, 0/255 or one bit, and is
+        refused where 0 is white; "rgb" numbers the colours that occur 1..n in the order of 0xRRGGBB, black is 0;
+        "components" numbers the connected pieces of one value of the first sample 1..n (pieces touch at corners too),
+        as BBBC039 stores nuclei.
     ignore : tuple of int
         Stored numbers that become −1; for "rgb" they are written 0xRRGGBB.
+    samples : Samples
+    colours : sequence of int, or None
+        For "rgb": the colours of the whole dataset in order, so that each has one id in all images.
 
     Returns
     -------
@@ -82,32 +101,60 @@ def label_ids(stored, path, ndim=2, coding="ids", ignore=()):
     Raises
     ------
     InputError
-        The numbers are no integers, below 0 without being ignored, too large, or the samples do not fit the coding.
+        The numbers are no integers, below 0 without being ignored, too large, were compressed with loss, or the samples
+        do not fit the coding.
 
     Examples
     --------
     >>> label_ids(np.array([[0, 255, 128]]), "mask.png", coding="binary", ignore=(128,))
     array([[ 0,  1, -1]], dtype=int32)
     """
-    if coding == "components" and stored.ndim == ndim + 1:
+    if samples.lossy:
+        raise InputError(
+            f"{path}: expected label ids as they were stored, got {samples.lossy} compression, which changes them; "
+            "save the label map without loss"
+        )
+    if stored.ndim != ndim + (samples.n > 1):
+        raise InputError(f"{path}: expected a {ndim}D label map, got shape {stored.shape}")
+    if coding == "components" and samples.n > 1:
         stored = stored[..., 0]
-    ids = _colours(stored, path, ndim) if coding == "rgb" else _numbers(stored, path, ndim)
+        ids = _integers(stored, path, samples)
+    else:
+        ids = colour_codes(stored, path, samples) if coding == "rgb" else _numbers(stored, path, samples, coding)
     ignored = np.isin(ids, ignore) if ignore else np.zeros(ids.shape, bool)
     kept = ids[~ignored]
-    if kept.size and (kept.min() < 0 or kept.max() > LARGEST):
+    if kept.size and (kept.min() < 0 or (kept.max() > LARGEST and coding != "rgb")):
         raise InputError(
             f"{path}: expected label ids from 0 to 2^31-1, got {kept.min()} to {kept.max()}; "
             "ids that mean 'not annotated' belong to `ignore`"
         )
     if coding == "rgb":
-        ids[ignored] = 0  # like black, they take no number
-        colours, ids = np.unique(ids, return_inverse=True)
-        ids = ids.reshape(ignored.shape) + (colours[0] != 0 if colours.size else 0)
+        ids = _numbered(np.where(ignored, 0, ids), path, colours)
     if coding == "components":
         ids = components(np.where(ignored, 0, ids).astype(np.int64))
     out = (ids > 0 if coding == "binary" else np.where(ignored, 0, ids)).astype(np.int32)
     out[ignored] = IGNORE
     return out
+
+
+def colour_codes(stored, path, samples):
+    """0xRRGGBB of every pixel, of palette indices too; 0xRRRRGGGGBBBB where samples have 16 bits.
+
+    Raises
+    ------
+    InputError
+        The samples are no colours.
+    """
+    if samples.meaning == "palette":
+        stored = _painted(stored, samples, path)
+    elif samples.meaning != "rgb" or stored.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"{path}: expected RGB of 8 or 16 bits, one colour per object, got {stored.dtype} {samples.meaning} of "
+            f"shape {stored.shape}; if the file holds ids, the coding is 'ids'"
+        )
+    bits = 8 * stored.dtype.itemsize
+    red, green, blue = (stored[..., i].astype(np.int64) for i in range(3))
+    return red << 2 * bits | green << bits | blue
 
 
 def finite(image, path):
@@ -117,29 +164,91 @@ def finite(image, path):
     return image
 
 
-def _numbers(stored, path, ndim):
-    """One integer per pixel in the stored type."""
-    if stored.ndim == ndim + 1 and stored.shape[-1] in (1, 2, 3, 4):
-        colour = stored[..., : 1 if stored.shape[-1] < 3 else 3]
+def _one(pixels, path, samples):
+    """One gray value of several samples, where it is clear which."""
+    if samples.meaning not in ("rgb", "gray"):
+        what = f"{samples.n} channels that are no colour" if samples.meaning == "channels" else samples.meaning
+        raise InputError(
+            f"{path}: {what} and the channel to read is None; choose one of 0 to {samples.n - 1} with `channel`"
+        )
+    if samples.alpha:
+        opacity, pixels = pixels[..., -1], pixels[..., :-1]
+        if opacity.size and not (opacity == opacity.flat[0]).all():
+            raise InputError(
+                f"{path}: its opacity (alpha) differs from pixel to pixel; choose a channel of 0 to {samples.n - 1} "
+                "with `channel`, or save it without transparency"
+            )
+    first = pixels[..., 0]
+    if pixels.shape[-1] == 1 or (pixels == first[..., None]).all():
+        return first
+    warnings.warn(
+        "colour images are read as gray, 0.299 R + 0.587 G + 0.114 B; where the colours are dyes, choose one with "
+        "`channel`",
+        stacklevel=2,
+    )
+    return pixels.astype(np.float64) @ LUMA
+
+
+def _upright(pixels, path, samples):
+    """Min-is-white integers with 0 as the darkest."""
+    if pixels.dtype.kind not in "bu":
+        raise InputError(
+            f"{path}: expected unsigned integers where 0 is white, got {pixels.dtype}; save it as min-is-black"
+        )
+    return (2 ** (samples.bits or 8 * pixels.dtype.itemsize) - 1) - pixels.astype(np.float64)
+
+
+def _painted(indices, samples, path):
+    if indices.size and int(indices.max()) >= len(samples.palette):
+        raise InputError(f"{path}: a palette of {len(samples.palette)} colours has no colour {int(indices.max())}")
+    return samples.palette[indices]
+
+
+def _numbers(stored, path, samples, coding):
+    """One integer per pixel."""
+    if samples.n > 1:
+        colour = stored[..., : samples.n - samples.alpha]
         if not (colour == colour[..., :1]).all():
             raise InputError(
                 f"{path}: expected one label id per pixel, got an image whose colour channels differ; "
-                "if each colour is an object, the coding is 'rgb'"
+                "if each colour is an object or a class, the coding is 'rgb'"
             )
-        stored = colour[..., 0]
-    if stored.ndim != ndim:
-        raise InputError(f"{path}: expected a {ndim}D label map, got shape {stored.shape}")
-    if stored.dtype.kind not in "biuf" or (stored.dtype.kind == "f" and not np.array_equal(stored, np.round(stored))):
-        raise InputError(f"{path}: expected integer label ids, got {stored.dtype} with fractions or NaN")
-    return stored
-
-
-def _colours(stored, path, ndim):
-    """0xRRGGBB of every pixel."""
-    if stored.dtype != np.uint8 or stored.ndim != ndim + 1 or stored.shape[-1] not in (3, 4):
+        first, opacity = colour[..., 0], stored[..., -1]
+        if samples.alpha and first.size and (first == first.flat[0]).all() and (opacity != opacity.flat[0]).any():
+            raise InputError(f"{path}: its label map is drawn in its opacity (alpha) alone; save it as gray label ids")
+        stored = first
+    if samples.meaning == "white" and coding == "binary":
         raise InputError(
-            f"{path}: expected 8-bit RGB, one colour per object, got {stored.dtype} of shape "
-            f"{stored.shape}; if the file holds ids, the coding is 'ids'"
+            f"{path}: it says that 0 is white (min-is-white), and some programs write masks so that mean the opposite; "
+            "save it as min-is-black, or take the stored numbers with the coding 'ids', where 0 is background"
         )
-    red, green, blue = (stored[..., i].astype(np.int64) for i in range(3))
-    return red << 16 | green << 8 | blue
+    return _integers(stored, path, samples)
+
+
+def _integers(stored, path, samples):
+    if stored.dtype.kind in "biu":
+        return stored
+    nearest = np.round(stored)
+    if stored.dtype.kind == "f" and np.array_equal(stored, nearest):
+        return stored
+    with np.errstate(invalid="ignore"):
+        off = np.abs(stored - nearest)
+        half = samples.step / 2 if samples.step <= MOST_STEP else 0
+        rounding = EPSILON * np.maximum(np.abs(stored), 1) + half
+    if samples.step == 0 or not (off <= rounding).all():
+        raise InputError(f"{path}: expected integer label ids, got {stored.dtype} with fractions or NaN")
+    return nearest
+
+
+def _numbered(codes, path, colours):
+    """Colours as 1..n, black as 0."""
+    if colours is None:
+        colours, ids = np.unique(codes, return_inverse=True)
+        return ids.reshape(codes.shape) + (colours[0] != 0 if colours.size else 0)
+    known = np.asarray(colours, np.int64)
+    ids = np.searchsorted(known, codes)
+    if unknown := set(np.unique(codes).tolist()) - {0, *known.tolist()}:
+        raise InputError(
+            f"{path}: expected colours of the dataset, got also 0x{unknown.pop():06X}; list the cases anew"
+        )
+    return np.where(codes == 0, 0, ids + 1)

@@ -44,10 +44,11 @@ class Layout:
     ignore : tuple of int
         Label ids of the files that mean "not annotated".
     coding : "ids", "rgb", "binary" or "components"
-        How label files code: ids, one colour per object, anything above 0, or the connected components of the values of
-        the first channel.
+        How label files code: ids, one colour per object (for kind "classes": per class, numbered over the whole
+        dataset), anything above 0, or the connected components of the values of the first channel.
     channel : int or None
-        The channel of a colour image to read; None weights the channels.
+        The channel to read, of colours, of pages that are a channel each, or of an axis of channels; None takes the
+        only one, and weights the colours of a colour image.
     tile : int or None
         Edge, in pixels, of the patches into which large images and stacks are cut.
     spacing : tuple of float or None
@@ -55,7 +56,8 @@ class Layout:
     unit : str
         Unit of `spacing`, empty if unknown.
     classes : dict of str to tuple of int
-        For kind "classes": each class and the label ids of the files that it merges; class i becomes label i + 1.
+        For kind "classes": each class and the label ids of the files that it merges (0xRRGGBB with the coding "rgb");
+        class i becomes label i + 1.
     partial : bool
         True if a class that is absent from a label map means "not contoured", so that such cases are left out.
     """

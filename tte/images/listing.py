@@ -2,18 +2,21 @@
 
 import os
 import re
+import unicodedata
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.images.tiff import TIFF
-from tte.images.windows import HDF5, SUFFIXES, Keys, bare_name, has_key, stored_shape
+from tte.images.beside import MASK, beside, image_key, masks_by_name
+from tte.images.files.hdf5 import IMAGES, LABELS
+from tte.images.files.seg import SEG
+from tte.images.files.stored import OtherChannel
+from tte.images.windows import HDF5, SUFFIXES, Keys, bare_name, files_of_stack, has_key, stored_shape
 
-__all__ = ["hdf5_keys", "list_cases", "natural_key", "pair_files", "parts"]
+__all__ = ["hdf5_keys", "image_paths", "list_cases", "natural_key", "parts"]
 
 WILD = re.compile(r"(\*\*/|\*\*|\*|\?)")
-PAIR_SUFFIXES = (".png", *TIFF)
 PLACES = {  # layout: where images and labels lie if the entry does not say
     "pairs": ("images", "masks"),
     "dsb2018": ("stage1_train/*/images/*.png", ""),
@@ -23,17 +26,15 @@ PLACES = {  # layout: where images and labels lie if the entry does not say
 }
 
 
+# a file that a pattern finds: its place below the folder, and its whole name as a second key
 class Found(NamedTuple):
-    """A file that a pattern finds: its place below the folder, and its whole name as a second key."""
-
     place: str
     path: Path
     whole: str
 
 
+# the files of one image: its id, its place below the folder, and its label map if there is one
 class Row(NamedTuple):
-    """The files of one image: its id, its place below the folder, and its label map if there is one."""
-
     id: str
     place: str
     image: Path
@@ -45,16 +46,7 @@ def natural_key(text):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)], text
 
 
-def pair_files(folder, index, split):
-    """(id, image, mask) paths of the cases of a `pairs` dataset; a missing file is its expected path with .png."""
-    if splits := index.get("split"):
-        ids = [i for name, ids in splits.items() if split in (None, name) for i in ids]
-    else:
-        ids = [p.stem for p in (folder / "images").glob("*") if p.suffix.lower() in PAIR_SUFFIXES]
-    return [(i, _one_of(folder / "images", i), _one_of(folder / "masks", i)) for i in ids]
-
-
-def list_cases(folder, entry, split=None, volumes=False):
+def list_cases(folder, entry, split=None, volumes=False, ras=False):
     """The cases of a dataset whose files are found by folders or patterns.
 
     Parameters
@@ -70,6 +62,8 @@ def list_cases(folder, entry, split=None, volumes=False):
         or the place below the folder; "slices" go along z, or along the natural order of files with one slice each.
     volumes : bool
         A stack is one case; otherwise each of its slices is.
+    ras : bool
+        Slice NIfTI volumes in RAS order.
 
     Returns
     -------
@@ -91,8 +85,16 @@ def list_cases(folder, entry, split=None, volumes=False):
         rows = _matching(rows, wanted["files"], entry.name, split, folder)
     cases, slices = [], wanted.get("slices")
     for z, row in enumerate(rows):  # a PNG that stays whole need not be opened
-        flat = row.image.name.lower().endswith(".png") and not entry.tile
-        shape = (0, 0) if flat else stored_shape(row.image, hdf5_keys(entry, "raw"), entry.channel)
+        try:
+            flat = row.image.name.lower().endswith(".png") and not entry.tile
+            shape = (0, 0) if flat else stored_shape(row.image, hdf5_keys(entry, "raw"), entry.channel, ras)
+        except OtherChannel:
+            continue
+        if volumes and len(shape) == 2 and not flat and (others := files_of_stack(row.image, entry.channel)):
+            raise InputError(
+                f"{row.image}: one slice of a stack that is spread over files ({', '.join(others[:3])}); join them to "
+                "one file, or list slices (volumes=False)"
+            )
         if slices and len(shape) == 2 and not slices[0] <= z < slices[1]:
             continue
         cases += [
@@ -104,6 +106,11 @@ def list_cases(folder, entry, split=None, volumes=False):
             f"{folder} reaches there; get the dataset anew"
         )
     return cases
+
+
+def image_paths(folder, entry):
+    """The files of all images, in natural order of their ids."""
+    return [row.image for row in _rows(folder, entry)]
 
 
 def parts(shape, slices=None, tile=None, volumes=False):
@@ -169,12 +176,9 @@ def hdf5_keys(entry, which, lone=True):
         return Keys((entry.keys[which],))
     if entry.layout != "folder":
         return Keys(({"raw": "raw", "label": "labels"}[which],))
-    return Keys(("raw", "image") if which == "raw" else ("label", "labels"), lone)
-
-
-def _one_of(folder, stem):
-    candidates = [folder / f"{stem}{suffix}" for suffix in PAIR_SUFFIXES]
-    return next((p for p in candidates if p.is_file()), candidates[0])
+    if which == "raw":
+        return Keys(("raw", "image"), lone, LABELS)
+    return Keys(("label", "labels"), lone, IMAGES)
 
 
 def _rows(folder, entry):
@@ -189,15 +193,46 @@ def _rows(folder, entry):
 
 def _labelled(folder, entry, images):
     pattern = entry.labels or PLACES[entry.layout][1]
-    labels = {key: found.path for key, found in _found(folder, pattern, SUFFIXES).items()} if pattern else {}
+    plain = entry.layout == "folder"
+    products = beside(key for key in images) if plain else {}
+    together = plain and _same_folder(folder, entry)
+    labels = {}
+    if pattern and not together:
+        found = _found(folder, pattern, (*SUFFIXES, *SEG) if plain else SUFFIXES)
+        labels = {key: one.path for key, one in found.items()}
+        if plain:  # a folder that a tool wrote its masks into has images and other products too
+            there = beside(labels)
+            images_there = {base for kind, base in there.values() if kind == MASK}
+            labels = {key: path for key, path in labels.items() if key not in images_there}
+            labels = {key: path for key, path in labels.items() if there.get(key, (MASK, ""))[0] == MASK}
+    named = _found(folder, pattern, (*SUFFIXES, *SEG)) if together else {}
+    by_name = masks_by_name({**labels, **{key: one.path for key, one in named.items()}}.items()) if plain else {}
     rows = []
     for key, (place, image, whole) in images.items():
+        if key in products:
+            continue
         label = labels.get(key, labels.get(whole)) if pattern else image
-        if label is None and entry.layout == "folder" and place.lower().endswith(HDF5):
+        label = label or by_name.get(image_key(key))
+        if label is None and plain and place.lower().endswith(HDF5):
             label = image if has_key(image, hdf5_keys(entry, "label")) else None
         rows.append(Row(key.replace("/", "_") or bare_name(image.name), place, image, label))
+    if plain and images and not rows:
+        raise InputError(
+            f"{folder / entry.images}: expected images, got only what looks like masks of them, as "
+            f"{next(iter(images.values())).path.name}; pass the folder of the images"
+        )
+    if together and rows and all(row.label is None for row in rows):
+        raise InputError(
+            f"{folder / entry.labels}: images and labels are the same folder, and no file in it is called a mask of "
+            "another (as a_masks.tif is of a.tif); pass the folder of the label maps"
+        )
     others = {row.label for row in rows if row.label != row.image}  # "*.tif" also finds what "*_mask.tif" finds
     return [row for row in rows if row.image not in others]
+
+
+def _same_folder(folder, entry):
+    images, labels = folder / entry.images, folder / entry.labels
+    return labels.is_dir() and images.is_dir() and images.samefile(labels)
 
 
 def _folder(path):
@@ -218,11 +253,15 @@ def _found(folder, pattern, suffixes):
         below = path.relative_to(folder / fixed).as_posix()
         match = expression.fullmatch(below if named else bare_name(below))
         hidden = any(part.startswith((".", "__MACOSX")) for part in Path(below).parts)
-        if match is None or hidden or not path.name.lower().endswith(suffixes) or not path.is_file():
+        if match is None or hidden or not path.name.lower().endswith(suffixes):
+            continue
+        if not path.is_file():
+            if path.is_symlink():
+                raise InputError(f"{path}: is a link to {os.readlink(path)}, which is not there; mend or remove it")
             continue
         stands_for = [text.strip("/") for text in match.groups()]
         key, whole = (
-            "/".join(text for text in texts if text)
+            unicodedata.normalize("NFC", "/".join(text for text in texts if text))
             for texts in (stands_for, [*stands_for[:in_folders], bare_name(path.name)])
         )
         if key in found:
