@@ -7,11 +7,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from matplotlib.figure import Figure
 
 from companion import __main__ as cli
 from companion.data import catalogue, catalogue_entry, write_phantom
 from companion.data.check import check_dataset
-from companion.data.sheet import view
+from companion.data.sheet import scale_bar, view
 from companion.data.table import listing
 from tte.errors import ConfigError, DataNotFound
 from tte.images import Sample
@@ -159,11 +160,28 @@ def test_the_command_writes_the_sheet_and_ends_with_0(tmp_path, capsys):
 def test_the_view_of_a_volume_is_the_slice_with_the_most_foreground():
     label = np.zeros((5, 6, 7), np.int32)
     label[1, :, 4] = 1
-    sample = Sample(np.arange(210, dtype=np.float32).reshape(1, 5, 6, 7), label, (1.0,) * 3)
-    image, shown = view(sample)
+    sample = Sample(np.arange(210, dtype=np.float32).reshape(1, 5, 6, 7), label, (1.0, 2.0, 3.0))
+    image, shown, size = view(sample)
     assert np.array_equal(image, sample.image[0, :, :, 4]) and np.array_equal(shown, label[:, :, 4])
-    image, shown = view(Sample(np.zeros((1, 900, 300), np.float32), None, (1.0,) * 2))
-    assert image.shape == (300, 100) and shown is None
+    assert size == (1.0, 2.0)
+    image, shown, size = view(Sample(np.zeros((1, 900, 300), np.float32), None, (1.0,) * 2))
+    assert image.shape == (300, 100) and shown is None and size == (3.0, 3.0)
+
+
+def test_a_slice_of_a_body_stands_upright_with_a_scale_bar():
+    """In RAS order the first axis points to the right and the second to the front, which belongs at the top."""
+    body = np.zeros((1, 30, 40, 3), np.float32)
+    body[0, 2, :, 1] = 1  # far left
+    body[0, :, 37, 1] = 2  # far to the front
+    image, _, size = view(Sample(body, None, (0.5, 2.0, 1.0), "RAS"))
+    assert image.shape == (40, 30) and (image[2] == 2).all() and (image[3:, 2] == 1).all() and size == (2.0, 0.5)
+    axes = Figure().subplots()
+    axes.imshow(image)
+    scale_bar(axes, image.shape, size[1], "mm")
+    assert [text.get_text() for text in axes.texts] == ["2 mm"]  # a quarter of 15 mm, rounded down to 1, 2 or 5
+    assert np.ptp(axes.lines[0].get_xdata()) == pytest.approx(4)
+    scale_bar(bare := Figure().subplots(), image.shape, 1.0, "")
+    assert not bare.lines and not bare.texts
 
 
 # ---- the table

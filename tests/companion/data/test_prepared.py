@@ -142,7 +142,7 @@ class Organs:
 
     def dataset(self, name):
         cases = tuple(SimpleNamespace(id=i, task=name) for i in self.patients[name])
-        sample = SimpleNamespace(image=np.zeros((1, 8, 8, 8)), label=np.zeros((8, 8, 8), int))
+        sample = SimpleNamespace(image=np.zeros((1, 8, 8, 8)), label=np.zeros((8, 8, 8), int), spacing=(1, 1, 1))
         return SimpleNamespace(name=name, cases=lambda: cases, read=lambda case: sample, fingerprint=lambda cases: "f")
 
 
