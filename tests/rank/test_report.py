@@ -25,8 +25,6 @@ IMAGES = [f"img {i:02d} <b>.png" for i in range(9)]
 class Pictures:
     """Blobs, and thresholds of them as predictions; the third model fails on one image."""
 
-    has_perturbed = True
-
     def __init__(self):
         rng = np.random.default_rng(0)
         self.fields = {name: ndimage.gaussian_filter(rng.normal(size=(60, 90)), 4) for name in IMAGES}
@@ -51,7 +49,7 @@ def ranking(**changes):
         "way": "zero-shot",
         "models": tuple(MODELS),
         "images": tuple(IMAGES),
-        "values": {"consensus_instances": values, "nhd:noise": np.sqrt(values)},
+        "values": {"consensus_instances": values, "cte_nhd:noise": np.sqrt(values)},
         "empty": np.zeros((3, 9)),
         "pairs": np.full((3, 3, 9), 0.5),
         "seconds": np.array([0.1, 0.5, 0.2]),
@@ -90,6 +88,7 @@ def test_it_says_what_the_ranking_says(text):
     assert "seed was 7" in text and "tte rank zero-shot --images &#39;a b&#39;" in text
     assert "weights &lt;do&gt; not fit" in text and "y.tif" in text
     assert "<code>first</code> marks everything" in text
+    assert "arXiv 2503.00450" in text and "Dawid" in text  # of every score in the table
     assert "3 models, 9 images, 1 model left out, 1 image left out." in text
 
 

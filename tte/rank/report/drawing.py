@@ -149,7 +149,7 @@ def scatter(points, x_label, y_label, width=640, height=320):
         px, py = at(x, y)
         title = f"<title>{escape(name)}: {y:.3f}, {x:.3g}</title>"
         parts.append(f'<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="5">{title}</circle>')
-        if all(abs(py - other_y) > 12 or abs(px - other_x) > 90 for other_x, other_y in taken):
+        if all(abs(py - other_y) > 12 or abs(px - other_x) > 150 for other_x, other_y in taken):
             shown = name if len(name) <= 20 else f"{name[:19]}…"
             parts.append(f'<text x="{px + 8:.1f}" y="{py + 4:.1f}">{escape(shown)}</text>')
             taken.append((px, py))

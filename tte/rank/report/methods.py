@@ -3,6 +3,8 @@
 Takes a `Ranking`; returns text.
 """
 
+from tte.estimators.registry import ESTIMATORS
+
 __all__ = ["methods_paragraph", "references"]
 
 _WHAT = {
@@ -14,10 +16,10 @@ _HOW = {
     "consensus_instances": "the agreement of its objects with those of the models of other groups (AP50 at an IoU of "
     "0.5, every other group with the same weight, near-identical models counted once)",
     "consensus_pixels": "the agreement of its foreground with that of the models of other groups (F1)",
-    "nhd": "the normalised Hamming distance between its foreground before and after a perturbation (CTE-NHD)",
-    "effective_invariance": "the effective invariance of its probabilities under a perturbation (CTE-EI)",
-    "vrand": "the Rand score of its objects before and after a perturbation (CTE-V-Rand)",
-    "mean_foreground_confidence": "its mean foreground probability",
+    "cte_nhd": "the normalised Hamming distance between its foreground before and after a perturbation (CTE-NHD)",
+    "cte_ei": "the effective invariance of its probabilities under a perturbation (CTE-EI)",
+    "cte_vrand": "the Rand score of its objects before and after a perturbation (CTE-V-Rand)",
+    "mean_confidence": "its mean foreground probability",
     "soft_dice_confidence": "the soft Dice between its probabilities and its mask",
     "ccfv": "class consistency and feature variety of its features (CC-FV)",
     "relative_variety": "the variety of its foreground features relative to the rim around the foreground",
@@ -37,9 +39,9 @@ _DAWID = (
 _BASE = {
     "consensus_instances": _DAWID,
     "consensus_pixels": _DAWID,
-    "nhd": _CTE,
-    "effective_invariance": _CTE,
-    "vrand": _CTE,
+    "cte_nhd": _CTE,
+    "cte_ei": _CTE,
+    "cte_vrand": _CTE,
     "ccfv": _CCFV,
 }
 
@@ -72,4 +74,6 @@ def methods_paragraph(ranking):
 def references(ranking):
     """Return what the scores in the table cite, each once."""
     bases = [name.partition(":")[0] for name in ranking.scores()]
-    return list(dict.fromkeys(_BASE[base] for base in bases if base in _BASE))
+    known = {base: ESTIMATORS[base].paper for base in bases if base in ESTIMATORS and base not in _BASE}
+    cited = [_BASE.get(base) or known.get(base, "none") for base in bases]
+    return [paper for paper in dict.fromkeys(cited) if not paper.startswith("none")]

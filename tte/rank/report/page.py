@@ -91,7 +91,11 @@ def _made(name, title, template, make):
 def _wanted(name, ranking, pictures):
     return {
         "disagreement": bool(pictures),
-        "perturbed": bool(pictures) and getattr(ranking.pictures, "has_perturbed", False),
+        "perturbed": any(
+            ranking.pictures.perturbed(model, picture.name) is not None
+            for picture in pictures
+            for model in ranking.table["model"].iloc[[0, -1]]
+        ),
         "heat": len(ranking.per_image) > 0 and ranking.lead.name in ranking.per_image,
         "speed": bool(ranking.table["seconds_per_image"].notna().any()),
         "cards": bool(ranking.cards),
@@ -190,9 +194,19 @@ def _cards(ranking, pictures):
     models = [model for model in ranking.table["model"] if model in ranking.cards]
     return {
         "cards": [
-            {"model": m, "facts": [(k, v) for k, v in ranking.cards[m].items() if v not in ("", None)]} for m in models
+            {"model": m, "facts": [(k, _fact(v)) for k, v in ranking.cards[m].items() if v not in ("", None)]}
+            for m in models
         ]
     }
+
+
+def _fact(value):
+    """A value of a card as text; what is nested, as name and value."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_fact(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return " to ".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
+    return str(value)
 
 
 def _left_out(ranking, pictures):
