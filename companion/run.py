@@ -6,6 +6,7 @@ Writes models and records; what is done already is kept.
 import argparse
 from functools import partial
 
+from companion.wings import WINGS, wing_of, wings_of
 from tte.errors import ConfigError, TTEError
 
 __all__ = ["run_study"]
@@ -14,10 +15,7 @@ __all__ = ["run_study"]
 def run_study(options):
     """Run what the command line `study` names; see `python -m companion study --help`."""
     from companion.analysis import agreement, panels, select, tsne
-    from companion.fine_tune import models as fine_tune
-    from companion.study import check_run, open_study, require
-    from companion.zero_shot import ccfv
-    from companion.zero_shot import evaluate as zero_shot  # heavy, so only here
+    from companion.study import check_run, open_study, require  # heavy, so only here
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
     if study.config.studies:
@@ -30,38 +28,34 @@ def run_study(options):
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]
     if not options.step and set(only) == {"source"}:
         steps = ["train"]
-    known = _known(study)
+    wings = wings_of(study)
+    known = _known(study, wings)
     for key, values in only.items():
         for value in values:
             require(value, known[key], f"{key} of study {study.name!r}")
     device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
-    kinds = {"zero_shot": zero_shot, "fine_tune": fine_tune}
-    kinds = {kind: module for kind, module in kinds.items() if getattr(study.config, kind) is not None}
+    needed = wings
     if {"target", "task"} & set(only) and "source" not in only:  # models of the other part are not needed
-        keys = {"zero_shot": "target", "fine_tune": "task"}
-        kinds = {kind: module for kind, module in kinds.items() if keys[kind] in only}
-    if "fine_tune" in kinds:
-        fine_tune.check_layers(study)
-    if "zero_shot" in kinds:
-        ccfv.check_layers(study)
+        needed = {name: wing for name, wing in wings.items() if WINGS[name].key in only}
+    for wing in needed.values():
+        wing.check_layers(study)
     if "train" in steps:  # every target needs every model, so a fault ends it here
         _run_all(
-            partial(module.train_all, study, sources=[name], device=device)
-            for kind, module in kinds.items()
-            for name in only.get("source", _sources(study, kind))
+            partial(wing.train_all, study, sources=[name], device=device)
+            for wing in needed.values()
+            for name in only.get("source", wing.sources(study))
         )
     if "evaluate" in steps:
-        jobs = []
-        for name in _chosen(only, "target", known["target"]):
-            jobs.append(partial(zero_shot.evaluate, study, name, **run))
-        for name in _chosen(only, "task", known["task"]):
-            jobs.append(partial(_fine_tune_and_evaluate, study, name, run))
-        _run_all(jobs)
+        _run_all(
+            partial(_complete_and_evaluate, wing, study, name, run)
+            for key, wing in wings.items()
+            for name in _chosen(only, WINGS[key].key, wing.targets(study))
+        )
     if "agree" in steps:
         agreement.write_agreement(study, seed=options.seed)
         for target in select.recorded_targets(study):
             panels.load_panels(study, target, **run)
-            if select.kind_of(study, target) == "fine_tune":
+            if wings[wing_of(study, target)].SHOWS_FEATURES:
                 tsne.load_features(study, target, **run)
 
 
@@ -78,26 +72,14 @@ def _run_all(jobs):
         raise TTEError("\ncompanion: ".join(faults))
 
 
-def _fine_tune_and_evaluate(study, task, run):
-    from companion.fine_tune import evaluate as transfer
-
-    transfer.fine_tune_missing(study, task, device=run["device"])
-    transfer.evaluate(study, task, **run)
+def _complete_and_evaluate(wing, study, target, run):
+    wing.complete(study, target, device=run["device"])
+    wing.evaluate(study, target, **run)
 
 
-def _sources(study, kind):
-    part = getattr(study.config, kind)
-    return part.sources if kind == "zero_shot" else tuple(part.tasks)
-
-
-def _known(study):
-    zero_shot, fine_tune = study.config.zero_shot, study.config.fine_tune
-    tasks = tuple(fine_tune.tasks) if fine_tune else ()
-    return {
-        "source": (*(zero_shot.sources if zero_shot else ()), *tasks),
-        "target": zero_shot.targets if zero_shot else (),
-        "task": tasks,
-    }
+def _known(study, wings):
+    found = {"source": tuple(name for wing in wings.values() for name in wing.sources(study)), "target": (), "task": ()}
+    return found | {WINGS[key].key: wing.targets(study) for key, wing in wings.items()}
 
 
 def _chosen(only, key, everything):

@@ -17,6 +17,7 @@ from companion.data import catalogue_entry, open_dataset
 from companion.data.phantoms import write_phantom
 from companion.paths import cache_folder, project_root
 from companion.records import Records
+from companion.wings import WINGS
 from tte.errors import ConfigError, DataNotFound
 
 __all__ = ["Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "study_of"]
@@ -125,9 +126,8 @@ def open_page(study, *, subject=None, data_root="", out="", device="cpu", seed=0
 def study_of(name):
     """Return the study of `config/` that lists a target or a task, or raise `ConfigError`."""
     for study in study_names():
-        config = load_config(study)
-        targets = config.zero_shot.targets if config.zero_shot else ()
-        if name in targets or (config.fine_tune and name in config.fine_tune.tasks):
+        parts = [(getattr(load_config(study), part), known.targets) for part, known in WINGS.items()]
+        if any(name in getattr(part, targets) for part, targets in parts if part is not None):
             return study
     raise ConfigError(
         f"no study of config/ lists {name!r} as a target or a task: "

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from companion.wings import WINGS
+
 __all__ = ["CHAPTERS", "GOLDEN", "Page", "live_studies", "members", "pages", "parts", "studies"]
 
 CHAPTERS = ("estimators", "known_answer", "paper_and_code")  # notebooks that belong to no study
@@ -74,14 +76,12 @@ def pages(config_folder):
             path = f"book/pages/{study}/saturation.ipynb"
             found.append(Page(path, "saturation", study, {"study": study, "base": base}))
             continue
-        zero_shot, fine_tune = content.get("zero_shot") or {}, content.get("fine_tune") or {}
-        subjects = [("microscopy_target", "target", name) for name in zero_shot.get("targets", ())]
-        subjects += [("msd_task", "task", name) for name in fine_tune.get("tasks", ())]
-        for source, key, name in subjects:
-            path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
-            found.append(Page(path, source, study, {"study": study, key: name}))
-        summaries = ["zero_shot_summary", "perturbation_strength"] if zero_shot else []
-        for source in [*summaries, *(["fine_tune_summary"] if fine_tune else [])]:
+        there = [(wing, content[name]) for name, wing in WINGS.items() if content.get(name)]
+        for wing, part in there:
+            for name in part[wing.targets]:
+                path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
+                found.append(Page(path, wing.subject, study, {"study": study, wing.key: name}))
+        for source in [source for wing, _ in there for source in wing.summaries]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
 
@@ -99,10 +99,9 @@ def parts(study, keys, config_folder="config"):
     keys : sequence of {"source", "target", "task"}
     """
     content = studies(config_folder)[study]
-    zero_shot, tasks = content.get("zero_shot") or {}, list((content.get("fine_tune") or {}).get("tasks", ()))
-    names = {
-        "source": [*zero_shot.get("sources", ()), *tasks],
-        "target": list(zero_shot.get("targets", ())),
-        "task": tasks,
-    }
+    names = {"source": [], "target": [], "task": []}
+    for name, wing in WINGS.items():
+        part = content.get(name) or {}
+        names[wing.key] = list(part.get(wing.targets, ()))
+        names["source"] += part.get("sources", names[wing.key])
     return [(key, name) for key in keys for name in names[key]]

@@ -8,7 +8,6 @@ import pandas as pd
 
 from companion.analysis.select import (
     KEY,
-    _models,
     estimates,
     headline,
     image_matrix,
@@ -16,12 +15,14 @@ from companion.analysis.select import (
     kind_of,
     measures,
     metric,
+    models_of,
     ranked_models,
     recorded_targets,
     where,
 )
 from companion.fine_tune import models as fine_tune
 from companion.records import atomic_write
+from companion.wings import WINGS, wing
 from tte._locks import locked
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
@@ -73,7 +74,9 @@ def agreement_on(study, target, *, seed=0, models="others", scores=None, measure
     result = []
     for estimate in scores or [e for e in estimates(table) if is_about(e, measure)]:
         values = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy(dtype=float)
-        per_image = _per_image(tables["per_image"], estimate, ranked, images, seed) if kind == "zero_shot" else values
+        per_image = (
+            _per_image(tables["per_image"], estimate, ranked, images, seed) if wing(kind).SCORES_IMAGES else values
+        )
         per_image = values if np.isnan(per_image).all() else per_image  # one value per model, whatever the images
         same = {"study": study.name, "target": target, "metric": name, "models": models}
         row = {**same, **{k: getattr(estimate, k) for k in KEY}}
@@ -95,7 +98,7 @@ def _tables(study, target, seed, models):
         raise DataNotFound(f"no record of {target} with seed {seed} in {study.records.folder}: {where_to}")
     recorded = [set(where(tables["scores"], seed=seed)["model"]), *(set(tables[n]["model"]) for n in tables)]
     if missing := [model for model in models if any(model not in names for names in recorded)]:
-        only = "target" if kind_of(study, target) == "zero_shot" else "task"
+        only = WINGS[kind_of(study, target)].key
         raise DataNotFound(
             f"{target}: {len(missing)} of {len(models)} models are not evaluated yet ({', '.join(missing[:3])}"
             f"{', …' if len(missing) > 3 else ''}): run `python -m companion study {study.name} --only {only}={target}`"
@@ -144,7 +147,7 @@ def ranking_on(study, target, *, seed=0, measure=None):
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind, measure)
-    models = _models(study, kind)
+    models = models_of(study, kind)
     tables = _tables(study, target, seed, models)
     lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
@@ -157,7 +160,7 @@ def ranking_on(study, target, *, seed=0, measure=None):
     table["performance"] = table["model"].map(found)
     performance, images = image_matrix(tables["per_image"], list(models), quantity=quantity)
     table[["performance_low", "performance_high"]] = _interval(performance, statistic)
-    if kind == "zero_shot":
+    if wing(kind).SCORES_IMAGES:
         per_image = _per_image(tables["per_image"], lead, list(models), images, seed)
         table[["score_low", "score_high"]] = _interval(per_image, statistic)
         table["group"] = _groups(per_image, statistic)

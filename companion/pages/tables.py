@@ -9,6 +9,7 @@ import pandas as pd
 from companion.analysis import agreement, select
 from companion.pages import texts
 from companion.study import display_name
+from companion.wings import wing
 from companion.zero_shot.scores import EVERY_LEVEL
 from tte.estimators import ESTIMATORS
 
@@ -28,7 +29,6 @@ __all__ = [
 ]
 
 PERTURBATIONS = {EVERY_LEVEL: "dropout at every level"}  # whose name in a record is not the one to read
-_HEADS = {"dice": ("CC-FV", "mean Dice"), "f1": ("CTE-NHD", "median F1"), "map": ("V-Rand", "median mAP")}
 _COLUMNS = {
     "kendall": "Kendall τ-b",
     "weighted_kendall": "weighted τ",
@@ -73,8 +73,7 @@ def target_table(study, name, n_images):
 def models_table(study, kind):
     """Return the models of a study with how they were trained and how well they do on their own data."""
     cards = texts.cards_of(study, kind)
-    metric = "f1_median" if kind == "zero_shot" else "dice_mean"
-    name = "median F1 at home" if kind == "zero_shot" else "mean Dice at home"
+    metric, name = wing(kind).HOME
     rows = [
         {
             "model": display_name(card.model), "trained on": card.source, "cases": card.training.get("n_cases", 0),
@@ -86,10 +85,10 @@ def models_table(study, kind):
     return _styled(pd.DataFrame(rows), {name: "{:.2f}"})
 
 
-def ranking_table(table, kind, measure="f1"):
-    """Return the ranking with intervals, as a reader sees it; `measure` is one of `summary.measures`."""
-    score, performance = _HEADS["dice" if kind == "fine_tune" else measure]
-    digits = 4 if kind == "zero_shot" else 2
+def ranking_table(table, kind, measure=None):
+    """Return the ranking with intervals, as a reader sees it; `measure` is one of the wing's, by default its first."""
+    known, digits = wing(kind).measure(measure), wing(kind).DIGITS
+    score, performance = ESTIMATORS[known.estimator].label, known.label
     rows = pd.DataFrame({
         "rank": table["rank"].astype("string").fillna("–"),
         "model": table["model"].map(display_name) + np.where(table["own"], " (the target's own)", ""),

@@ -6,9 +6,8 @@ Takes tables and cells; returns Markdown text and writes nothing.
 import numpy as np
 from IPython.display import Markdown
 
-from companion.fine_tune import models as fine_tune
 from companion.study import display_name, study_of
-from companion.zero_shot import evaluate as zero_shot
+from companion.wings import WINGS, wing, wing_of
 from tte.errors import ConfigError
 from tte.zoo.card import read_card
 
@@ -36,16 +35,14 @@ def banner(study, name=""):
 
 def _way_to_real(study, name):
     real, config = name.removeprefix("phantom/"), study.config
-    notebook, key, others = "msd_task", "task", "tasks"
-    if config.zero_shot is not None and name in config.zero_shot.targets:
-        notebook, key, others = "microscopy_target", "target", "datasets"
+    its = WINGS[wing_of(study, name)]
     return (
         f"\nThey stand for {real}, which was not at hand where this book was made{_part_at_hand(real)}. With its data "
-        f"and that of the other {others} of the study below DIR:\n\n"
+        f"and that of the other {its.others} of the study below DIR:\n\n"
         f"```bash\npython -m companion data fetch {real} --root DIR\n"
         f"python -m companion study {config.real} --data-root DIR --device cuda\n"
-        f"python workflow/run_notebook.py notebooks/{notebook}.py out.ipynb \\\n"
-        f"  -p study {config.real} -p {key} {real} -p data_root DIR\n```\n"
+        f"python workflow/run_notebook.py notebooks/{its.subject}.py out.ipynb \\\n"
+        f"  -p study {config.real} -p {its.key} {real} -p data_root DIR\n```\n"
     )
 
 
@@ -81,8 +78,7 @@ def p_number(p):
 
 def cards_of(study, kind):
     """Return the card of every model."""
-    models = (zero_shot.model_ids if kind == "zero_shot" else fine_tune.initial_models)(study)
-    return [read_card(study.models, model) for model in models]
+    return [read_card(study.models, model) for model in wing(kind).every_model(study)]
 
 
 def trained_out(cards):
