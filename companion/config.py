@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from companion.config_sections import Dropout, Features, Inputs, View
 from companion.paths import project_root
+from tte._yaml import read_yaml, validated
 from tte.errors import ConfigError
 from tte.zoo.schema import Fraction, Interval, Network, Normalisation, Section
 
@@ -202,25 +202,7 @@ def load_config(study):
         path = project_root() / "config" / f"{study}.yml"
     if not path.is_file():
         raise ConfigError(f"unknown study {str(study)!r}: expected one of {study_names()} or the path of a YAML file")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path.name}: expected a mapping of keys to values, got {type(raw).__name__}")
-    try:
-        return StudyConfig.model_validate(raw)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or 'study'}: {_plain(e)}" for e in error.errors()]
-        raise ConfigError(f"{path.name} has {len(faults)} fault(s):\n  " + "\n  ".join(faults)) from None
-
-
-def _plain(error):
-    if error["type"] == "extra_forbidden":
-        return "unknown key; check its spelling"
-    if error["type"] == "missing":
-        return "key is missing"
-    return f"{error['msg']} (got {str(error['input'])[:60]})"
+    return validated(StudyConfig, read_yaml(path), path.name)
 
 
 def config_hash(*parts):

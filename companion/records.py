@@ -6,7 +6,6 @@ Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensiti
 import gzip
 import io
 import json
-import os
 import platform
 import subprocess
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from companion.paths import project_root
+from tte._atomic import atomic_write
 from tte._locks import locked
 from tte.errors import DataNotFound, InputError
 
@@ -27,7 +27,6 @@ __all__ = [
     "ROWS",
     "Cell",
     "Records",
-    "atomic_write",
     "is_recorded",
     "load_or_compute",
     "rows",
@@ -68,18 +67,6 @@ class Cell:
     source: str
     provenance: dict = field(default_factory=dict)
     largest_change: float | None = None  # against the record that a recomputation replaced
-
-
-def atomic_write(path, content):
-    """Write text or bytes so that a reader sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Records:

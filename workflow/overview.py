@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 from companion.analysis import agreement, select
 from companion.pages import plots
 from companion.paths import project_root
-from companion.records import atomic_write
 from companion.study import open_study
+from tte._atomic import atomic_write
 
 STUDIES = {
     ("nuclei", "zero_shot"): ("No labels: run it as it is", "CTE-NHD, consistency under dropout", "median F1"),

@@ -16,6 +16,8 @@ import nbformat
 import yaml
 from notebook_pages import RunError, convert, default_parameters, normalise, one_line, subject_page
 
+from tte._atomic import atomic_write
+
 __all__ = ["execute", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,16 +82,7 @@ def _reason(error, source):
 
 def _write(notebook, path):
     """Write beside the target and rename, so that no reader ever meets half a page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(nbformat.writes(notebook) + "\n")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    atomic_write(path, nbformat.writes(notebook) + "\n")
 
 
 def _value(text):

@@ -21,8 +21,8 @@ from companion.analysis.select import (
     where,
 )
 from companion.fine_tune import models as fine_tune
-from companion.records import atomic_write
 from companion.wings import WINGS, wing
+from tte._atomic import atomic_write
 from tte._locks import locked
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore

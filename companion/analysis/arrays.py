@@ -10,7 +10,8 @@ import zlib
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from companion.records import atomic_write, same_identity
+from companion.records import same_identity
+from tte._atomic import atomic_write
 from tte._locks import locked
 
 __all__ = ["read_arrays", "read_or_make", "write_arrays"]

@@ -4,7 +4,6 @@ Reads normalised images and class-index labels from memory; writes nothing but a
 """
 
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from monai.transforms import Compose, RandFlipd, RandRotate90d, RandRotated
 from tqdm import tqdm
 
 from tte import perturbation
+from tte._atomic import atomic_path
 from tte.errors import InputError
 from tte.zoo.card import class_logits
 
@@ -170,12 +170,9 @@ def _intensity(image, augmentation, rng):
 
 
 def _save(path, network, optimizer, schedule, losses):
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({**state, "losses": losses}, temporary)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        torch.save({**state, "losses": losses}, temporary)
 
 
 def _resume(path, network, optimizer, schedule, device):

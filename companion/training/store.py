@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from companion.records import atomic_write
+from tte._atomic import atomic_write
 from tte.errors import ConfigError, InputError
 from tte.features.layers import resolve_layer
 from tte.zoo.card import build_network

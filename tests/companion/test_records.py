@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from companion import records as module
-from companion.records import COLUMNS, Records, atomic_write, load_or_compute, rows
+from companion.records import COLUMNS, Records, load_or_compute, rows
+from tte._atomic import atomic_write
 from tte.errors import DataNotFound, InputError
 
 IDENTITY = {"config": "c1", "inputs": "i1", "weights": "w1"}

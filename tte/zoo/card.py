@@ -8,11 +8,11 @@ from pathlib import Path
 
 import monai.networks.nets
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from tte._yaml import read_yaml, validated
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.schema import Network, Normalisation
 from tte.zoo.weights import fit_weights
@@ -73,10 +73,7 @@ def read_card(folder, model):
     if not path.is_file():
         there = sorted(p.stem for p in Path(folder).glob("*.yml"))
         raise DataNotFound(f"no model {model!r} in {folder}: there are {there or 'none'}; train it with `make study`")
-    try:
-        return Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigError(f"{path} is not a model card: {' '.join(str(error).split())[:300]}") from None
+    return validated(Card, read_yaml(path), f"model card {path}")
 
 
 def load_model(folder, model, device="cpu", **arguments):
