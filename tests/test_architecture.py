@@ -22,13 +22,14 @@ FILES_IN_A_FOLDER = 14
 
 # Each part of `tte` and what of `tte` it may import; the core knows nothing of a person's files and models.
 CORE = ("agreement", "estimators", "features", "perturbation", "segmentation", "consistency", "errors", "_arrays")
+HELPERS = ("_atomic", "_locks", "_yaml")  # of whatever reads and writes files
 BELOW = {
     **{part: CORE for part in CORE},
     "images": (*CORE, "images"),
-    "_locks": ("errors",),
-    "zoo": (*CORE, "_locks", "images", "zoo"),
-    "rank": (*CORE, "_locks", "images", "zoo", "rank"),
-    "cli": (*CORE, "images", "zoo", "rank"),
+    **{part: ("errors",) for part in HELPERS},
+    "zoo": (*CORE, *HELPERS, "images", "zoo"),
+    "rank": (*CORE, *HELPERS, "images", "zoo", "rank"),
+    "cli": (*CORE, *HELPERS, "images", "zoo", "rank"),
     "__init__": (),
 }
 

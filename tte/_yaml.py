@@ -21,7 +21,7 @@ def read_yaml(path, kind=dict):
     path : path
         The file exists.
     kind : type
-        What it must hold: a mapping or a list.
+        What it must hold: a mapping, a list, or anything (object).
 
     Raises
     ------

@@ -237,11 +237,11 @@ def test_what_the_entry_says_holds(released):
 
 
 @pytest.mark.parametrize(("text", "error", "message"), [
-    ("model: [", InputError, "is not valid YAML"),
+    ("model: [", ConfigError, "is not valid YAML"),
     ("a: 1", InputError, "is no training configuration: expected a section `model`"),
     ("- 1", InputError, "is no training configuration"),
     ("model: {name: UNet9D}", ConfigError, "model section: name"),
-    ("model: !!python/object/apply:os.getcwd []", InputError, "is not valid YAML"),
+    ("model: !!python/object/apply:os.getcwd []", ConfigError, "is not valid YAML"),
 ])  # fmt: skip
 def test_a_faulty_training_configuration(released, text, error, message):
     path, _ = released

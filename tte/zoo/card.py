@@ -8,11 +8,11 @@ from pathlib import Path
 
 import monai.networks.nets
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from tte._yaml import read_yaml, validated
+from tte._yaml import faults, read_yaml
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.schema import Network, Normalisation
 from tte.zoo.weights import fit_weights
@@ -73,7 +73,13 @@ def read_card(folder, model):
     if not path.is_file():
         there = sorted(p.stem for p in Path(folder).glob("*.yml"))
         raise DataNotFound(f"no model {model!r} in {folder}: there are {there or 'none'}; train it with `make study`")
-    return validated(Card, read_yaml(path), f"model card {path}")
+    try:
+        return Card.model_validate(read_yaml(path, object))
+    except ValidationError as error:
+        reason = "; ".join(faults(error))
+    except ConfigError as error:
+        reason = str(error)
+    raise ConfigError(f"{path} is not a model card: {reason[:300]}")
 
 
 def load_model(folder, model, device="cpu", **arguments):

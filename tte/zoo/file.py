@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from tte._yaml import faults, read_yaml
 from tte.errors import ConfigError, DataNotFound
 from tte.zoo.output import Output
 from tte.zoo.preprocessing import Preprocessing, Standardisation, preprocess
@@ -18,6 +18,7 @@ from tte.zoo.schema import Network
 __all__ = ["BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
 
 SOURCES = ("torch", "onnx", "pytorch-3dunet", "torchscript", "monai-bundle", "bioimageio")
+_TAGS = ("normalise", "scale", "standardise")  # of a union, no keys of a file
 Size = Annotated[int, Field(ge=1)]
 
 
@@ -124,13 +125,10 @@ def read_bank(path):
     path = Path(path)
     if not path.is_file():
         raise DataNotFound(f"bank file {path} is not there: expected a YAML file with a list `models`")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, object)
     if not isinstance(raw, dict) or set(raw) != {"models"} or not isinstance(raw["models"], list) or not raw["models"]:
         raise ConfigError(f"{path.name}: expected a list `models` with at least one model, and nothing else")
-    entries, faults = [], []
+    entries, found = [], []
     for position, item in enumerate(raw["models"], 1):
         name = item.get("name", f"model {position}") if isinstance(item, dict) else f"model {position}"
         try:
@@ -139,14 +137,14 @@ def read_bank(path):
             else:
                 entries.append(BankEntry.model_validate(item, context={"folder": path.parent.absolute()}))
         except ValidationError as error:
-            faults += [f"{name}: {fault}" for fault in dict.fromkeys(map(_plain, error.errors()))]
+            found += [f"{name}: {fault}" for fault in faults(error, _TAGS)]
         except DataNotFound as error:
-            faults.append(f"{name}: {error}")
+            found.append(f"{name}: {error}")
     names = [entry.name for entry in entries]
-    faults += [f"{name}: {names.count(name)} models have this name" for name in dict.fromkeys(names)
+    found += [f"{name}: {names.count(name)} models have this name" for name in dict.fromkeys(names)
                if names.count(name) > 1]  # fmt: skip
-    if faults:
-        raise ConfigError(f"{path.name} has {len(faults)} fault(s):\n  " + "\n  ".join(faults))
+    if found:
+        raise ConfigError(f"{path.name} has {len(found)} fault(s):\n  " + "\n  ".join(found))
     return entries
 
 
@@ -164,14 +162,3 @@ def _stored(bank, folder):
     if not weights or ".." in name.split("/"):
         raise DataNotFound(f"bank: no stored models (.safetensors beside its card .yml) in {found}: {advice}")
     return [BankEntry(name=path.stem, source="torch", weights=str(path)) for path in weights]
-
-
-def _plain(error):
-    where = ".".join(str(part) for part in error["loc"] if part not in ("normalise", "scale", "standardise"))
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key; check its spelling"
-    if error["type"] == "missing":
-        return f"{where}: key is missing"
-    if error["type"] == "value_error":
-        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
-    return f"{where}: {error['msg']} (got {str(error['input'])[:60]})".removeprefix(": ")

@@ -8,9 +8,9 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
 from torch import nn
 
+from tte._yaml import read_yaml
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.perturbation.inference import submodule
 from tte.zoo.card import build_network, class_logits, load_model
@@ -220,10 +220,7 @@ def _pytorch3dunet(entry, _):
     config = training_configuration(entry)
     if not config.is_file():
         raise DataNotFound(f"{entry.name}: training configuration {config} is not there; give its path as `config`")
-    try:
-        content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{config} is not valid YAML: {' '.join(str(error).split())[:200]}") from None
+    content = read_yaml(config, object)
     if not isinstance(content, dict) or "model" not in content:
         raise InputError(f"{config} is no training configuration: expected a section `model`")
     network = ReleasedUNet(unet_config(content["model"]))

@@ -9,6 +9,7 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tte._yaml import faults
 from tte.errors import ConfigError
 
 __all__ = ["ReleasedModel", "released_models"]
@@ -79,5 +80,4 @@ def _model(name, row):
     try:
         return ReleasedModel(name=name, **row)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"released model {name}: {faults}") from None
+        raise ConfigError(f"released model {name}: {'; '.join(faults(error))}") from None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tte._yaml import faults
 from tte.errors import ConfigError
 
 __all__ = ["UNET_NAMES", "UNetConfig", "unet_config"]
@@ -91,8 +92,7 @@ def unet_config(section):
     try:
         config = UNetConfig.model_validate({key: value for key, value in section.items() if key not in _INERT})
     except ValidationError as error:
-        faults = (f"{e['loc'][0]}: {e['msg']} (got {str(e['input'])[:40]})" for e in error.errors())
-        raise ConfigError("model section: " + "; ".join(dict.fromkeys(faults))) from None
+        raise ConfigError("model section: " + "; ".join(faults(error))) from None
     order = config.layer_order
     if set(order) - set(_LETTERS) or order.count("c") != 1 or len(set(order)) < len(order) or order[0] in "rle":
         raise ConfigError(
