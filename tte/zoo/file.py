@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from tte._yaml import faults, read_yaml
 from tte.errors import ConfigError, DataNotFound
+from tte.zoo.formats.registry import FORMATS
 from tte.zoo.output import Output
 from tte.zoo.preprocessing import Preprocessing, Standardisation, preprocess
 from tte.zoo.schema import Network
 
 __all__ = ["BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
 
-SOURCES = ("torch", "onnx", "pytorch-3dunet", "torchscript", "monai-bundle", "bioimageio")
 _TAGS = ("normalise", "scale", "standardise")  # of a union, no keys of a file
 Size = Annotated[int, Field(ge=1)]
 
@@ -34,7 +34,7 @@ class BankEntry(_Section):
     """
 
     name: str
-    source: Literal[SOURCES]
+    source: Annotated[str, Field(json_schema_extra={"enum": list(FORMATS)})]  # a format of models
     weights: str  # checkpoint, TorchScript file, folder or zip archive of a package, or nickname
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of the file, checked when it is loaded
     key: str | None = None  # where in a checkpoint the weights are; None = found by its usual names
@@ -57,6 +57,13 @@ class BankEntry(_Section):
     licence: str = ""
     citation: str = ""
 
+    @field_validator("source")
+    @classmethod
+    def _known(cls, value):
+        if value not in FORMATS:
+            raise ValueError(f"expected one of {', '.join(FORMATS)}, got {value!r}")
+        return value
+
     @field_validator("weights", "config")
     @classmethod
     def _absolute(cls, value, info: ValidationInfo):
@@ -73,16 +80,16 @@ class BankEntry(_Section):
                 raise ValueError(f"{name}: expected one number per axis, 2 or 3 as spatial_dims, got {sorted(lengths)}")
         if self.repeat_gray and not self.channels:
             raise ValueError("repeat_gray: state also `channels`, how many equal ones the model takes")
-        if self.config and self.source not in ("pytorch-3dunet", "monai-bundle"):
+        known = FORMATS[self.source]
+        if self.config and not known.takes_config:
             raise ValueError(f"config: source {self.source!r} has none")
-        if self.network and self.source in ("pytorch-3dunet", "torchscript", "onnx"):
+        if self.network and known.states_network:
             raise ValueError(f"network: source {self.source!r} states its own")
-        own = self.source == "bioimageio" or (self.source == "torch" and self.network is None)
-        if own:
+        if known.states_all == "always" or (known.states_all == "without network" and self.network is None):
             return self
         if self.preprocessing is None:
             raise ValueError("preprocessing: key is missing; say how images are scaled, or `none`")
-        if self.activation is None and self.source != "pytorch-3dunet":
+        if self.activation is None and not known.states_activation:
             raise ValueError("activation: key is missing; sigmoid, softmax, or none where the output is probabilities")
         return self
 

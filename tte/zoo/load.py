@@ -15,6 +15,7 @@ from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.perturbation.inference import submodule
 from tte.zoo.card import build_network, class_logits, load_model
 from tte.zoo.formats.onnx import open_onnx
+from tte.zoo.formats.registry import FORMATS, function_of
 from tte.zoo.output import Output
 from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
 from tte.zoo.preprocessing import Standardisation
@@ -100,7 +101,7 @@ def load(entry, trust=False):
         The model needs trust, or the entry lacks what neither it nor the files say.
     """
     _check_digest(entry)
-    network, activation, preprocessing, layers, *facts = _SOURCES[entry.source](entry, trust)
+    network, activation, preprocessing, layers, *facts = function_of(FORMATS[entry.source].open)(entry, trust)
     if entry.activation:
         activation = None if entry.activation == "none" else entry.activation
     preprocessing = entry.preprocessing or preprocessing
@@ -127,16 +128,23 @@ def trust_reason(entry):
     DataNotFound, InputError
         Of a package, if it is not there or damaged.
     """
-    if entry.source == "torchscript":
+    reason = FORMATS[entry.source].trust
+    return function_of(reason)(entry) if reason else ""
+
+
+def _script_reason(_):
+    return SCRIPT
+
+
+def _bundle_reason(entry):
+    return "" if entry.network or bundle_network(unpacked(entry.weights), entry.config)[1] else BUNDLE
+
+
+def _package_reason(entry):
+    package = open_package(entry.weights)
+    if package.weights("pytorch_state_dict") is None:
         return SCRIPT
-    if entry.source == "monai-bundle" and entry.network is None:
-        return "" if bundle_network(unpacked(entry.weights), entry.config)[1] else BUNDLE
-    if entry.source == "bioimageio":
-        package = open_package(entry.weights)
-        if package.weights("pytorch_state_dict") is None:
-            return SCRIPT
-        return "" if entry.network or package.network else PACKAGE
-    return ""
+    return "" if entry.network or package.network else PACKAGE
 
 
 def _check_digest(entry):
@@ -261,13 +269,3 @@ def _bioimageio(entry, trust):
     if activation == _UNKNOWN and package.activation:
         activation = package.activation
     return network, activation, package.preprocessing, layers
-
-
-_SOURCES = {
-    "torch": _torch,
-    "onnx": _onnx,
-    "pytorch-3dunet": _pytorch3dunet,
-    "torchscript": _torchscript,
-    "monai-bundle": _monai_bundle,
-    "bioimageio": _bioimageio,
-}
