@@ -14,9 +14,9 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
+from tte._atomic import atomic_write
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.rank.result import LeftOut
-from tte.rank.run.output import atomic_write
 from tte.rank.run.perturbations import parse_perturbation, perturbed, stream
 
 __all__ = ["perturb_folder"]

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from tte._atomic import atomic_write
 from tte.rank.judgement.quantities import Lead, in_words
 from tte.rank.report import write_report
-from tte.rank.run.output import atomic_write, opened
+from tte.rank.run.output import opened
 
 __all__ = ["LeftOut", "Ranking"]
 

@@ -4,11 +4,9 @@ Reads and writes below one folder: `.cells/` (a file per model and image, and wh
 files that a ranking saves. A folder that holds something else is never written to unless told so.
 """
 
-import errno
 import hashlib
 import io
 import json
-import os
 import tempfile
 import zlib
 from contextlib import contextmanager
@@ -18,48 +16,13 @@ from zipfile import BadZipFile
 import numpy as np
 from filelock import FileLock, Timeout
 
-from tte.errors import ConfigError, DataNotFound, InputError
+from tte._atomic import atomic_write
+from tte.errors import ConfigError, InputError
 
-__all__ = ["Cells", "atomic_write", "cell_key", "digest_of", "file_digest", "opened", "workplace"]
+__all__ = ["Cells", "cell_key", "digest_of", "file_digest", "opened", "workplace"]
 
 CELLS = 1  # part of every cell's key: raise it when the code changes what a cell holds
 _CELL_FOLDER, _RUN, _LOCK = ".cells", "run.json", ".lock"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def atomic_write(path, content):
-    """Write a whole file or nothing; a full disk is one clear line.
-
-    Parameters
-    ----------
-    path : Path
-    content : str or bytes
-
-    Raises
-    ------
-    DataNotFound
-        The disk is full.
-    """
-    path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DataNotFound(
-                f"{path.parent}: the disk is full: make room or choose another folder, then run the same command "
-                "again; it goes on from here"
-            ) from None
-        raise
 
 
 def digest_of(*parts):
