@@ -44,7 +44,7 @@ def atomic_path(path):
         try:
             yield Path(name)
             os.chmod(name, 0o644)
-            os.replace(name, path)
+            Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

@@ -76,7 +76,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, step, full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataNotFound, match="the disk is full"):
         atomic_write(path, "new")
     monkeypatch.undo()
     assert bytes_of(tmp_path) == {"table.csv": b"old"}
