@@ -44,7 +44,7 @@ WINGS = {
 NAMES = (  # of every module `wing`
     *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "SHOWS_FEATURES"),
     *("check_layers", "complete", "evaluate", "every_model", "headline", "measure", "measures", "models"),
-    *("sources", "targets", "test_cases", "train_all"),
+    *("pictured", "shown", "sources", "stored", "targets", "test_cases", "train_all", "view_of"),
 )
 
 

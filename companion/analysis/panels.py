@@ -10,11 +10,8 @@ import numpy as np
 from companion.analysis import agreement, select
 from companion.analysis.arrays import read_or_make
 from companion.config import config_hash
-from companion.fine_tune import models as fine_tune
-from companion.training.outputs import decoded
-from companion.zero_shot import evaluate as zero_shot
+from companion.wings import wing, wing_of
 from tte.errors import DataNotFound
-from tte.perturbation import FeatureDropout
 from tte.zoo.card import weights_hash
 
 __all__ = ["Panels", "load_panels"]
@@ -45,15 +42,15 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
 
     Images are the hardest, the middle and the easiest by mean performance; models the best, the middle and the worst.
     """
-    kind = select.kind_of(study, target)
-    ids, models = _choose(study, target, kind, n_images, seed)
-    names = models if kind == "zero_shot" else [fine_tune.tuned_id(target, m, _tuning_seed(study)) for m in models]
+    its = wing(wing_of(study, target))
+    ids, models = _choose(study, target, n_images, seed)
+    names = its.stored(study, target, models)
     try:
-        cases = _cases(study, target, kind)
+        cases = its.test_cases(study, target)
     except DataNotFound:
         cases = None
     identity = {
-        **_settings(study, target, kind),
+        **_settings(study, target),
         "inputs": None if cases is None or study.config.real else cases.fingerprint,
         "ids": ids,
         "models": models,
@@ -61,16 +58,15 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
         "weights": [weights_hash(study.models, model) for model in models],
     }
     path = study.records.folder / "panels" / f"{target.replace('/', '_')}.safetensors.gz"
-    predicted = _zero_shot if kind == "zero_shot" else _fine_tune
 
     def make():
-        return _flat(predicted(study, target, cases or _cases(study, target, kind), ids, models, seed, device))
+        return _flat(its.pictured(study, target, cases or its.test_cases(study, target), ids, models, seed, device))
 
     masks = _by_model(read_or_make(path, identity, make, again=recompute and _at_hand(study, names)))
     if cases is None:
         return Panels(ids, models, masks, None, None, kind == "fine_tune")
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
-    at = [_slice(cases.labels[i]) if kind == "fine_tune" else ... for i in chosen]
+    at = [its.shown(cases.labels[i]) for i in chosen]
     images = [cases.images[i][0][s] for i, s in zip(chosen, at, strict=True)]
     references = [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)]
     if kind == "zero_shot":
@@ -79,29 +75,19 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     return Panels(ids, models, masks, images, references, True, pixels, study.dataset_entry(target).unit)
 
 
-def _cases(study, target, kind):
-    return zero_shot.test_cases(study, target) if kind == "zero_shot" else fine_tune.cases(study, target, "test")
-
-
-def _settings(study, target, kind):
+def _settings(study, target):
     """Hashes of what decides, beside the files and the weights, what is predicted (config) and what is seen (view)."""
-    part = study.part(kind)
-    if kind == "fine_tune":
-        used, view = (part.tasks[target], part.finetuning), fine_tune.inputs_of(part, target)
-    else:
-        used = (part.normalisation, part.dropout.headline)
-        changed = part.view(target).model_dump(mode="json", exclude_defaults=True, exclude={"within_one"})
-        view = [part.max_images, part.outputs, changed]  # what a page says of a dataset changes no pixel
+    used, view = wing(wing_of(study, target)).view_of(study, target)
     return {"config": config_hash(*used), "view": config_hash(*view)}
 
 
-def _choose(study, target, kind, n_images, seed):
+def _choose(study, target, n_images, seed):
     table = agreement.ranking_on(study, target, seed=seed).sort_values("performance", ascending=False, kind="stable")
     ranked = table.loc[table["ranked"], "model"].tolist()
     models = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
     per_image = study.records.table("per_image")
     per_image = per_image[per_image["target"] == target]
-    values, images = select.image_matrix(per_image, ranked, quantity=select.metric(kind)[1])
+    values, images = select.image_matrix(per_image, ranked, quantity=select.metric(wing_of(study, target))[1])
     measured = np.flatnonzero(~np.isnan(values).all(axis=0))  # a patch without foreground has no F1
     order = measured[np.argsort(np.nanmean(values[:, measured], axis=0), kind="stable")]
     places = np.unique(np.linspace(0, len(order) - 1, n_images).round().astype(int))
@@ -111,40 +97,6 @@ def _choose(study, target, kind, n_images, seed):
 def _at_hand(study, names):
     """Whether the models are on this machine: fine-tuned ones are not kept in the repository for every study."""
     return all((study.models / f"{name}.safetensors").is_file() for name in names)
-
-
-def _tuning_seed(study):
-    return study.part("fine_tune").finetune_seeds[0]
-
-
-def _zero_shot(study, target, cases, ids, models, seed, device):
-    lead = FeatureDropout(study.part("zero_shot").dropout.headline)
-    indices = [[case.id for case in cases.cases].index(i) for i in ids]
-    masks, of_instances = {}, study.part("zero_shot").instances
-
-    def seen(probabilities):
-        return decoded(probabilities).astype(np.int16) if of_instances else (probabilities[0] > 0.5).astype(np.int8)
-
-    for model in models:
-        found = zero_shot.predict(study, model, cases, indices, seed=seed, perturbations=[lead], device=device)
-        masks[model] = [np.stack([seen(clean), seen(other)]) for _, clean, (other,) in found]
-    return masks
-
-
-def _fine_tune(study, target, cases, ids, models, seed, device):
-    part, masks = study.part("fine_tune"), {}
-    for model in models:
-        module = fine_tune.load_tuned(study, target, model, _tuning_seed(study), device)
-        masks[model] = []
-        for index in [[case.id for case in cases.cases].index(i) for i in ids]:
-            found = fine_tune.predict(module, cases.images[index], part.finetuning.crop, device)
-            masks[model].append(found[_slice(cases.labels[index])][None].astype(np.int8))
-    return masks
-
-
-def _slice(label):
-    """The slice across the last axis with the most foreground."""
-    return (..., int(np.argmax((label > 0).sum(axis=(0, 1)))))
 
 
 def _flat(masks):

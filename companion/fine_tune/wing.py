@@ -3,6 +3,7 @@
 from companion.estimate import Estimate
 from companion.fine_tune.evaluate import evaluate, fine_tune_missing
 from companion.fine_tune.models import cases, check_layers, initial_models, train_all
+from companion.fine_tune.pictures import pictured, shown, stored, view_of
 from companion.measure import Measure
 from tte.estimators import ESTIMATORS
 
@@ -20,10 +21,14 @@ __all__ = [
     "measure",
     "measures",
     "models",
+    "pictured",
+    "shown",
     "sources",
+    "stored",
     "targets",
     "test_cases",
     "train_all",
+    "view_of",
 ]
 
 SCORES_IMAGES = False  # a score is of all cases together

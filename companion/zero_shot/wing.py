@@ -4,6 +4,7 @@ from companion.estimate import Estimate
 from companion.measure import Measure
 from companion.zero_shot.ccfv import check_layers
 from companion.zero_shot.evaluate import evaluate, model_ids, test_cases, train_all
+from companion.zero_shot.pictures import pictured, shown, stored, view_of
 from tte.estimators import ESTIMATORS
 
 __all__ = [
@@ -20,10 +21,14 @@ __all__ = [
     "measure",
     "measures",
     "models",
+    "pictured",
+    "shown",
     "sources",
+    "stored",
     "targets",
     "test_cases",
     "train_all",
+    "view_of",
 ]
 
 SCORES_IMAGES = True  # a score is an average over images, so images give it an interval

@@ -19,6 +19,7 @@ from companion.fine_tune import models as fine_tune
 from companion.pages import pictures
 from companion.records import Records
 from companion.zero_shot import evaluate as zero_shot
+from companion.zero_shot import pictures as of_target
 from tte.errors import DataNotFound
 from tte.perturbation import FeatureDropout
 
@@ -142,7 +143,7 @@ def test_panels_of_other_data_or_another_view_are_made_again(scratch, tmp_path, 
     np.testing.assert_array_equal(again.masks[shown.models[0]][0], other.masks[shown.models[0]][0])
     part = scratch.config.zero_shot.model_copy(update={"max_images": 2})
     fewer = replace(scratch, config=scratch.config.model_copy(update={"zero_shot": part}))
-    views = [panels._settings(study, TARGETS[0], "zero_shot")["view"] for study in (scratch, fewer)]
+    views = [panels._settings(study, TARGETS[0])["view"] for study in (scratch, fewer)]
     assert views[0] != views[1]
 
 
@@ -184,7 +185,7 @@ def test_instances_are_kept_and_each_has_a_contour(monkeypatch):
     monkeypatch.setattr(zero_shot, "predict", lambda *a, **k: iter([("x", probabilities, [0.4 * probabilities])]))
     part = SimpleNamespace(instances=True, dropout=SimpleNamespace(headline=0.2))
     study, cases = SimpleNamespace(part=lambda kind: part), SimpleNamespace(cases=[SimpleNamespace(id="x")])
-    ((mask,),) = panels._zero_shot(study, "t", cases, ["x"], ["m"], 0, "cpu").values()
+    ((mask,),) = of_target.pictured(study, "t", cases, ["x"], ["m"], 0, "cpu").values()
     assert mask.dtype == np.int16 and sorted(np.unique(mask[0])) == [0, 1, 2] and not mask[1].any()
     shown = panels.Panels(["x"], ["m"], {"m": [mask]}, [np.zeros((24, 40))], [np.full((24, 40), -1)])
     reference, prediction = pictures.panel_grid(shown, names={"m": "m"}, perturbed=True).axes
@@ -199,7 +200,7 @@ def test_instances_are_kept_and_each_has_a_contour(monkeypatch):
 
 def test_images_without_performance_are_not_shown(scratch, monkeypatch):
     whole, target = select.image_matrix, TARGETS[0]
-    ids, _ = panels._choose(scratch, target, "zero_shot", 3, 0)
+    ids, _ = panels._choose(scratch, target, 3, 0)
 
     def without_the_easiest(*args, **keys):
         values, images = whole(*args, **keys)
@@ -210,5 +211,5 @@ def test_images_without_performance_are_not_shown(scratch, monkeypatch):
     monkeypatch.setattr(select, "image_matrix", without_the_easiest)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, _ = panels._choose(scratch, target, "zero_shot", 3, 0)
+        found, _ = panels._choose(scratch, target, 3, 0)
     assert ids[-1] not in found and len(found) >= 2
