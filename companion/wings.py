@@ -42,7 +42,7 @@ WINGS = {
     "fine_tune": Wing("task", "tasks", "tasks", "msd_task", ("fine_tune_summary",)),
 }
 NAMES = (  # of every module `wing`
-    *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "SHOWS_FEATURES"),
+    *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "SHOWS_FEATURES", "VOLUMES"),
     *("check_layers", "complete", "evaluate", "every_model", "headline", "measure", "measures", "models"),
     *("pictured", "shown", "sources", "stored", "targets", "test_cases", "train_all", "view_of"),
 )

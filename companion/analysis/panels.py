@@ -64,12 +64,12 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
 
     masks = _by_model(read_or_make(path, identity, make, again=recompute and _at_hand(study, names)))
     if cases is None:
-        return Panels(ids, models, masks, None, None, kind == "fine_tune")
+        return Panels(ids, models, masks, None, None, its.VOLUMES)
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
     at = [its.shown(cases.labels[i]) for i in chosen]
     images = [cases.images[i][0][s] for i, s in zip(chosen, at, strict=True)]
     references = [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)]
-    if kind == "zero_shot":
+    if not its.VOLUMES:
         return Panels(ids, models, masks, images, references)
     pixels = [cases.spacings[i][:2] for i in chosen]
     return Panels(ids, models, masks, images, references, True, pixels, study.dataset_entry(target).unit)

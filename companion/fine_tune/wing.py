@@ -13,6 +13,7 @@ __all__ = [
     "MEASURES",
     "SCORES_IMAGES",
     "SHOWS_FEATURES",
+    "VOLUMES",
     "check_layers",
     "complete",
     "evaluate",
@@ -33,6 +34,7 @@ __all__ = [
 
 SCORES_IMAGES = False  # a score is of all cases together
 SHOWS_FEATURES = True  # its pages have a picture of features
+VOLUMES = True  # a picture shows a slice
 DIGITS = 2  # of a score in a table
 HOME = ("dice_mean", "mean Dice at home")  # performance in a card, and its label
 MEASURES = {"dice": Measure("dice_mean", "dice", "mean", "mean Dice", "ccfv")}

@@ -133,8 +133,8 @@ def _batch(cases, foreground, training, rng):
 
 
 def _crop(image, label, foreground, training, rng):
-    # Not MONAI's RandCropByPosNegLabel, which could be seeded per iteration as `_geometry` is: it centres its window on
-    # the foreground voxel, this one puts that voxel anywhere in the middle half, and the stored models are made with it.
+    # Not MONAI's RandCropByPosNegLabel, though it could be seeded per iteration as `_geometry` is: it centres its window
+    # on the foreground voxel, this one puts that voxel anywhere in the middle half, and stored models are made with it.
     crop, shape = np.array(training.crop), np.array(label.shape)
     start = rng.integers(0, shape - crop + 1)
     if len(foreground) and rng.random() < training.foreground:

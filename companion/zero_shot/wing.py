@@ -13,6 +13,7 @@ __all__ = [
     "MEASURES",
     "SCORES_IMAGES",
     "SHOWS_FEATURES",
+    "VOLUMES",
     "check_layers",
     "complete",
     "evaluate",
@@ -33,6 +34,7 @@ __all__ = [
 
 SCORES_IMAGES = True  # a score is an average over images, so images give it an interval
 SHOWS_FEATURES = False  # its pages have a picture of features
+VOLUMES = False  # a picture shows a slice
 DIGITS = 4  # of a score in a table
 HOME = ("f1_median", "median F1 at home")  # performance in a card, and its label
 MEASURES = {

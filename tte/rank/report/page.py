@@ -13,10 +13,10 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tte._atomic import atomic_write
 from tte.rank.report.drawing import SCALE, interval_bar, scatter
 from tte.rank.report.methods import methods_paragraph, references
 from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
-from tte.rank.run.output import atomic_write
 
 __all__ = ["write_report"]
 
