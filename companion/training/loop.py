@@ -133,7 +133,7 @@ def _batch(cases, foreground, training, rng):
 
 
 def _crop(image, label, foreground, training, rng):
-    # Not MONAI's RandCropByPosNegLabel, though it could be seeded per iteration as `_geometry` is: it centres its window
+    # Not RandCropByPosNegLabel of MONAI, though it could be seeded per iteration as `_geometry` is: it centres a window
     # on the foreground voxel, this one puts that voxel anywhere in the middle half, and stored models are made with it.
     crop, shape = np.array(training.crop), np.array(label.shape)
     start = rng.integers(0, shape - crop + 1)
