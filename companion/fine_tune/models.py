@@ -15,11 +15,11 @@ from companion.data.prepared import prepare
 from companion.data.split import split_cases
 from companion.study import model_id, require
 from companion.training import loop, store
-from companion.training.fit import fit
+from companion.training.fit import fit, stored_card
 from tte._locks import locked
 from tte.errors import DataNotFound, UndefinedScore
 from tte.segmentation import metrics
-from tte.zoo.card import Card, build_network, load_model, load_weights, read_card, weights_hash
+from tte.zoo.card import Card, build_network, load_model, load_weights, weights_hash
 
 __all__ = [
     *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "fingerprint", "initial_models"),
@@ -107,8 +107,9 @@ def train_all(study, *, sources=None, device="cpu"):
 def _store_random(study, spec, model, seed):
     identity = {"config": config_hash(spec, seed), "inputs": None}
     with locked(study.models / f"{model}.yml", f"model {model}"):  # the jobs of every source draw it
-        if (study.models / f"{model}.yml").is_file() and read_card(study.models, model).identity == identity:
-            return read_card(study.models, model)
+        stored = stored_card(study, model)
+        if stored is not None and stored.identity == identity:
+            return stored
         module = build_network(spec, seed=seed, out_channels=1)
         normalisation = next(iter(study.part("fine_tune").tasks.values())).normalisation
         card = Card(

@@ -9,7 +9,7 @@ from tte._locks import locked
 from tte.errors import DataNotFound
 from tte.zoo.card import Card, read_card
 
-__all__ = ["fit"]
+__all__ = ["fit", "stored_card"]
 
 
 def fit(
@@ -54,13 +54,13 @@ def fit(
     try:
         cases = load()
     except DataNotFound:
-        stored = _stored(study, name)
+        stored = stored_card(study, name)
         if stored is None or stored.identity["config"] != config:
             raise
         return stored
     identity = {"config": config, "inputs": cases.fingerprint}
     with locked(path, f"model {name}"):
-        stored = _stored(study, name)
+        stored = stored_card(study, name)
         if stored is not None and stored.identity == identity and not retrain:
             return stored
         checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
@@ -69,9 +69,10 @@ def fit(
         return _train(study, name, cases, build, measure, schedule, run, about)
 
 
-def _stored(study, name):
-    """The card of a stored model, or None."""
-    return read_card(study.models, name) if (study.models / f"{name}.yml").is_file() else None
+def stored_card(study, name):
+    """The card of a model that is stored with its weights, or None."""
+    here = all((study.models / f"{name}{suffix}").is_file() for suffix in (".yml", ".safetensors"))
+    return read_card(study.models, name) if here else None
 
 
 def _train(study, name, cases, build, measure, schedule, run, about):
