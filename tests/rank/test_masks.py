@@ -89,7 +89,7 @@ def test_copies_count_once(tools):
 
 
 def test_masks_of_zero_and_one_become_objects(tools):
-    from tte.images.images import read_label
+    from tte.images.cases import read_label
 
     for name in MISSED:
         for path in (tools / name).iterdir():
