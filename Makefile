@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-WORKFLOW := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+WARM := $(BIN)/python workflow/warm.py with
+WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
 
 export OMP_NUM_THREADS ?= 1
 ifeq ($(strip $(TTE_DATA)),)
@@ -18,24 +19,29 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint study serve golden clean
+.PHONY: help book test test-slow lint study serve golden clean
 
 help: ## List what can be made.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 book: $(READY) ## Execute the notebooks that changed and build the book into _build/html.
 	@$(WORKFLOW) book
 	@echo "The book is at _build/html/index.html; 'make serve' shows it with all its fonts at http://127.0.0.1:$(PORT)."
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
-	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope
-	$(BIN)/pytest tests/golden --nbval-lax --nbval-current-env --nbval-sanitize-with tests/golden/sanitize.cfg \
+	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope --cov --cov-report=term
+	$(WARM) $(BIN)/pytest tests/golden --nbval-lax --nbval-kernel-name python3 --nbval-sanitize-with tests/golden/sanitize.cfg \
 	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book
 	$(BIN)/pytest tests/test_book.py
 
-lint: $(READY) ## Check style and the commonest mistakes with ruff.
+test-slow: $(READY) ## Run the full grids of the tests, and the wheel in an empty environment; half an hour or more.
+	$(BIN)/pytest -m slow -n $(CORES) --dist loadscope
+
+lint: $(READY) ## Check style, the commonest mistakes and NumPy's docstring sections with ruff, types with mypy.
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run '$(BIN)/ruff format .'"; exit 1; }
+	@$(BIN)/mypy
 
 study: $(READY) ## Train, infer and score one study, for example: make study STUDY=nuclei
 	@test -n "$(STUDY)" || { echo "Name a study: make study STUDY=$(basename $(notdir $(firstword $(wildcard config/*.yml))))"; exit 2; }

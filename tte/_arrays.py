@@ -4,6 +4,7 @@ Reads nothing and writes nothing; raises `InputError` with the argument's name, 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.errors import InputError
 
@@ -14,23 +15,23 @@ _BITS_OF_ONE = {
 }
 
 
-def is_tensor(array):
+def is_tensor(array: ArrayLike) -> bool:
     """Whether `array` is a torch tensor; asked without importing torch, which an estimator of arrays does not need."""
     return hasattr(array, "detach") and hasattr(array, "numpy")
 
 
-def to_numpy(array, name="array"):
+def to_numpy(array, name: str = "array") -> np.ndarray:
     """Return `array` (NumPy, torch on any device, or nested lists) as a NumPy array, without a copy where possible."""
     if is_tensor(array):
-        array = array.detach().cpu()
-        return array.float().numpy() if str(array.dtype) == "torch.bfloat16" else array.numpy()
+        tensor = array.detach().cpu()
+        return tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
     out = np.asarray(array)
     if out.dtype == object:
         raise InputError(f"{name}: expected a numeric array, got objects (rows of different length?)")
     return out
 
 
-def float_array(array, name, ndim=None):
+def float_array(array: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
     """Return `array` as finite float64; `ndim` fixes the number of dimensions."""
     out = to_numpy(array, name)
     if not (np.issubdtype(out.dtype, np.number) or out.dtype == bool) or np.iscomplexobj(out):
@@ -44,12 +45,12 @@ def float_array(array, name, ndim=None):
     return out
 
 
-def label_array(array, name, ndim=None):
+def label_array(array: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
     """Return `array` as int64 label ids ≥ −1; integral floats are taken, others refused."""
     return label_image(array, name, ndim).astype(np.int64)
 
 
-def label_image(array, name, ndim=None):
+def label_image(array: ArrayLike, name: str, ndim: int | None = None) -> np.ndarray:
     """Return `array` as label ids ≥ −1 in the integer type it has (int64 for bool and integral floats)."""
     out = to_numpy(array, name)
     if ndim is not None and out.ndim != ndim:
@@ -63,7 +64,7 @@ def label_image(array, name, ndim=None):
     return out
 
 
-def labelled_samples(features, labels, name="features"):
+def labelled_samples(features: ArrayLike, labels: ArrayLike, name: str = "features") -> tuple[np.ndarray, np.ndarray]:
     """Return (n, D) float64 and (n,) int64 without the samples labelled −1."""
     features = float_array(features, name, ndim=2)
     labels = label_array(labels, "labels", ndim=1)
@@ -73,13 +74,13 @@ def labelled_samples(features, labels, name="features"):
     return (features, labels) if keep.all() else (features[keep], labels[keep])
 
 
-def same_shape(a, b, name_a, name_b):
+def same_shape(a: np.ndarray, b: np.ndarray, name_a: str, name_b: str) -> None:
     """Raise `InputError` unless the two arrays have one shape."""
     if a.shape != b.shape:
         raise InputError(f"{name_a} and {name_b} disagree on shape: {a.shape} and {b.shape}")
 
 
-def mask_array(array, name):
+def mask_array(array: ArrayLike, name: str) -> np.ndarray:
     """Return `array` as a boolean mask; numbers are taken when they are 0 and 1 only."""
     out = to_numpy(array, name)
     if out.dtype.kind == "b":
@@ -93,7 +94,7 @@ def mask_array(array, name):
     return as_bool
 
 
-def probability_array(array, name):
+def probability_array(array: ArrayLike, name: str) -> np.ndarray:
     """Return `array` as floats in [0, 1] in its own precision (half precision becomes float32)."""
     out = to_numpy(array, name)
     if out.dtype not in _BITS_OF_ONE:
@@ -110,7 +111,7 @@ def probability_array(array, name):
     return out
 
 
-def unit_threshold(threshold):
+def unit_threshold(threshold: float) -> float:
     """Return `threshold` as a float in [0, 1): a pixel is foreground where its probability is greater."""
     if not 0.0 <= float(threshold) < 1.0:
         raise InputError(f"threshold: expected a probability in [0, 1), got {threshold}")

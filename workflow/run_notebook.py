@@ -64,7 +64,9 @@ def execute(notebook, parameters, name="", progress=True):
 
 def _isolation(profile):
     """Return variables that make the kernel depend on this environment alone, not on the user's settings."""
+    folders = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
+        "PYTHONPATH": os.pathsep.join(folders),  # `companion` is in no wheel; conda users have no other way to it
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one of the same name in the home folder
         "PYTHONHASHSEED": "0",  # sets print in the same order every time
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),

@@ -5,8 +5,10 @@ Writes nothing. Public through `tte.agreement`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.agreement.coefficients import (
     COEFFICIENTS,
@@ -111,18 +113,18 @@ def _regret(scores, performance):
 
 
 def bootstrap_agreement(
-    per_image_scores,
-    per_image_performance,
-    statistic="median",
+    per_image_scores: ArrayLike,
+    per_image_performance: ArrayLike,
+    statistic: str = "median",
     *,
-    performance_statistic=None,
-    n_resamples=2000,
-    rng=0,
-    level=0.95,
-    paired=True,
-    resample_models=False,
-    weighted_by="both",
-):
+    performance_statistic: str | None = None,
+    n_resamples: int = 2000,
+    rng: int | np.random.Generator = 0,
+    level: float = 0.95,
+    paired: bool = True,
+    resample_models: bool = False,
+    weighted_by: str = "both",
+) -> BootstrapAgreement:
     """Agreement of scores and performance with intervals from resampling images, models, or both.
 
     Parameters
@@ -179,9 +181,9 @@ def bootstrap_agreement(
     level, n_resamples, rng = require_level(level), require_count(n_resamples, "n_resamples"), generator(rng)
 
     observed = [observed_values(scores, statistics[0]), observed_values(performance, statistics[1])]
-    require_orders(*observed, "bootstrap agreement")
+    require_orders(observed[0], observed[1], "bootstrap agreement")
     samples = _resample_sides((scores, performance), statistics, n_resamples, rng, paired)
-    sides = {
+    sides: dict[str, Any] = {
         name: None if values.ndim == 1 else ranking_of(values, how, drawn, level, f"per_image_{name}")
         for name, values, how, drawn in zip(
             ("scores", "performance"), (scores, performance), statistics, samples, strict=True
@@ -190,7 +192,7 @@ def bootstrap_agreement(
     resolvable, n_resolvable = None, 0
     if sides["performance"] is not None:
         defined = np.isfinite(samples[1]).all(axis=1)
-        resolvable, n_resolvable = _resolvable(*observed, samples[1][defined], level)
+        resolvable, n_resolvable = _resolvable(observed[0], observed[1], samples[1][defined], level)
     n_models = len(scores)
     return BootstrapAgreement(
         **_agreement_fields(observed, samples, level, rng if resample_models else None, weighted_by),

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import float_array
 from tte.errors import ConfigError, InputError, UndefinedScore
@@ -47,7 +48,7 @@ def model_values(array, name):
     return out
 
 
-def matched_models(scores, performance):
+def matched_models(scores: ArrayLike, performance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return scores and performance, both (M,), of the same models."""
     scores, performance = model_values(scores, "scores"), model_values(performance, "performance")
     if len(scores) != len(performance):

@@ -1,13 +1,15 @@
-"""Significance over targets: does the mean coefficient of several targets differ from 0?
+"""Significance over targets: whether the mean coefficient of several targets differs from 0.
 
 Reads scores and performance of the models of each target; returns one p-value and the signs. Writes nothing. Public
 through `tte.agreement`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from tte.agreement.coefficients import (
@@ -61,8 +63,14 @@ class PooledSignificance:
 
 
 def pooled_significance(
-    targets, statistic="kendall", *, shared_models=False, weighted_by="both", n_resamples=10000, rng=0
-):
+    targets: Sequence[tuple[ArrayLike, ArrayLike]],
+    statistic: str = "kendall",
+    *,
+    shared_models: bool = False,
+    weighted_by: str = "both",
+    n_resamples: int = 10000,
+    rng: int | np.random.Generator = 0,
+) -> PooledSignificance:
     """Test whether the coefficient averaged over targets differs from 0.
 
     Parameters

@@ -1,10 +1,13 @@
-"""Agreement: does the order of the scores match the order of the performance?
+"""Agreement of scores with performance: whether scores order models as their performance does.
 
 Reads one score and one performance per model, the only place where the two meet; returns coefficients, p-values,
 intervals and the regret of trusting the scores. Writes nothing.
 """
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.agreement.bootstrap import BootstrapAgreement, bootstrap_agreement
 from tte.agreement.coefficients import (
@@ -57,7 +60,7 @@ class RankAgreement:
     exact: bool
 
 
-def expected_regret(scores, performance):
+def expected_regret(scores: ArrayLike, performance: ArrayLike) -> float:
     """Performance lost by picking the model with the top score.
 
     Parameters
@@ -85,7 +88,14 @@ def expected_regret(scores, performance):
     return float(performance.max() - performance[scores == scores.max()].mean())
 
 
-def rank_agreement(scores, performance, *, weighted_by="both", n_resamples=10000, rng=0):
+def rank_agreement(
+    scores: ArrayLike,
+    performance: ArrayLike,
+    *,
+    weighted_by: str = "both",
+    n_resamples: int = 10000,
+    rng: int | np.random.Generator = 0,
+) -> RankAgreement:
     """Agreement between the order of the scores and the order of the performance of the same models.
 
     Parameters

@@ -7,6 +7,7 @@ percentile intervals. Writes nothing. Public through `tte.agreement`.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import float_array, to_numpy
 from tte.agreement.coefficients import centred_ranks, generator, pair_signs, require_choice, require_count
@@ -150,6 +151,7 @@ def require_level(level):
 
 
 def close_groups(value, samples, level):
+    """Return the groups of models, best first, that no interval tells from the first of the group."""
     groups, leader = [], None
     for model in np.argsort(-value, kind="stable").tolist():
         if leader is not None and percentile_interval(samples[:, leader] - samples[:, model], level)[0] <= 0:
@@ -180,7 +182,14 @@ def ranking_of(values, statistic, samples, level, name):
     )
 
 
-def bootstrap_ranking(per_image_scores, statistic="median", *, n_resamples=2000, rng=0, level=0.95):
+def bootstrap_ranking(
+    per_image_scores: ArrayLike,
+    statistic: str = "median",
+    *,
+    n_resamples: int = 2000,
+    rng: int | np.random.Generator = 0,
+    level: float = 0.95,
+) -> BootstrapRanking:
     """Order of models by their scores, with intervals from resampling the images; needs no label and no performance.
 
     Parameters

@@ -4,7 +4,7 @@ Reads `FeatureSamples` (or the mapping they hold), returns one number, or the te
 ablations come from one pass. Pure arithmetic: nothing is sampled here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,15 @@ class LayerTerms(NamedTuple):
     consistency: float | None
 
 
-def ccfv(samples, variant="paper", distance="wasserstein", s=1.0, consistency=True, variety=True, layers=None):
+def ccfv(
+    samples: FeatureSamples,
+    variant: str = "paper",
+    distance: str = "wasserstein",
+    s: float = 1.0,
+    consistency: bool = True,
+    variety: bool = True,
+    layers: Sequence[str] | None = None,
+) -> float:
     """Class consistency with feature variety: ln(F_v / C_cons) averaged over layers.
 
     Parameters
@@ -84,7 +92,15 @@ def ccfv(samples, variant="paper", distance="wasserstein", s=1.0, consistency=Tr
     return ccfv_from_layers(terms, variant, consistency, variety)
 
 
-def ccfv_layers(samples, variant="paper", distance="wasserstein", s=1.0, consistency=True, variety=True, layers=None):
+def ccfv_layers(
+    samples: FeatureSamples,
+    variant: str = "paper",
+    distance: str = "wasserstein",
+    s: float = 1.0,
+    consistency: bool = True,
+    variety: bool = True,
+    layers: Sequence[str] | None = None,
+):
     """Variety and consistency of every layer: one pass from which `ccfv_from_layers` makes the score and its ablations.
 
     Parameters

@@ -4,6 +4,7 @@ Read the foreground probability of one image; return one number. Any transferabi
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import probability_array, unit_threshold
 from tte.errors import UndefinedScore
@@ -11,7 +12,7 @@ from tte.errors import UndefinedScore
 __all__ = ["mean_foreground_confidence", "soft_dice_confidence"]
 
 
-def mean_foreground_confidence(probability, threshold=0.5):
+def mean_foreground_confidence(probability: ArrayLike, threshold: float = 0.5) -> float:
     """Mean probability over the pixels predicted as foreground.
 
     Parameters
@@ -46,7 +47,7 @@ def mean_foreground_confidence(probability, threshold=0.5):
     return float(_foreground_values(probability, threshold)[1].mean())
 
 
-def soft_dice_confidence(probability, threshold=0.5):
+def soft_dice_confidence(probability: ArrayLike, threshold: float = 0.5) -> float:
     """Soft Dice overlap between a probability and its own thresholding.
 
     Parameters

@@ -4,10 +4,11 @@ Reads label maps of a whole bank, or the (N, M, M) pairwise agreements that `pai
 image, so that no more than one image of the bank has to be in memory; returns a result per model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 
 from tte._arrays import float_array, to_numpy
@@ -44,7 +45,12 @@ class ConsensusResult:
     mean: float
 
 
-def bank_consensus(bank, sources=None, merge=0.98, measure="instances"):
+def bank_consensus(
+    bank: Mapping[str, Sequence[ArrayLike]],
+    sources: Mapping[str, str] | None = None,
+    merge: float = 0.98,
+    measure: str = "instances",
+) -> dict[str, ConsensusResult]:
     """Mean agreement of each model's predictions with those of models from other sources, the median over images.
 
     Parameters

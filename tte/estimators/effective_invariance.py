@@ -4,6 +4,7 @@ Reads the clean and the perturbed foreground probability of one image; returns o
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import probability_array, same_shape, unit_threshold
 from tte.errors import UndefinedScore
@@ -11,7 +12,7 @@ from tte.errors import UndefinedScore
 __all__ = ["effective_invariance"]
 
 
-def effective_invariance(probability, perturbed_probability, threshold=0.5):
+def effective_invariance(probability: ArrayLike, perturbed_probability: ArrayLike, threshold: float = 0.5) -> float:
     """Mean over the union of foregrounds of √(p·pᵗ) where both runs say foreground, and of 0 where they disagree.
 
     Parameters

@@ -4,6 +4,7 @@ Reads one array (L, D), returns a number. Memory is bounded by the block of pair
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from tte._arrays import float_array
@@ -14,7 +15,7 @@ __all__ = ["hyperspherical_energy"]
 _CANCELS = 1e-6  # squared distances below this share of the squared norms have lost too many digits
 
 
-def hyperspherical_energy(x, s=1.0, chunk_size=256):
+def hyperspherical_energy(x: ArrayLike, s: float = 1.0, chunk_size: int = 256) -> float:
     """Riesz s-energy of a set of points over all ordered pairs: low when they lie spread out.
 
     Parameters

@@ -6,6 +6,7 @@ Reads arrays (n, D), returns distances; the distance of the method itself is in 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 
 from tte._arrays import float_array
@@ -91,7 +92,7 @@ def fit_pair(x, y):
     return first, second
 
 
-def kl_divergence(x, y):
+def kl_divergence(x: ArrayLike, y: ArrayLike) -> float:
     """Kullback–Leibler divergence KL(x ‖ y) of the Gaussians fitted to two sets of samples.
 
     Parameters
@@ -126,7 +127,7 @@ def kl_divergence(x, y):
     return float(pairwise_kl(fit_pair(x, y))[0, 1])
 
 
-def bhattacharyya_distance(x, y):
+def bhattacharyya_distance(x: ArrayLike, y: ArrayLike) -> float:
     """Bhattacharyya distance of the Gaussians fitted to two sets of samples.
 
     Parameters

@@ -4,14 +4,21 @@ Reads class statistics only (means and variances); writes nothing.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.errors import InputError
-from tte.estimators.statistics import class_statistics
+from tte.estimators.statistics import ClassStatistics, class_statistics
 
 __all__ = ["gbc"]
 
 
-def gbc(features, labels=None, covariance="diagonal", floor=1e-4, components=None):
+def gbc(
+    features: ArrayLike | ClassStatistics,
+    labels: ArrayLike | None = None,
+    covariance: str = "diagonal",
+    floor: float = 1e-4,
+    components: int | None = None,
+) -> float:
     """Minus the sum over ordered pairs of classes of the Bhattacharyya coefficient of their Gaussians.
 
     The coefficient is exp(−D_B), D_B = ⅛ Σ_d (μ−μ')²/v̄ + ½ Σ_d ln(v̄/√(v v')), v̄ = (v + v')/2, with v the

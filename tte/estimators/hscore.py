@@ -4,16 +4,17 @@ Reads class statistics only, the scalar of Ledoit–Wolf shrinkage included; wri
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.errors import UndefinedScore
-from tte.estimators.statistics import class_statistics
+from tte.estimators.statistics import ClassStatistics, class_statistics
 
 __all__ = ["hscore"]
 
 _CONSTANT = 64 * np.finfo(float).eps  # deviations below this share of the mean are the rounding of the mean
 
 
-def hscore(features, labels=None, regularized=True):
+def hscore(features: ArrayLike | ClassStatistics, labels: ArrayLike | None = None, regularized: bool = True) -> float:
     """Trace of the inverse covariance of the features times the covariance of their class means.
 
     Parameters

@@ -4,6 +4,7 @@ Reads features and labels; scikit-learn finds the neighbours; writes nothing.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import labelled_samples
 from tte.errors import InputError, UndefinedScore
@@ -11,7 +12,7 @@ from tte.errors import InputError, UndefinedScore
 __all__ = ["knn_transfer"]
 
 
-def knn_transfer(features, labels, k=5, balanced=True):
+def knn_transfer(features: ArrayLike, labels: ArrayLike, k: int = 5, balanced: bool = True) -> float:
     """Leave-one-out accuracy of a vote among the k nearest neighbours (Euclidean).
 
     Parameters

@@ -4,6 +4,7 @@ Reads the source model's probabilities and the target's labels; writes nothing.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import float_array, is_tensor, label_array, to_numpy
 from tte.errors import InputError, UndefinedScore
@@ -15,7 +16,7 @@ _ROW_SUM = 1e-4
 _TABLE = 2**20  # label ids below this are translated by a table, which is far faster than sorting them
 
 
-def leep(probabilities, labels):
+def leep(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Mean log likelihood of the labels when the source classes are translated by their empirical joint distribution.
 
     With θ the probabilities, P(y, s) is the mean over samples of θ_s where the label is y, P(y|s) = P(y, s)/P(s),

@@ -5,10 +5,11 @@ The maximum over the two precisions is found exactly, on a line, not by the auth
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from tte.errors import UndefinedScore
-from tte.estimators.statistics import class_statistics
+from tte.estimators.statistics import ClassStatistics, class_statistics
 
 __all__ = ["logme"]
 
@@ -16,7 +17,7 @@ _EXACT = 1e-10  # a residual below this share of ‖y‖² cannot be told from r
 _STEP = 0.25  # of the grid in log γ; the profile changes on a scale of 1
 
 
-def logme(features, labels=None):
+def logme(features: ArrayLike | ClassStatistics, labels: ArrayLike | None = None) -> float:
     """Log maximum evidence of a Bayesian linear readout of each class against the rest, per sample.
 
     For every class, y is 1 on its samples and 0 elsewhere, y ~ N(Fw, 1/β), w ~ N(0, 1/α); the evidence p(y|F) is
@@ -115,7 +116,7 @@ def _profile_maximum(variances, projections, residuals, n):
 
 
 def _evidence(quadratic, log_determinant, n):
-    """log p(y|F)/n at the best β, given yᵀ(I + γFFᵀ)⁻¹y and log det(I + γFFᵀ)."""
+    """Log p(y|F)/n at the best β, given yᵀ(I + γFFᵀ)⁻¹y and log det(I + γFFᵀ)."""
     return -0.5 * (np.log(2.0 * np.pi * quadratic / n) + 1.0 + log_determinant / n)
 
 

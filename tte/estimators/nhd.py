@@ -4,6 +4,7 @@ Reads the clean and the perturbed mask of one image; returns one number.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import mask_array, same_shape
 from tte.errors import UndefinedScore
@@ -11,7 +12,7 @@ from tte.errors import UndefinedScore
 __all__ = ["nhd"]
 
 
-def nhd(mask, perturbed_mask):
+def nhd(mask: ArrayLike, perturbed_mask: ArrayLike) -> float:
     """One minus the share of pixels in the union of two foregrounds that the perturbation flips.
 
     Parameters

@@ -4,6 +4,7 @@ Reads features and labels; scikit-learn fits the projection and the mixture; wri
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import labelled_samples
 from tte.errors import InputError, UndefinedScore
@@ -14,7 +15,13 @@ __all__ = ["nleep"]
 _SEEDS = 2**31 - 1
 
 
-def nleep(features, labels, rng=0, components=None, energy=0.8):
+def nleep(
+    features: ArrayLike,
+    labels: ArrayLike,
+    rng: int | np.random.Generator = 0,
+    components: int | None = None,
+    energy: float = 0.8,
+) -> float:
     """LEEP of the posterior cluster probabilities of the features, so no source classifier is needed.
 
     Parameters

@@ -3,6 +3,8 @@
 Reads `FeatureSamples` in which key 0 is the rim of background around the foreground; returns one number.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -16,7 +18,7 @@ _RIM = 0
 _BLOCK = 512  # points of a block; its square of distances is held at a time
 
 
-def relative_variety(samples, layers=None):
+def relative_variety(samples: FeatureSamples, layers: Sequence[str] | None = None) -> float:
     """Harmonic mean distance within the foreground over the mean distance within foreground and rim, as a logarithm.
 
     Parameters

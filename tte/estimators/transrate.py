@@ -4,14 +4,20 @@ Reads class statistics only, for coding rates depend on the samples through thei
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte.errors import InputError
-from tte.estimators.statistics import class_statistics
+from tte.estimators.statistics import ClassStatistics, class_statistics
 
 __all__ = ["transrate"]
 
 
-def transrate(features, labels=None, weighting="proportional", epsilon=1e-4):
+def transrate(
+    features: ArrayLike | ClassStatistics,
+    labels: ArrayLike | None = None,
+    weighting: str = "proportional",
+    epsilon: float = 1e-4,
+) -> float:
     """Coding rate of all features minus the mean coding rate within the classes.
 
     With Z the features minus their overall mean, R(Z) = ½ log det(I + ZᵀZ / (nε)), and the score is

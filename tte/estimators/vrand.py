@@ -4,6 +4,7 @@ Reads the clean and the perturbed instance labels of one image; returns one numb
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import label_image, same_shape
 from tte.errors import InputError, UndefinedScore
@@ -12,7 +13,7 @@ from tte.segmentation.contingency import union_counts
 __all__ = ["vrand"]
 
 
-def vrand(labels, perturbed_labels, alpha=0.5, variant="paper"):
+def vrand(labels: ArrayLike, perturbed_labels: ArrayLike, alpha: float = 0.5, variant: str = "paper") -> float:
     """Share of pixel pairs that two instance segmentations put together alike, over the union of foregrounds.
 
     Parameters

@@ -5,6 +5,7 @@ costs the singular values of an r × r matrix, r = min(n − 1, D), instead of a
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from tte.errors import InputError
@@ -19,7 +20,7 @@ STACK = 2**17  # elements of the factors of one stack of pairs, 1 MB: what the n
 _ROUNDING = 1e-13  # distances below this share of the features' own size are rounding of equal Gaussians
 
 
-def wasserstein2(x, y):
+def wasserstein2(x: ArrayLike, y: ArrayLike) -> float:
     """Wasserstein-2 distance (not squared) of the Gaussians fitted to two sets of samples.
 
     Parameters

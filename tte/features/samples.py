@@ -68,10 +68,12 @@ class FeatureSamples:
 
     @property
     def layers(self):
+        """Names of the layers, in their order."""
         return tuple(self.data)
 
     @property
     def n_cases(self):
+        """Number of labelled cases."""
         return len(next(iter(self.data.values())))
 
     def cases(self, layer):

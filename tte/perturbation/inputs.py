@@ -153,4 +153,5 @@ def checked_strength(value, low, high, name):
 
 
 def drawn(strength, rng):
+    """Return a strength: the given one, or one drawn uniformly from (low, high)."""
     return rng.uniform(*strength) if isinstance(strength, tuple) else strength

@@ -37,7 +37,9 @@ __all__ = [
     "perturbed_probabilities",
 ]
 
-_bottlenecks = WeakKeyDictionary()  # finding one takes a forward pass, so it is done once per model and shape
+_bottlenecks: WeakKeyDictionary = (
+    WeakKeyDictionary()
+)  # finding one takes a forward pass, so it is done once per model and shape
 
 
 @dataclass(frozen=True)

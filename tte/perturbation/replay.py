@@ -18,7 +18,7 @@ from tte.perturbation.inference import channel_axis, channel_factors, forward, s
 __all__ = ["FullPasses", "SharedPrefix", "dropout_passes"]
 
 _SHAPES_KEPT = 4  # traces kept per model
-_traces = WeakKeyDictionary()
+_traces: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class FullPasses:

@@ -71,14 +71,17 @@ class Prediction:
 
     @cached_property
     def probability(self):
+        """Probability of the foreground, where it is known."""
         return self._foreground if self.known is None else self._foreground[self.known]
 
     @cached_property
     def mask(self):
+        """Foreground: where the probability is above the threshold."""
         return self.probability > unit_threshold(self.threshold)
 
     @cached_property
     def instances(self):
+        """Labels of the instances, 0 for the background."""
         if self.decoder is not None:
             labels = self.decoder(self.probabilities)
         else:

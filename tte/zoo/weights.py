@@ -27,8 +27,8 @@ _KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where 
 _PREFIX = "module."  # what DataParallel puts before every name
 _SHOWN = 3  # names in a message
 _NUMBERS = [  # a score beside the weights is often a NumPy number
-    np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np._core.multiarray.scalar,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
 ]  # fmt: skip
 
 
@@ -159,8 +159,11 @@ def _storage(value):
 
 
 def _idle(name, state):
-    """True for what evaluation never reads: counts of batches, and the norm that newer MONAI puts in front of a
-    cross-attention even where there is none, as in UNETR."""
+    """Whether evaluation never reads it.
+
+    So it is with counts of batches, and with the norm that newer MONAI puts in front of a cross-attention even where
+    there is none, as in UNETR.
+    """
     block, cross, _ = name.rpartition("norm_cross_attn.")
     alone = not any(other.startswith(f"{block}cross_attn.") for other in state)
     return name.endswith(".num_batches_tracked") or bool(cross and alone)

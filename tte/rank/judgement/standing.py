@@ -131,7 +131,7 @@ def standing(value, draws):
 
 
 def _letter(position):
-    """A, B, … Z, AA, AB, …"""
+    """Return the letter of a group: A, B, … Z, AA, AB, and so on."""
     text = ""
     while position >= 0:
         text, position = chr(ord("A") + position % 26) + text, position // 26 - 1

@@ -67,6 +67,7 @@ class Bank:
 
     @property
     def names(self):
+        """Names of the models that are still in, in the order of the bank."""
         return tuple(name for name in self._entries if name in self._identities)
 
     def require_some(self):

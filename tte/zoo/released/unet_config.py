@@ -25,7 +25,7 @@ class UNetConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Literal[UNET_NAMES]
+    name: Literal[UNET_NAMES]  # type: ignore[valid-type]
     in_channels: _Count
     out_channels: _Count
     final_sigmoid: bool = True
