@@ -37,7 +37,7 @@ P_TOLERANCE = 1e-12  # coefficients closer than this are one value: the same ord
 _CHUNK_ELEMENTS = 1 << 19  # floats in one (B, pairs) block: 4 MiB each, a dozen alive
 
 
-def model_values(array, name):
+def model_values(array: ArrayLike, name: str) -> np.ndarray:
     """Return one finite float64 value per model, shape (M,)."""
     try:
         out = float_array(array, name, ndim=1)

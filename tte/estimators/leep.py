@@ -54,15 +54,15 @@ def leep(probabilities: ArrayLike, labels: ArrayLike) -> float:
     >>> round(leep(np.full((4, 2), 0.5), labels), 4)
     -0.6931
     """
-    probabilities, codes, n_classes = _checked(probabilities, labels)
-    rows = max(_BLOCK // probabilities.shape[1], 1)
+    matrix, codes, n_classes = _checked(probabilities, labels)
+    rows = max(_BLOCK // matrix.shape[1], 1)
     blocks = [slice(start, start + rows) for start in range(0, len(codes), rows)]
-    joint = np.zeros((n_classes, probabilities.shape[1]))
+    joint = np.zeros((n_classes, matrix.shape[1]))
     for block in blocks:
-        joint += _joint_update(_rows(probabilities[block]), codes[block], n_classes)
+        joint += _joint_update(_rows(matrix[block]), codes[block], n_classes)
     mass = joint.sum(axis=0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)
-    total = sum(_log_likelihood(probabilities[block], codes[block], conditional) for block in blocks)
+    total = sum(_log_likelihood(matrix[block], codes[block], conditional) for block in blocks)
     return float(total / np.count_nonzero(codes >= 0))
 
 

@@ -33,7 +33,7 @@ class Moments(NamedTuple):
     2
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method of that name is not used
     mean: np.ndarray
     scatter: np.ndarray
     third: np.ndarray

@@ -60,13 +60,15 @@ def vrand(labels: ArrayLike, perturbed_labels: ArrayLike, alpha: float = 0.5, va
     if not 0.0 <= alpha <= 1.0:
         raise InputError(f"alpha: expected a weight in [0, 1], got {alpha}")
     if variant == "paper":
-        return _score(*union_counts(labels, perturbed_labels), alpha, _squares, background=True)
+        i, j, counts = union_counts(labels, perturbed_labels)
+        return _score(i, j, counts, alpha, _squares, background=True)
     if variant != "released":
         raise InputError(f'variant: expected "paper" or "released", got {variant!r}')
     if labels.max(initial=0) <= 0:
         raise UndefinedScore('vrand: the unperturbed labels have no foreground (undefined for variant="released")')
     # a background pixel is a segment of one pixel: without replacement it forms no pair, so it has no term of its own
-    return _score(*union_counts(labels, perturbed_labels, _borders(labels)), alpha, _pairs, background=False)
+    i, j, counts = union_counts(labels, perturbed_labels, _borders(labels))
+    return _score(i, j, counts, alpha, _pairs, background=False)
 
 
 def _borders(labels):
