@@ -8,8 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-WARM := $(BIN)/python workflow/warm.py with
-WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+WORKFLOW := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
 
 export OMP_NUM_THREADS ?= 1
 ifeq ($(strip $(TTE_DATA)),)
@@ -30,7 +29,7 @@ book: $(READY) ## Execute the notebooks that changed and build the book into _bu
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
 	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope --cov --cov-report=term
-	$(WARM) $(BIN)/pytest tests/golden --nbval-lax --nbval-kernel-name python3 --nbval-sanitize-with tests/golden/sanitize.cfg \
+	$(BIN)/pytest tests/golden --nbval-lax --nbval-current-env --nbval-sanitize-with tests/golden/sanitize.cfg \
 	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book
 	$(BIN)/pytest tests/test_book.py
