@@ -167,7 +167,8 @@ def _rank_zero_shot(options):
     from tte.rank.zero_shot import rank_zero_shot
 
     own = {name: getattr(options, name) for name in ("perturb", "device", "trust")}
-    return _save(options, rank_zero_shot(options.models, **own, **_common(options)))
+    ranking = rank_zero_shot(options.models, **own, **_common(options), log=lambda text: print(text, file=sys.stderr))
+    return _save(options, ranking)
 
 
 def _rank_fine_tune(options):

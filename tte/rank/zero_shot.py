@@ -44,6 +44,7 @@ def rank_zero_shot(
     out=None,
     overwrite=False,
     command=None,
+    log=None,
 ):
     """Rank models for unlabelled images.
 
@@ -70,6 +71,8 @@ def rank_zero_shot(
     seed : int
     out, overwrite, command
         As for `rank_masks`.
+    log : callable or None
+        Takes a line of text: what the check of every model on one image found, and how long all will take.
 
     Returns
     -------
@@ -107,11 +110,12 @@ def rank_zero_shot(
     with workplace(out, run, overwrite) as cells:
         found = open_images(images, labels, limit=limit)
         bank.fit(found, cells)
+        doubts = _checked(found, bank, cells, (perturbations, seed, device), log)
         keys, failures = _computed(found, bank, cells, perturbations, seed, device)
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(found, bank, cells, keys, kept, objects)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
-    observed.warnings += found.warnings
+    observed.warnings += [*doubts, *found.warnings]
     observed.provenance = provenance(
         run,
         {name: bank.identity(name) for name in bank.names},
@@ -125,14 +129,29 @@ def rank_zero_shot(
     return ranking_of_run(observed, lead, seed)
 
 
+def _keys(found, bank, perturbations, seed, device):
+    """{image: {model: key of their cell}}"""
+    settings = [p.name for p in perturbations], seed, device.type
+    return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *settings) for m in bank.names} for n in found.names}
+
+
+def _checked(found, bank, cells, settings, log):
+    """Try every model that has something to do on the first image; what looks wrong, in words."""
+    keys = _keys(found, bank, *settings)
+    todo = [m for m in bank.names if any(not cells.has(keys[n][m]) for n in found.names)]
+    first = next(found.chunks(found.names[:1]), None) or next(found.chunks(found.names), None)
+    if not todo or first is None:
+        return []
+    return bank.preflight(todo, first[0][1].image, settings[-1], len(found.names), log)
+
+
 def _computed(found, bank, cells, perturbations, seed, device):
     """Run what has no cell yet; return {image: {model: key}} and what failed.
 
     Images are read a bounded number at a time and stay in memory while one model after the other runs on them.
     """
     names, failures = found.names, []
-    settings = [p.name for p in perturbations], seed, device.type
-    keys = {n: {m: cell_key(bank.identity(m), found.digest(n), n, *settings) for m in bank.names} for n in names}
+    keys = _keys(found, bank, perturbations, seed, device)
     missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in names}
     todo = tuple(name for name in names if missing[name])
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)

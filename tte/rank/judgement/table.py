@@ -3,12 +3,13 @@
 Takes arrays of one run, whichever of the three ways it came; returns a `Ranking`.
 """
 
+import importlib.util
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from tte.errors import UndefinedScore
+from tte.errors import TTEError, UndefinedScore
 from tte.rank.judgement.measured import interval, probability_best
 from tte.rank.judgement.quantities import MEASURED, choose_lead
 from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
@@ -17,7 +18,7 @@ from tte.rank.result import LeftOut, Ranking
 
 __all__ = ["Observed", "ranking_of_run"]
 
-Z_95 = 1.96  # half a 95% interval of a normal, in standard deviations
+EXPECTED, HALF = 0.8, 1.2816  # share of models that an expected interval is to hold; half of it in standard deviations
 
 
 @dataclass(eq=False)
@@ -54,7 +55,6 @@ class Observed:
     provenance: dict = field(default_factory=dict)
     cards: dict = field(default_factory=dict)
     pictures: object | None = None
-    expected: object | None = None  # scores (M,) of the lead → (low, high), each (M,), or None
 
 
 def ranking_of_run(observed, lead=None, seed=0):
@@ -88,7 +88,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     found = _standing(observed, chosen.name, kept, seed)
     measured = _measured(observed, chosen.name, kept)
     low, high = _expected(observed, chosen.name, found.value)
-    scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * Z_95)
+    scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * HALF)
     best = probability_best(found, measured, scale, seed)
     labelled = _labelled(observed)
     table = _table(observed, found, kept, best, low, high, seed)
@@ -145,9 +145,17 @@ def _labelled(observed):
 
 
 def _expected(observed, lead, value):
+    """Ends of the performance to expect of each model; NaN where there is no evidence for the score that leads."""
     unknown = np.full(len(value), np.nan)
-    found = None if observed.expected is None else observed.expected(lead, value)
-    return (unknown, unknown) if found is None else found
+    if lead in MEASURED or importlib.util.find_spec("tte.rank.expected") is None:
+        return unknown, unknown
+    evidence = importlib.import_module("tte.rank.expected")
+    measure = "ap50" if observed.objects else "f1"
+    try:
+        _, low, high = evidence.expected_performance(value, lead.partition(":")[0], measure=measure, level=EXPECTED)
+    except (TTEError, FileNotFoundError):
+        return unknown, unknown
+    return low, high
 
 
 def _in_play(pairs, best, smallest=0.05):

@@ -39,9 +39,10 @@ def verdict(table, n_labelled=0):
     if n_labelled:
         share = table["probability_best"].max()
         sentences[1] = f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with {share:.0%}."
-        if chosen != first:
-            sentences.append(f"By the score alone `{first}` leads.")
-    sentences.append(_groups(table))
+    if chosen != first:
+        sentences.append(f"By the score alone `{first}` leads.")
+    else:
+        sentences.append(_groups(table))
     often = table[table["finds_nothing"] >= _OFTEN_EMPTY]
     for name, share in list(zip(often["model"], often["finds_nothing"], strict=True))[:_LISTED]:
         sentences.append(f"`{name}` finds nothing in {share:.0%} of the images.")

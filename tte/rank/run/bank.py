@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from tte.errors import ConfigError, InputError, TTEError
+from tte.rank.preflight import preflight, report
 from tte.rank.result import LeftOut
 from tte.rank.run.output import cell_key, digest_of
 from tte.zoo.file import read_bank
@@ -98,6 +99,33 @@ class Bank:
     def identity(self, name):
         """What names the model, its weights and how images are scaled for it."""
         return digest_of(self._identities[name], str(self._rules.get(name, "")))
+
+    def preflight(self, names, image, device, n_images, log=None):
+        """Run each of the models once on one image: those that fail are left out, what looks wrong is returned.
+
+        Parameters
+        ----------
+        names : sequence of str
+        image : ndarray, shape (C, H, W[, Z])
+        device : torch.device
+        n_images : int
+            For the estimate of minutes.
+        log : callable, optional
+            Takes a line of text.
+
+        Returns
+        -------
+        list of str
+        """
+        entries = [self._entries[name] for name in names if not isinstance(self._entries[name], Model)]
+        checks = preflight(entries, [image], trust=self._trust, device=device)
+        for check in checks:
+            if not check.ok:
+                self.drop(check.name, check.error)
+        if log is not None and checks:
+            log(report(checks, n_images).splitlines()[0])
+        self.require_some()
+        return [f"{check.name}: {text}" for check in checks if check.ok for text in check.warnings]
 
     def fit(self, found, cells):
         """Fix the scaling of models that need percentiles of all images; measured once per rule and set of images."""
