@@ -11,9 +11,13 @@ from pathlib import Path
 
 from tte.errors import DataNotFound
 
-__all__ = ["atomic_path", "atomic_write"]
+__all__ = ["DiskFull", "atomic_path", "atomic_write"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(DataNotFound):
+    """There is no room to write: it stops a run, whatever model and image it was at."""
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def atomic_path(path):
 
     Raises
     ------
-    DataNotFound
+    DiskFull
         The disk is full; nothing is left behind.
     """
     path = Path(path)
@@ -51,7 +55,7 @@ def atomic_path(path):
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise DataNotFound(
+        raise DiskFull(
             f"{path.parent}: the disk is full: make room or choose another folder, then run the same command again; "
             "it goes on from here"
         ) from None
@@ -69,7 +73,7 @@ def atomic_write(path, content):
 
     Raises
     ------
-    DataNotFound
+    DiskFull
         The disk is full; the old file is as it was.
 
     Examples

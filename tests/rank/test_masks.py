@@ -1,6 +1,8 @@
 """`tte rank masks` through the command line and from Python: order, bad input, resumption, the same bytes twice."""
 
+import errno
 import json
+import os
 import shutil
 
 import imageio.v3 as iio
@@ -184,3 +186,20 @@ def test_a_result_shows_itself(tools):
     with pytest.raises(ConfigError, match="other files"):
         ranking.save(tools)
     assert (ranking.save(tools / "saved") / "ranking.csv").is_file()
+
+
+def test_a_full_disk_is_one_line(tools, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert main(command(tools)) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and "the disk is full" in error[0]
+
+
+def test_one_run_at_a_time(tools):
+    from tte.rank.run.output import opened
+
+    with opened(tools / "out", {}), pytest.raises(tte.InputError, match="another run writes there"):
+        tte.rank_masks(folders(tools), tools / "images", out=tools / "out", overwrite=True)

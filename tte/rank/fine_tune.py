@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tte._atomic import DiskFull
 from tte.errors import InputError, TTEError
 from tte.rank.judgement.quantities import choose_lead
 from tte.rank.judgement.table import Observed, ranking_of_run
@@ -96,6 +97,7 @@ def rank_fine_tune(
         "labels": str(Path(labels).expanduser().absolute()),
         "limit": limit,
         "objects": objects,
+        "lead": lead,
         "seed": seed,
     }
     with workplace(out, run, overwrite) as cells:
@@ -142,6 +144,8 @@ def _sampled(found, bank, cells, objects, seed, device):
                         number = [seed, zlib.crc32(name.encode())]
                         made = sample_case(bank.opened(model_name), sample.image, label, number, device)
                         cells.write(keys[name][model_name], made[0], **made[1])
+                    except DiskFull:
+                        raise
                     except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
                         failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
                     bar.update()

@@ -97,6 +97,8 @@ def rank_masks(
         "images": str(Path(images).expanduser().absolute()),
         "labels": None if labels is None else str(Path(labels).expanduser().absolute()),
         "limit": limit,
+        "objects": objects,
+        "lead": lead,
         "seed": seed,
     }
     with workplace(out, run, overwrite) as cells:

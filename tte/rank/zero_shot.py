@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tte._atomic import DiskFull
 from tte.errors import TTEError
 from tte.rank.judgement.measured import performance
 from tte.rank.judgement.table import Observed, ranking_of_run
@@ -104,6 +105,8 @@ def rank_zero_shot(
         "images": str(Path(images).expanduser().absolute()),
         "labels": None if labels is None else str(Path(labels).expanduser().absolute()),
         "limit": limit,
+        "objects": objects,
+        "lead": lead,
         "perturb": [p.name for p in perturbations],
         "seed": seed,
     }
@@ -189,6 +192,8 @@ def _settle(waiting, ahead, model_name, failures, bar):
         name, future = waiting.pop(0)
         try:
             future.result()
+        except DiskFull:
+            raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:  # TTEError is a ValueError
             failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
         bar.update()

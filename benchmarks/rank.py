@@ -1,0 +1,79 @@
+"""A ranking without labels against the bare passes it needs: ten models × 50 images of 512², in one process.
+
+`python -m benchmarks.rank [IMAGES]` writes `results/benchmarks/rank.csv`. The bare side has its inputs ready, keeps no
+prediction and computes no score: one clean pass and one with dropout at the bottleneck, the shared part once.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import torch
+from scipy import ndimage
+
+from benchmarks import compare, record
+from tte.perturbation.inference import prepared
+from tte.perturbation.replay import dropout_passes
+from tte.rank.run.passes import on_device
+from tte.rank.zero_shot import rank_zero_shot
+from tte.zoo.file import BankEntry
+from tte.zoo.model import open_model
+
+MODELS = Path(__file__).resolve().parent.parent / "models" / "nuclei"
+N_MODELS, N_IMAGES, SIDE = 10, 50, 512
+
+
+def images(folder, number):
+    """Write images of bright blobs on a dark ground, and return them as they are read."""
+    rng, made = np.random.default_rng(0), []
+    for i in range(number):
+        seeds = np.zeros((SIDE, SIDE))
+        seeds[tuple(rng.integers(0, SIDE, (2, 120)))] = 1
+        blobs = ndimage.gaussian_filter(ndimage.maximum_filter(seeds, footprint=_disc(11)), 1.5)
+        image = (blobs * 130 + 40 + rng.normal(0, 6, seeds.shape)).clip(0, 255).astype(np.uint8)
+        iio.imwrite(folder / f"{i:03d}.png", image)
+        made.append(image[None].astype(np.float32))
+    return made
+
+
+def _disc(radius):
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return y**2 + x**2 <= radius**2
+
+
+def bare_passes(models, inputs):
+    """Run every model on its inputs, clean and dropped; return how many images each model saw."""
+    seen = []
+    for model, batch in zip(models, inputs, strict=True):
+        with prepared(model.module):
+            for x in batch:
+                passes = dropout_passes(model.module, x, model.dropout_layer)
+                passes.clean()
+                passes.dropped(lambda n: np.ones(n, np.float32))
+        seen.append(len(batch))
+    return seen
+
+
+def rows(n_images=N_IMAGES):
+    """Return the comparison."""
+    paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
+    entries = [BankEntry(name=path.stem, source="torch", weights=str(path)) for path in paths]
+    with tempfile.TemporaryDirectory() as folder:
+        stored = images(Path(folder), n_images)
+        models = [on_device(open_model(entry), torch.device("cpu")).fitted(stored) for entry in entries]
+        inputs = [[torch.from_numpy(model.input(image))[None] for image in stored] for model in models]
+
+        def ranked():
+            ranking = rank_zero_shot(entries, folder, device="cpu")
+            return ranking.per_image.groupby("model").size().to_list()
+
+        size = f"{len(models)} models × {n_images} images of {SIDE}²"
+        target = 1 / 1.15
+        name = "tte rank zero-shot against its bare passes (at most 1.15 times)"
+        return [compare(name, size, lambda: bare_passes(models, inputs), ranked, target, repeats=1)]
+
+
+if __name__ == "__main__":
+    record("rank", rows(*map(int, sys.argv[1:2])))
