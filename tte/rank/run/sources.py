@@ -3,7 +3,7 @@
 Reads the files of one folder; writes nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tte.errors import InputError, TTEError
@@ -72,7 +72,7 @@ class ImageSet:
         try:
             return dataset.read(case)
         except TTEError as error:
-            bare = Case(case.id, case.image, None, case.part)
+            bare = replace(case, label=None)
             sample = dataset.read(bare)  # raises where it is the image that is at fault
             self.entries[name] = (dataset, bare)
             self.warnings.append(f"{name}: its labels are left out: {error}")
@@ -109,6 +109,16 @@ class ImageSet:
         if limit is not None and limit < len(self.entries):
             step = len(self.entries) / limit
             self.entries = {name: self.entries[name] for name in [self.names[int(i * step)] for i in range(limit)]}
+
+    def verify(self):
+        """Read every image file to its end once, before anything runs; those that are damaged go to `left_out`."""
+        cases = {}
+        for dataset, case in self.entries.values():
+            cases.setdefault(dataset, []).append(replace(case, label=None))
+        damaged = {path: text for dataset, some in cases.items() for path, text in dataset.damaged(some).items()}
+        for name, (_, case) in list(self.entries.items()):
+            if case.image in damaged:
+                self.drop(name, damaged[case.image])
 
     def drop(self, name, reason):
         """Take an image out of the run."""
@@ -149,6 +159,7 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
             "(another suffix is fine)"
         )
     found.thin(limit)
+    found.verify()
     return found
 
 

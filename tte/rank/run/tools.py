@@ -63,7 +63,7 @@ class Tool:
         if name not in cases:
             return None, "there is no mask of this name"
         try:
-            labels = dataset.read(cases[name]).label
+            labels = dataset.read_label(cases[name])
         except (TTEError, OSError) as error:
             return None, str(error)
         if labels.shape != tuple(shape):
