@@ -4,7 +4,7 @@ Takes arrays of one run, whichever of the three ways it came; returns a `Ranking
 """
 
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from tte.rank.result import LeftOut, Ranking
 
 __all__ = ["Observed", "ranking_of_run"]
 
+FEWEST = 5  # images below which resampling them says nothing of other images
 EXPECTED, HALF = 0.8, 1.2816  # share of models that an expected interval is to hold; half of it in standard deviations
 
 
@@ -127,7 +128,12 @@ def _standing(observed, lead, kept, seed):
     if lead in observed.whole:
         value, without = observed.whole[lead]
         return standing(value[kept], drawn_by_jackknife(value[kept], without[:, kept], seed))
-    return standing(*drawn_by_images(observed.values[lead][kept], seed))
+    found = standing(*drawn_by_images(observed.values[lead][kept], seed))
+    n_images = len(observed.images)
+    if n_images < FEWEST:
+        observed.warnings.append(f"{n_images} image(s): fewer than {FEWEST} tell no models apart; rank more images")
+        found = replace(found, group=("A",) * len(kept))
+    return found
 
 
 def _measured(observed, lead, kept):

@@ -59,7 +59,10 @@ class Tool:
 
     def read(self, name, shape, perturbed=False):
         """Return (label map of the shape, ""), or (None, the reason)."""
-        dataset, cases = self.perturbed if perturbed else self.clean
+        opened = self.perturbed if perturbed else self.clean
+        if opened is None:
+            return None, "there are no masks of perturbed images"
+        dataset, cases = opened
         if name not in cases:
             return None, "there is no mask of this name"
         try:
