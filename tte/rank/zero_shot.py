@@ -133,7 +133,7 @@ def rank_zero_shot(
 
 
 def _keys(found, bank, perturbations, seed, device):
-    """{image: {model: key of their cell}}"""
+    """Return {image: {model: key of their cell}}."""
     settings = [p.name for p in perturbations], seed, device.type
     return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *settings) for m in bank.names} for n in found.names}
 
