@@ -14,7 +14,8 @@ from companion.config import Normalisation
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo import packages
 from tte.zoo import weights as checkpoints
-from tte.zoo.file import BankEntry, Standardisation
+from tte.zoo.file import BankEntry, Standardisation, read_bank
+from tte.zoo.listing import list_bank
 from tte.zoo.load import load, trust_reason
 from tte.zoo.released.unet import ReleasedUNet
 from tte.zoo.released.unet_config import unet_config
@@ -90,7 +91,7 @@ def test_the_older_format_is_read(package):
     folder, network = package(
         "pytorch3dunet.unet3d.model.UNet2D",
         kwargs=SECTION,
-        steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample"}}],
+        steps=[{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample", "axes": "czyx"}}],
     )
     loaded = load(zoo(folder))
     assert torch.equal(output(loaded.network), output(network))
@@ -99,29 +100,41 @@ def test_the_older_format_is_read(package):
 
 STEPS = [
     ([{"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}], "none"),
-    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["x"]}}], Standardisation(mean="image", std="image")),
+    ([{"id": "zero_mean_unit_variance"}], Standardisation(mean="image", std="image")),
+    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["batch", "channel", "x", "y", "z"]}}],
+     Standardisation(mean="image", std="image")),
     ([{"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": 9.0, "std": 2}}], Standardisation(mean=9, std=2)),
-    ([{"name": "zero_mean_unit_variance", "kwargs": {"mode": "fixed", "mean": 9, "std": 2}}],
+    ([{"name": "zero_mean_unit_variance", "kwargs": {"mode": "fixed", "mean": 9, "std": 2, "axes": "xy"}}],
      Standardisation(mean=9, std=2)),
     ([{"id": "scale_range", "kwargs": {"min_percentile": 1, "max_percentile": 99.8}}],
      Normalisation(percentiles=(1, 99.8), scope="image")),
-    ([{"id": "scale_range", "kwargs": {}}], None),
-    ([{"id": "binarize", "kwargs": {"threshold": 3}}], None),
-    ([{"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": [1, 2], "std": [1, 2]}}], None),
-    ([{"id": "zero_mean_unit_variance"}, {"id": "clip", "kwargs": {"min": 0, "max": 1}}], None),
+    ([{"id": "scale_range", "kwargs": {}}], Normalisation(percentiles=(0, 100), scope="image")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("steps", "expected"), STEPS)
-def test_preprocessing_is_taken_over_or_asked_for(package, steps, expected):
+def test_preprocessing_is_taken_over(package, steps, expected):
     folder, _ = package(steps=steps)
-    if expected is None:
-        with pytest.raises(ConfigError, match="m: its files do not say how images are scaled; state `preprocessing`"):
-            load(zoo(folder))
-        expected = Normalisation(window=(0, 1))
-        assert load(zoo(folder, preprocessing={"window": [0, 1]})).preprocessing == expected
-    else:
-        assert load(zoo(folder)).preprocessing == expected
+    assert load(zoo(folder)).preprocessing == expected
+
+
+REFUSED = [
+    ([{"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": [1, 2], "std": [1, 2]}}], "is not valid: kwargs"),
+    ([{"name": "scale_range", "kwargs": {"mode": "per_dataset", "axes": "xy"}}], "statistics of a dataset"),
+    ([{"id": "scale_range", "kwargs": {"reference_tensor": "other"}}], "refers to another tensor, other"),
+    ([{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["time", "x"]}}], r"names axes \['time'\]"),
+    ([{"id": "no_such_step"}], "'no_such_step' is not valid"),
+    ([{"name": "zero_mean_unit_variance", "kwargs": {"mode": "per_sample"}}], "axes: Field required"),
+]
+
+
+@pytest.mark.parametrize(("steps", "word"), REFUSED)
+def test_a_step_without_a_counterpart_is_refused_by_name_and_never_guessed(package, steps, word):
+    folder, _ = package(steps=steps)
+    with pytest.raises(ConfigError, match=rf"^m: preprocessing step .*{word}.*; state `preprocessing`$"):
+        load(zoo(folder))
+    expected = Normalisation(window=(0, 1))
+    assert load(zoo(folder, preprocessing={"window": [0, 1]})).preprocessing == expected
 
 
 # ---- their own networks
@@ -209,7 +222,7 @@ def test_weights_outside_the_package_or_elsewhere(package):
     with pytest.raises(DataNotFound, match=r"has its weights at https://.*: download the packaged \.zip instead"):
         load(zoo(folder))
     (folder / "rdf.yaml").write_text(text.replace("pytorch_state_dict", "keras_hdf5"))
-    with pytest.raises(InputError, match="has neither PyTorch nor TorchScript weights"):
+    with pytest.raises(InputError, match="has neither PyTorch nor TorchScript nor ONNX weights"):
         load(zoo(folder))
 
 
@@ -329,3 +342,13 @@ def test_a_packages_code_that_fails_is_one_line(whole_package, tmp_path):
     with pytest.raises(InputError, match="could not be loaded: ") as error:
         load(zoo(folder, activation="sigmoid"), trust=True)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_here_comes_before_a_nickname(package, tmp_path, monkeypatch):
+    folder, network = package()
+    folder.rename(tmp_path / "affable-shark")
+    (tmp_path / "bank.yml").write_text("models:\n- {name: m, source: bioimageio, weights: affable-shark}\n")
+    monkeypatch.setattr(packages, "_downloaded", lambda nickname: pytest.fail("went online"))
+    (entry,) = read_bank(tmp_path / "bank.yml")
+    assert torch.equal(output(load(entry).network), output(network))
+    assert "online" not in list_bank(tmp_path / "bank.yml")

@@ -216,6 +216,52 @@ def test_a_message_shows_the_first_few_names_only():
         fit_weights(unet(), {})
 
 
+# ---- names that a wrapper or a trainer changed
+
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(2, 3), torch.nn.Sequential(torch.nn.Linear(3, 1))
+
+
+def small_weights():
+    torch.manual_seed(3)
+    return {name: torch.randn_like(value) for name, value in Small().state_dict().items()}
+
+
+PREFIXES = ["_orig_mod.", "module.", "module._orig_mod.", "model.", "net.", "model._orig_mod.", "x.y.network."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefixes_are_taken_off_where_that_makes_all_names_fit(prefix, tmp_path):
+    weights, network = small_weights(), Small()
+    beside = {} if "orig" in prefix or "module" in prefix else {"criterion.pos_weight": torch.ones(1)}
+    torch.save({"state_dict": {f"{prefix}{name}": v for name, v in weights.items()} | beside}, tmp_path / "a.ckpt")
+    fit_weights(network, read_weights(tmp_path / "a.ckpt"), "a.ckpt")
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_a_wrapper_around_a_part_is_taken_off_too():
+    weights, network = small_weights(), Small()
+    fit_weights(network, {name.replace("b.", "b._orig_mod."): value for name, value in weights.items()})
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_two_sets_of_weights_that_fit_are_not_chosen_between():
+    weights = small_weights()
+    both = {f"{head}.{name}": value for head in ("model", "ema") for name, value in weights.items()}
+    with pytest.raises(InputError, match=r"several sets of weights that fit, under ema\. and model\."):
+        fit_weights(Small(), both, "a.ckpt")
+
+
+def test_no_prefix_is_taken_off_where_something_would_be_missing():
+    weights = {f"model.{name}": value for name, value in small_weights().items()}
+    weights.popitem()
+    with pytest.raises(InputError, match="names are missing"):
+        fit_weights(Small(), weights, "a.ckpt")
+
+
 # ---- packages
 
 

@@ -67,10 +67,23 @@ class BankEntry(_Section):
     @field_validator("weights", "config")
     @classmethod
     def _absolute(cls, value, info: ValidationInfo):
-        nickname = info.field_name == "weights" and info.data.get("source") == "bioimageio" and is_nickname(value)
-        if not value or nickname:
+        if not value:
             return value
-        return str((info.context or {}).get("folder", Path()) / Path(value).expanduser())
+        path = (info.context or {}).get("folder", Path()) / Path(value).expanduser()
+        online = info.field_name == "weights" and info.data.get("source") == "bioimageio" and is_nickname(value)
+        return value if online and not path.exists() else str(path)
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _imported(cls, value):
+        """`network: {import: package.module:Class}` is a network whose name is an import path."""
+        if not isinstance(value, dict) or "import" not in value:
+            return value
+        path = str(value["import"])
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", path):
+            raise ValueError(f"import: expected package.module:Class, got {path!r}")
+        rest = {key: item for key, item in value.items() if key != "import"}
+        return {"arguments": {}, **rest, "network": path}
 
     @model_validator(mode="after")
     def _complete(self):

@@ -85,7 +85,7 @@ def _packed(entry):
 
 
 def _online(entry):
-    return entry.source == "bioimageio" and is_nickname(entry.weights)
+    return entry.source == "bioimageio" and is_nickname(entry.weights) and not Path(entry.weights).exists()
 
 
 def list_released():

@@ -11,24 +11,22 @@ from typing import NamedTuple
 from torch import nn
 
 from tte._yaml import read_yaml
-from tte.errors import ConfigError, DataNotFound, InputError, TTEError
+from tte.errors import ConfigError, DataNotFound, InputError
 from tte.perturbation.inference import submodule
-from tte.zoo.card import build_network, class_logits, load_model
+from tte.zoo.card import class_logits, load_model
+from tte.zoo.formats.networks import UNKNOWN, filled, own_facts
 from tte.zoo.formats.onnx import open_onnx
 from tte.zoo.formats.registry import FORMATS, function_of
 from tte.zoo.output import Output
 from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
 from tte.zoo.preprocessing import Standardisation
-from tte.zoo.released.nnunet import dynunet_names, is_nnunet
 from tte.zoo.released.unet import ReleasedUNet
-from tte.zoo.released.unet_config import UNET_NAMES, unet_config
+from tte.zoo.released.unet_config import unet_config
 from tte.zoo.schema import Normalisation
-from tte.zoo.trusted import BUNDLE, PACKAGE, SCRIPT, evaluated, from_package, scripted
+from tte.zoo.trusted import BUNDLE, IMPORT, PACKAGE, SCRIPT, evaluated, from_package, scripted
 from tte.zoo.weights import fit_weights, read_weights, unpacked
 
 __all__ = ["LoadedModel", "load", "trust_reason"]
-
-_UNKNOWN = "unknown"  # activation that the files of a model do not say
 
 
 class LoadedModel(NamedTuple):
@@ -44,7 +42,7 @@ class LoadedModel(NamedTuple):
         For `tte.zoo.file.preprocess`.
     layers : dict of str to str
         Named layers → their paths in the network.
-    output, classes, channels, spatial_dims, divisor, roi_size
+    output, classes, channels, spatial_dims, divisor, roi_size, halo
         What its files say of its output and input; None or empty where they do not.
     card : dict
         What its files say for people.
@@ -62,6 +60,7 @@ class LoadedModel(NamedTuple):
     spatial_dims: int | None = None
     divisor: int | None = None
     roi_size: tuple | None = None
+    halo: int = 0
     card: dict = {}  # noqa: RUF012 — never written to
     files: tuple = ()
 
@@ -105,9 +104,11 @@ def load(entry, trust=False):
     if entry.activation:
         activation = None if entry.activation == "none" else entry.activation
     preprocessing = entry.preprocessing or preprocessing
+    if isinstance(preprocessing, ConfigError):
+        raise ConfigError(f"{entry.name}: {preprocessing}; state `preprocessing`")
     if preprocessing is None:
         raise ConfigError(f"{entry.name}: its files do not say how images are scaled; state `preprocessing`")
-    if activation == _UNKNOWN:
+    if activation == UNKNOWN:
         raise ConfigError(f"{entry.name}: its files do not say what its output is; state `activation`")
     if entry.network and entry.network.bottleneck:
         layers = {**layers, "bottleneck": entry.network.bottleneck}
@@ -128,6 +129,8 @@ def trust_reason(entry):
     DataNotFound, InputError
         Of a package, if it is not there or damaged.
     """
+    if entry.network and ":" in entry.network.network:
+        return IMPORT
     reason = FORMATS[entry.source].trust
     return function_of(reason)(entry) if reason else ""
 
@@ -142,9 +145,10 @@ def _bundle_reason(entry):
 
 def _package_reason(entry):
     package = open_package(entry.weights)
-    if package.weights("pytorch_state_dict") is None:
-        return SCRIPT
-    return "" if entry.network or package.network else PACKAGE
+    here = package.here("pytorch_state_dict")
+    if (here and (entry.network or package.network)) or package.here("onnx"):
+        return ""
+    return PACKAGE if here else SCRIPT if package.here("torchscript") else ""
 
 
 def _check_digest(entry):
@@ -159,39 +163,11 @@ def _check_digest(entry):
         raise InputError(f"{entry.name}: {path} has SHA-256 {found}, the bank file states {entry.sha256}; get it anew")
 
 
-def _build(spec):
-    """The network of a specification: of pytorch-3dunet by its names there, else of MONAI."""
-    if spec.network in UNET_NAMES:
-        return ReleasedUNet(unet_config({**spec.arguments, "name": spec.network}))
-    try:
-        return build_network(spec)
-    except TTEError:
-        raise
-    except Exception as error:  # networks fail on arguments of theirs in every way
-        reason = f"{type(error).__name__}: {error}"[:200]
-        raise ConfigError(f"{spec.network} refused its arguments: {' '.join(reason.split())}") from None
-
-
-def _filled(spec, path, key):
-    network, weights = _build(spec), read_weights(path, key)
-    if spec.network == "DynUNet" and is_nnunet(weights):
-        weights = dynunet_names(weights)
-    fit_weights(network, weights, Path(path).name)
-    return network
-
-
-def _own_facts(network):
-    """Activation and layers that a pytorch-3dunet network states itself."""
-    if isinstance(network, ReleasedUNet):
-        return network.config.activation, network.layers
-    return _UNKNOWN, {}
-
-
-def _torch(entry, _):
+def _torch(entry, trust):
     """A stored model of the companion with its card, or any weights for the network that the entry states."""
     if entry.network is not None:
-        network = _filled(entry.network, entry.weights, entry.key)
-        activation, layers = _own_facts(network)
+        network = filled(entry.network, entry.weights, entry.key, trust)
+        activation, layers = own_facts(network)
         return network, activation, None, layers
     path, card = Path(entry.weights), stored_card(entry)
     stated = "out_channels" in card.network.arguments
@@ -220,7 +196,7 @@ def _for_people(card):
 def _onnx(entry, _):
     module = open_onnx(entry.weights)
     facts = {"channels": module.channels, "spatial_dims": module.spatial_dims, "roi_size": module.roi_size}
-    return module, _UNKNOWN, None, {}, facts
+    return module, UNKNOWN, None, {}, facts
 
 
 def _pytorch3dunet(entry, _):
@@ -231,41 +207,74 @@ def _pytorch3dunet(entry, _):
     content = read_yaml(config, object)
     if not isinstance(content, dict) or "model" not in content:
         raise InputError(f"{config} is no training configuration: expected a section `model`")
-    network = ReleasedUNet(unet_config(content["model"]))
-    fit_weights(network, read_weights(path, entry.key), path.name)
-    activation, layers = _own_facts(network)
+    network, weights = ReleasedUNet(unet_config(content["model"])), read_weights(path, entry.key)
+    if any(name.endswith("upsampling.upsample.weight") for name in weights):
+        raise InputError(
+            f"{path.name} is of pytorch-3dunet before 1.8.2, whose transposed convolutions computed something else: "
+            "run it with that version and rank its masks with `tte rank masks`"
+        )
+    fit_weights(network, weights, path.name)
+    activation, layers = own_facts(network)
     return network, activation, None, layers
 
 
 def _torchscript(entry, trust):
-    return scripted(Path(entry.weights), trust), _UNKNOWN, None, {}
+    return scripted(Path(entry.weights), trust), UNKNOWN, None, {}
 
 
 def _monai_bundle(entry, trust):
     folder = unpacked(entry.weights)
     path, key = folder / "models" / "model.pt", entry.key
     if entry.network is not None:
-        return _filled(entry.network, path, key), _UNKNOWN, None, {}
+        return filled(entry.network, path, key, trust), UNKNOWN, None, {}
     config, spec = bundle_network(folder, entry.config)
     if spec is not None:
-        return _filled(spec, path, key), _UNKNOWN, None, {}
+        return filled(spec, path, key), UNKNOWN, None, {}
     network = evaluated(config, folder, trust)
     fit_weights(network, read_weights(path, key), path.name)
-    return network, _UNKNOWN, None, {}
+    return network, UNKNOWN, None, {}
 
 
 def _bioimageio(entry, trust):
     package = open_package(entry.weights)
-    path, spec = package.weights("pytorch_state_dict"), entry.network or package.network
-    if path is not None and spec is not None:
-        network = _filled(spec, path, entry.key)
-        activation, layers = _own_facts(network)
-    elif path is not None:
-        network, activation, layers = from_package(package, trust), _UNKNOWN, {}
-    elif (script := package.weights("torchscript")) is not None:
-        network, activation, layers = scripted(script, trust), _UNKNOWN, {}
-    else:
-        raise InputError(f"{package.description} has neither PyTorch nor TorchScript weights, which {entry.name} needs")
-    if activation == _UNKNOWN and package.activation:
+    network, activation, layers, kind = _of_package(package, entry, trust)
+    said, result = package.input, package.result
+    if activation == UNKNOWN and package.activation:
         activation = package.activation
-    return network, activation, package.preprocessing, layers
+    if result.problem and not entry.activation:
+        raise ConfigError(f"{entry.name}: {result.problem}; state `activation` and `output` if it can do without")
+    facts = {
+        "output": result.output,
+        "channels": said.channels,
+        "spatial_dims": said.spatial_dims,
+        "divisor": said.divisor,
+        "roi_size": said.roi_size,
+        "halo": said.halo,
+        "files": (package.weights(kind), package.description),
+        "card": package.card(),
+    }
+    return network, activation, package.preprocessing, layers, facts
+
+
+def _of_package(package, entry, trust):
+    """(network, activation, layers, format) of the first weights that lie in a package and can be run.
+
+    A network known here comes first, then ONNX, which runs without trust, then what needs it.
+    """
+    kind, spec = package.here("pytorch_state_dict"), entry.network or package.network
+    if kind and spec is not None:
+        network = filled(spec, package.weights(kind), entry.key, trust)
+        return network, *own_facts(network), kind
+    own = kind and trust
+    if not own and package.here("onnx"):
+        return open_onnx(package.weights("onnx")), UNKNOWN, {}, "onnx"
+    if kind:
+        return from_package(package, trust), UNKNOWN, {}, kind
+    if kind := package.here("torchscript"):
+        return scripted(package.weights(kind), trust), UNKNOWN, {}, kind
+    package.weights("pytorch_state_dict")  # says where they are, if anywhere
+    others = sorted(package.content["weights"])
+    raise InputError(
+        f"{package.description} has neither PyTorch nor TorchScript nor ONNX weights, which {entry.name} needs; it has "
+        f"{', '.join(others) or 'none'}"
+    )

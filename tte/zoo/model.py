@@ -184,7 +184,10 @@ def open_model(entry, *, trust=False, device="cpu"):
         raise InputError(f"{entry.name}: roi_size {list(roi_size)} has {len(roi_size)} axes, its input {spatial_dims}")
     module, layers = loaded.network, loaded.layers
     if roi_size:
-        module, layers = Tiled(module, roi_size), {name: f"network.{where}" for name, where in layers.items()}
+        module, layers = (
+            Tiled(module, roi_size, loaded.halo),
+            {name: f"network.{where}" for name, where in layers.items()},
+        )
     divisor = entry.divisor or loaded.divisor or (1 if roi_size else DIVISOR)
     layer = _dropout_layer(loaded, module, layers, (channels, *(roi_size or [4 * divisor] * spatial_dims)))
     digest = _digest(loaded.files or (Path(entry.weights),))

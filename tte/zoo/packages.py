@@ -17,9 +17,9 @@ from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.cache import cache_folder
 from tte.zoo.card import read_card
 from tte.zoo.file import is_nickname
-from tte.zoo.preprocessing import Standardisation
+from tte.zoo.formats.description import described_input, described_output
 from tte.zoo.released.unet_config import UNET_NAMES
-from tte.zoo.schema import Network, Normalisation
+from tte.zoo.schema import Network
 from tte.zoo.weights import unpacked
 
 __all__ = ["Package", "bundle_network", "open_package", "stored_card", "training_configuration"]
@@ -50,10 +50,12 @@ class Package:
         Where it lies, and the file that describes it.
     network : Network or None
         Its network, where that is one of MONAI or pytorch-3dunet and therefore needs none of the package's code.
-    activation : "sigmoid" or None
+    activation : "sigmoid", "softmax" or None
         Postprocessing that the package names.
-    preprocessing : Normalisation, Standardisation, "none" or None
-        None where the package has steps that have no counterpart here.
+    preprocessing : Normalisation, Standardisation, Steps, "none", or ConfigError
+        The error says which step has no counterpart.
+    input, result : DescribedInput, DescribedOutput
+        What the package says of its tensors.
     """
 
     def __init__(self, folder):
@@ -65,8 +67,10 @@ class Package:
         if not isinstance(self.content.get("weights"), dict):
             raise InputError(f"{self.description} describes no weights: expected the description of a model")
         self.network = self._network()
-        self.activation = "sigmoid" if "sigmoid" in [name for name, _ in _steps(self.content, "outputs")] else None
-        self.preprocessing = _preprocessing(_steps(self.content, "inputs"))
+        self.input = described_input(self.content)
+        self.preprocessing = self.input.rule
+        self.result = described_output(self.content)
+        self.activation = self.result.activation
 
     def weights(self, kind):
         """Return the path of the weights in one format, or None where the package has none in it."""
@@ -81,6 +85,29 @@ class Package:
         if not path.is_relative_to(self.folder.resolve()):
             raise InputError(f"{self.description}: weights {source!r} lie outside the package")
         return path
+
+    def card(self):
+        """What the package says for people, under the names that a bank file has."""
+        data = self.content.get("training_data")
+        cites = [cite.get("text") for cite in self.content.get("cite") or [] if isinstance(cite, dict)]
+        known = {
+            "name": self.content.get("name"),
+            "licence": self.content.get("license"),
+            "citation": "; ".join(text for text in cites if text),
+            "trained_on": data.get("id") if isinstance(data, dict) else None,
+        }
+        return {key: str(value) for key, value in known.items() if value}
+
+    def here(self, *kinds):
+        """Return the first of these formats whose file is in the package, or None."""
+        return next((kind for kind in kinds if self._lies_here(kind)), None)
+
+    def _lies_here(self, kind):
+        try:
+            path = self.weights(kind)
+        except DataNotFound:  # at an address
+            return False
+        return path is not None and path.is_file()
 
     def _network(self):
         entry = self.content["weights"].get("pytorch_state_dict")
@@ -106,7 +133,8 @@ def open_package(weights):
     InputError
         It is no package.
     """
-    return Package(_downloaded(weights) if is_nickname(weights) else unpacked(weights))
+    online = not Path(weights).exists() and is_nickname(weights)
+    return Package(_downloaded(weights) if online else unpacked(weights))
 
 
 def _downloaded(nickname):
@@ -187,30 +215,3 @@ def _read_mapping(path):
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged: expected a mapping of keys to values")
     return content
-
-
-def _steps(content, side):
-    """(name, settings) of the processing of the first tensor of one side, in format 0.4 or 0.5."""
-    tensors = content.get(side)
-    if not isinstance(tensors, list) or not tensors or not isinstance(tensors[0], dict):
-        return []
-    steps = tensors[0].get("preprocessing" if side == "inputs" else "postprocessing") or []
-    return [(step.get("id") or step.get("name"), step.get("kwargs") or {}) for step in steps if isinstance(step, dict)]
-
-
-def _preprocessing(steps):
-    steps = [(name, settings) for name, settings in steps if name != "ensure_dtype"]
-    if not steps:
-        return "none"
-    (name, settings), *more = steps
-    fixed = settings.get("mode") == "fixed" or name == "fixed_zero_mean_unit_variance"
-    numbers = [settings.get(key) for key in ("mean", "std", "min_percentile", "max_percentile")]
-    if more or not all(number is None or isinstance(number, int | float) for number in numbers):
-        return None
-    if fixed and None not in numbers[:2]:
-        return Standardisation(mean=numbers[0], std=numbers[1])
-    if name == "zero_mean_unit_variance" and settings.get("mode", "per_sample") == "per_sample":
-        return Standardisation(mean="image", std="image")
-    if name == "scale_range" and settings.get("mode", "per_sample") == "per_sample" and None not in numbers[2:]:
-        return Normalisation(percentiles=(numbers[2], numbers[3]), scope="image")
-    return None

@@ -3,6 +3,7 @@
 Reads TorchScript archives, configurations of MONAI bundles and packages of the BioImage Model Zoo.
 """
 
+import importlib
 import warnings
 
 import torch
@@ -11,11 +12,13 @@ from torch import nn
 
 from tte.errors import ConfigError, DataNotFound, InputError
 
-__all__ = ["BUNDLE", "PACKAGE", "SCRIPT", "evaluated", "from_package", "scripted"]
+__all__ = ["BUNDLE", "IMPORT", "PACKAGE", "SCRIPT", "evaluated", "from_package", "imported", "of_smp", "scripted"]
 
 SCRIPT = "a TorchScript archive is a program"
 BUNDLE = "the bundle's configuration is evaluated to build its network; stating `network` in the entry avoids it"
 PACKAGE = "the package's own code makes its network; stating `network` in the entry avoids it"
+
+IMPORT = "its network is imported from code of yours"
 
 
 def _allow(trust, what, reason):
@@ -49,6 +52,34 @@ def evaluated(config, folder, trust):
     if not isinstance(network, nn.Module):
         raise InputError(f"{config}: network_def is {type(network).__name__}, expected a network")
     return network
+
+
+def imported(spec, trust):
+    """Return the network of an import path ``package.module:Class``, called with its arguments."""
+    _allow(trust, spec.network, IMPORT)
+    module, _, name = spec.network.partition(":")
+    try:
+        network = getattr(importlib.import_module(module), name)(**spec.arguments)
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(f"{spec.network} could not be built: {type(error).__name__}: {_line(error)}") from None
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{spec.network} made {type(network).__name__}, expected a network")
+    return network.eval()
+
+
+def of_smp(spec):
+    """Return a network ``smp.Name`` of segmentation_models_pytorch with weights as drawn; nothing is downloaded."""
+    try:
+        import segmentation_models_pytorch
+    except ImportError:
+        raise DataNotFound(f"{spec.network} needs segmentation_models_pytorch: pip install it") from None
+    kind = getattr(segmentation_models_pytorch, spec.network.removeprefix("smp."), None)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ConfigError(f"unknown network {spec.network!r}: expected a model of segmentation_models_pytorch")
+    try:
+        return kind(**{**spec.arguments, "encoder_weights": None}).eval()
+    except Exception as error:  # networks fail on arguments of theirs in every way
+        raise ConfigError(f"{spec.network} refused its arguments: {_line(error)}") from None
 
 
 def from_package(package, trust):

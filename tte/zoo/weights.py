@@ -24,7 +24,7 @@ from tte.zoo.cache import cache_folder
 __all__ = ["fit_weights", "read_weights", "unpacked"]
 
 _KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where programs keep the weights
-_PREFIX = "module."  # what DataParallel puts before every name
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # around a network
 _SHOWN = 3  # names in a message
 _NUMBERS = [  # a score beside the weights is often a NumPy number
     np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType, np._core.multiarray.scalar,  # type: ignore[attr-defined]
@@ -46,7 +46,7 @@ def read_weights(path, key=None):
     Returns
     -------
     dict of str to tensor
-        On the CPU; floating-point ones in float32. A prefix ``module.`` that all names have is taken off.
+        On the CPU; floating-point ones in float32. What a wrapper puts before all names (``module.``) is taken off.
 
     Raises
     ------
@@ -59,8 +59,8 @@ def read_weights(path, key=None):
     if not path.is_file():
         raise DataNotFound(f"weights {path} are not there: download them, or correct the path in the bank file")
     weights = _tensors(path, _content(path), key)
-    if all(name.startswith(_PREFIX) for name in weights):
-        weights = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+    while wrapper := next((w for w in _WRAPPERS if all(name.startswith(f"{w}.") for name in weights)), None):
+        weights = {name.removeprefix(f"{wrapper}."): value for name, value in weights.items()}
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
 
 
@@ -122,6 +122,7 @@ def fit_weights(network, weights, origin="weights"):
     ------
     InputError
         Names are missing or left over, or shapes differ: how many of each, and the first of them. Nothing is copied.
+        Or two sets of weights in the file fit, as with averaged weights beside the last ones.
 
     Examples
     --------
@@ -132,6 +133,7 @@ def fit_weights(network, weights, origin="weights"):
     network (1, 1)). State the network it was trained with
     """
     state = network.state_dict()
+    weights = _under_its_names(weights, state, origin)
     given = {_storage(state[name]) for name in weights if name in state}
     missing = [n for n, v in state.items() if n not in weights and _storage(v) not in given and not _idle(n, state)]
     extra = [name for name in weights if name not in state]
@@ -151,6 +153,39 @@ def fit_weights(network, weights, origin="weights"):
     with torch.no_grad():
         for name, value in weights.items():
             state[name].copy_(value)
+
+
+def _under_its_names(weights, state, origin):
+    """The weights without what a wrapper or a trainer put before the names, where that makes all names fit.
+
+    `module.`, `_orig_mod.` and the like are taken off anywhere in a name; then any prefix that leaves every name and
+    shape of the network, such as `model.` or `net.`; what stands beside it, the loss's numbers, is not the network's.
+    """
+    if _fits(weights, state):
+        return weights
+    plain = {".".join(part for part in name.split(".") if part not in _WRAPPERS): v for name, v in weights.items()}
+    if len(plain) == len(weights) and _fits(plain, state):
+        return plain
+    heads = {name[: at + 1] for name in plain for at, letter in enumerate(name) if letter == "."}
+    fitting = {}
+    for head in sorted(heads):
+        inside = {name.removeprefix(head): value for name, value in plain.items() if name.startswith(head)}
+        if _fits(inside, state):
+            fitting[head] = inside
+    if len(fitting) > 1:
+        names = " and ".join(fitting)
+        raise InputError(f"{origin} holds several sets of weights that fit, under {names}: save the one you mean alone")
+    return next(iter(fitting.values()), weights)
+
+
+def _fits(weights, state):
+    """True where every name and shape of a network is there, and nothing else."""
+    if any(name not in state or value.shape != state[name].shape for name, value in weights.items()):
+        return False
+    given = {_storage(state[name]) for name in weights}
+    return bool(weights) and all(
+        name in weights or _storage(value) in given or _idle(name, state) for name, value in state.items()
+    )
 
 
 def _storage(value):

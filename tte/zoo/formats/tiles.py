@@ -19,8 +19,9 @@ class Tiled(nn.Module):
         Takes (1, C, *roi_size), returns one tensor of the same spatial size.
     roi_size : tuple of int
         Of a window, one number per spatial axis. Smaller images are reflected at their ends to this size.
-    overlap : float in [0, 1)
-        Share of a window that it has in common with the next one.
+    halo : int, pixels
+        Rim of a window that counts only where no other window has the pixel further inside, at the rim of the image.
+        0 takes the mean of the windows, weighted by a Gaussian, with a quarter of a window in common.
 
     Examples
     --------
@@ -29,9 +30,10 @@ class Tiled(nn.Module):
     (1, 1, 5, 21)
     """
 
-    def __init__(self, network, roi_size, overlap=0.25):
+    def __init__(self, network, roi_size, halo=0):
         super().__init__()
-        self.network, self.roi_size, self.overlap = network, tuple(roi_size), overlap
+        self.network, self.roi_size = network, tuple(roi_size)
+        self.halo = halo if 4 * halo <= min(roi_size) else 0  # windows that are nearly all rim would never end
 
     def forward(self, x):
         """(1, C, H, W[, Z]) → (1, K, H, W[, Z]) of any spatial size."""
@@ -39,10 +41,20 @@ class Tiled(nn.Module):
         for axis, window in enumerate(self.roi_size, 2):
             while x.shape[axis] < window:  # reflection adds at most all but one of what is there, so again if needed
                 x = _reflected(x, axis, window - x.shape[axis])
+        if x.shape[2:] == self.roi_size:
+            return self.network(x)[(slice(None), slice(None), *(slice(0, n) for n in size))]
+        overlap = [2 * self.halo / n for n in self.roi_size] if self.halo else 0.25
         out = sliding_window_inference(
-            x, self.roi_size, sw_batch_size=1, predictor=self.network, overlap=self.overlap, mode="gaussian"
-        )
+            x, self.roi_size, sw_batch_size=1, predictor=self.network, overlap=overlap, mode="gaussian",
+            roi_weight_map=self._inside() if self.halo else None,
+        )  # fmt: skip
         return out[(slice(None), slice(None), *(slice(0, n) for n in size))]
+
+    def _inside(self):
+        """Weights of a window: 1, and next to nothing in its halo."""
+        weights = torch.full(self.roi_size, 1e-6)
+        weights[tuple(slice(self.halo, n - self.halo) for n in self.roi_size)] = 1.0
+        return weights
 
 
 def _reflected(x, axis, missing):
