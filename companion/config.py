@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from companion.config_bank import Bank
 from companion.config_sections import Dropout, Features, Inputs, View
 from companion.paths import project_root
 from tte._yaml import read_yaml, validated
@@ -163,7 +164,7 @@ class FineTune(Section):
 
 
 class StudyConfig(Section):
-    """One study: a zero-shot part, a fine-tuning part, or both; or several studies under one name."""
+    """One study: a zero-shot part, a fine-tuning part, or both; a bank; or several studies under one name."""
 
     name: str
     title: str
@@ -175,12 +176,16 @@ class StudyConfig(Section):
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None
+    bank: Bank | None = None
     studies: tuple[str, ...] = ()  # names of studies that are run one after the other; it has no part of its own then
 
     @model_validator(mode="after")
     def _some_part(self):
-        if (self.zero_shot is None and self.fine_tune is None) == (not self.studies):
+        own = [part for part in (self.zero_shot, self.fine_tune, self.bank) if part is not None]
+        if bool(own) == bool(self.studies):
             raise ValueError("a study needs a zero_shot or a fine_tune section, or a list of studies and no section")
+        if self.bank is not None and len(own) > 1:
+            raise ValueError("a bank section is a study of its own: move the other section to another file")
         return self
 
 

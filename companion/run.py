@@ -24,6 +24,8 @@ def run_study(options):
         each = (argparse.Namespace(**{**vars(options), "name": name}) for name in study.config.studies)
         return _run_all(partial(run_study, one) for one in each)
     check_run(options.device, options.seed)
+    if study.config.bank is not None:
+        return _run_bank(study, options)
     only = _only(options.only, ("source", "target", "task"))
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]
     if not options.step and set(only) == {"source"}:
@@ -57,6 +59,22 @@ def run_study(options):
             panels.load_panels(study, target, **run)
             if wings[wing_of(study, target)].SHOWS_FEATURES:
                 tsne.load_features(study, target, **run)
+
+
+def _run_bank(study, options):
+    """Run a bank on its targets; its models are trained already."""
+    from companion.analysis import bank as analysis
+    from companion.bank import evaluate as bank
+    from companion.study import require
+
+    only = _only(options.only, ("target",)).get("target", study.part("bank").targets)
+    for name in only:
+        require(name, study.part("bank").targets, f"target of study {study.name!r}")
+    if options.step in (None, "evaluate"):
+        run = {"seed": options.seed, "device": options.device, "recompute": options.recompute}
+        _run_all(partial(bank.evaluate, study, name, **run) for name in only)
+    if options.step in (None, "agree"):
+        analysis.write_agreement(study, seed=options.seed)
 
 
 def _run_all(jobs):

@@ -68,10 +68,10 @@ class Study:
         return catalogue_entry(name)
 
     def part(self, kind):
-        """Return the `zero_shot` or `fine_tune` section, or raise `ConfigError`."""
+        """Return the `zero_shot`, `fine_tune` or `bank` section, or raise `ConfigError`."""
         section = getattr(self.config, kind)
         if section is None:
-            there = [k for k in ("zero_shot", "fine_tune") if getattr(self.config, k) is not None]
+            there = [k for k in ("zero_shot", "fine_tune", "bank") if getattr(self.config, k) is not None]
             raise ConfigError(f"study {self.name!r} has no {kind} section; it has {there}")
         return section
 

@@ -1,0 +1,100 @@
+"""Where the scores and the performance of a bank study meet: the agreement on each target, with intervals.
+
+Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
+"""
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis.agreement import _AGREEMENT, _agree
+from companion.analysis.select import KEY, Estimate, image_matrix, where
+from companion.bank.models import bank_models
+from companion.bank.scores import PERFORMANCE
+from companion.records import atomic_write
+from tte.errors import DataNotFound
+
+__all__ = ["ESTIMATES", "agreement_of", "estimates", "ranked_models", "table_of", "write_agreement"]
+
+ESTIMATES = {
+    "consensus, instances": ("consensus_instances", "", ""),
+    "consensus, pixels": ("consensus_pixels", "", ""),
+    "NHD under noise": ("cte_nhd", "", "noise"),
+    "EI under noise": ("cte_ei", "", "noise"),
+    "V-Rand under noise": ("cte_vrand", "paper", "noise"),
+    "mean confidence": ("mean_confidence", "", ""),
+    "soft Dice confidence": ("soft_dice_confidence", "", ""),
+}
+
+
+def estimates(study):
+    """Return {name: Estimate} of the scores of a bank study."""
+    noise = study.part("bank").noise
+    return {
+        name: Estimate(estimator, variant, perturbation, noise if perturbation else float("nan"))
+        for name, (estimator, variant, perturbation) in ESTIMATES.items()
+    }
+
+
+def ranked_models(study, target, models="others"):
+    """Return the models that are ranked on a target: "all", or "others" without those whose source it is."""
+    return [name for name, model in bank_models(study).items() if models == "all" or model.source != target]
+
+
+def table_of(study, target, *, seed=0, models="others"):
+    """Return a row per model: every score and every performance (median over images) on one target.
+
+    Raises
+    ------
+    DataNotFound     the target is not on record.
+    """
+    ranked = ranked_models(study, target, models)
+    scores, performance = (where(study.records.table(name), target=target) for name in ("scores", "performance"))
+    if scores.empty or performance.empty:
+        raise DataNotFound(f"no record of {target} in {study.records.folder}: run `make study STUDY={study.name}`")
+    columns = {
+        name: e.rows(where(scores, seed=seed)).set_index("model")["score"] for name, e in estimates(study).items()
+    }
+    for measure in PERFORMANCE:
+        columns[measure] = where(performance, metric=f"{measure}_median").set_index("model")["value"]
+    return pd.DataFrame(columns).reindex(ranked)
+
+
+def agreement_of(study, target, *, seed=0, models="others", measure="ap50", only=None):
+    """Agreement of every score, or those named in `only`, with one measure of performance on one target.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `agreement.csv`; a score that a model lacks has the reason in `undefined`.
+    """
+    table = table_of(study, target, seed=seed, models=models)
+    per_image = where(study.records.table("per_image"), target=target)
+    performance, images = image_matrix(per_image, list(table.index), quantity=measure)
+    result = []
+    for name, estimate in estimates(study).items():
+        if only is not None and name not in only:
+            continue
+        keys = {key: getattr(estimate, key) for key in ("variant", "perturbation", "strength")}
+        values, _ = image_matrix(
+            per_image, list(table.index), images, quantity=estimate.estimator, **keys, seed=float(seed)
+        )
+        found = _agree(table[name].to_numpy(dtype=float), values, performance, "median", study.part("bank").resamples)
+        row = {"study": study.name, "target": target, "metric": f"{measure}_median", "models": models}
+        row |= {key: getattr(estimate, key) for key in KEY}
+        result.append({**row, "n_models": len(table), **found})
+    return pd.DataFrame(result, columns=_AGREEMENT)
+
+
+def write_agreement(study, *, seed=0):
+    """Write `agreement.csv`: every recorded target, measure and score, without and with the target's own models."""
+    recorded = set(study.records.table("scores")["target"])
+    choices = ("others", "all") if study.part("bank").study else ("all",)
+    tables = [
+        agreement_of(study, target, seed=seed, models=models, measure=measure)
+        for target in study.part("bank").targets
+        if target in recorded
+        for measure in PERFORMANCE
+        for models in choices
+    ]
+    text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    atomic_write(study.records.folder / "agreement.csv", text)
