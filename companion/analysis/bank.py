@@ -3,7 +3,6 @@
 Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
 """
 
-import numpy as np
 import pandas as pd
 
 from companion.analysis.agreement import _AGREEMENT, _agree

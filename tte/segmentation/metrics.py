@@ -4,7 +4,6 @@ Reads a prediction and its reference; returns numbers. Performance never enters 
 """
 
 import numpy as np
-
 from scipy.ndimage import distance_transform_edt
 
 from tte._arrays import IGNORE, label_image, mask_array, same_shape
