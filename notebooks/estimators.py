@@ -31,12 +31,15 @@ import seaborn as sns
 from IPython.display import Markdown, display
 from matplotlib.ticker import NullFormatter
 from myst_nb import glue
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.special import expit
+from skimage.segmentation import expand_labels
 
 from companion.paths import project_root
+from tte.agreement import rank_agreement
 from tte.estimators import (
     ESTIMATORS,
+    bank_consensus,
     ccfv,
     effective_invariance,
     gbc,
@@ -48,12 +51,13 @@ from tte.estimators import (
     mean_foreground_confidence,
     nhd,
     nleep,
+    relative_variety,
     soft_dice_confidence,
     transrate,
     vrand,
     wasserstein2,
 )
-from tte.segmentation.metrics import f1
+from tte.segmentation.metrics import average_precision, f1
 
 sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.85)
 plt.rcParams.update(
@@ -276,6 +280,58 @@ Markdown(
     f"A drift of {drifts[-1]:g} standard deviations lowers the score by {drift_cost:.2f}; "
     f"moving the classes {SEPARATIONS[-1]:g} standard deviations apart raises it by {by_separation[-1] - by_separation[0]:.2f}, "
     f"and a factor of {factors[-1] / factors[0]:g} on all features changes it by {np.ptp(by_factor['paper']):.6f}."
+)
+
+# %% [markdown]
+# ## Relative variety
+#
+# {eq}`eq-relative-variety` compares two mean distances at the same layer: the harmonic one among features of the foreground, which small distances pull down, and the arithmetic one among features of the foreground and of a rim of background around it.
+# It asks how much of the spread around an organ lies within the organ.
+# It is a candidate of this project that was noticed on four targets; no published result stands behind it.
+#
+# **Needs.** Samples of labelled foreground, and of background within a few voxels of it under key 0.
+#
+# **Costs.** $O(L^2 D)$ per case and layer, with $L$ samples of foreground and rim.
+#
+# **When it fails.** Like CC-FV it does not ask whether classes can be told apart.
+# It rises when the rim comes closer to the foreground in the features, up to features that do not see the border at all, and it falls when foreground features collapse into tight groups, be they as well separated as one could wish.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-relative-variety", "caption": "Relative variety of synthetic cases: against the distance of the rim from the foreground, against a factor on all features, and as the foreground falls into two tight groups. Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Left: relative variety falls as the rim moves away. Middle: it is flat against the scale of the features while the logarithm of the energy's inverse rises. Right: it falls as the two groups of the foreground tighten."}}
+
+
+def rimmed(distance=2.0, tightness=1.0, scale=1.0, n=100, channels=8, number=3):
+    """Cases of one foreground, two groups in it, and a rim at a distance from both."""
+    rng = np.random.default_rng([seed, 11, n])
+    made = []
+    for _ in range(number):
+        x, group = rng.normal(size=(n, channels)), np.arange(n) % 2
+        x = tightness * x + 4.0 * group[:, None] / np.sqrt(channels)
+        rim = rng.normal(size=(n, channels)) - distance / np.sqrt(channels)
+        made.append({0: scale * rim, 1: scale * x})
+    return {"layer": made}
+
+
+away, tight = np.linspace(0, 8, 9), np.geomspace(0.05, 1, 7)
+figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.2), layout="constrained")
+by_distance = [relative_variety(rimmed(distance=d)) for d in away]
+panel(axes[0], away, {"": by_distance}, "A rim far away lowers it", "distance of the rim (std.)", "relative variety")
+by_scale = {
+    "relative variety": [relative_variety(rimmed(scale=k)) for k in factors],
+    "ln F_v, shifted": np.array([ccfv(rimmed(scale=k), consistency=False) for k in factors])
+    - ccfv(rimmed(), consistency=False),
+}
+panel(axes[1], factors, by_scale, "It ignores scale", "factor on all features", "score")
+logarithmic(axes[1], (0.25, 1, 4, 16))
+by_tightness = [relative_variety(rimmed(tightness=t)) for t in tight]
+panel(axes[2], tight, {"": by_tightness}, "Tight groups lower it too", "spread of a group (std.)", "relative variety")
+logarithmic(axes[2], (0.05, 0.2, 1))
+plt.show()
+
+# %% tags=["hide-input"]
+Markdown(
+    f"A rim {away[-1]:g} standard deviations further away changes it by {by_distance[-1] - by_distance[0]:+.2f}, "
+    f"a factor of {factors[-1] / factors[0]:g} on all features by {np.ptp(by_scale['relative variety']):.6f}, "
+    f"and groups of a spread of {tight[0]:g} instead of {tight[-1]:g} by {by_tightness[0] - by_tightness[-1]:+.2f}, though they are the easier ones to tell apart."
 )
 
 # %% [markdown]
@@ -778,6 +834,85 @@ for axis in (left, right):
 plt.show()
 
 # %% [markdown]
+# ## Bank consensus
+#
+# **Question.** Which model of a bank should be used as it is, on images without any label?
+#
+# **Needs.** One prediction of each image by every model of the bank, and models from at least four sources.
+#
+# {eq}`eq-consensus` asks the plainest question a bank offers: how many of a model's objects do the others find too?
+# Two objects are the same when they share more than half of their union, and the agreement of two models on an image is the share of objects that both find.
+# Models of one source form a group, every group counts the same, and sources whose models predict nearly the same on most images count once.
+#
+# **Costs.** No further forward pass; one sparse product per image counts the shared pixels of all objects of all models at once.
+# `tte.pairwise_agreement` makes the table of one image and `tte.consensus_from_pairs` the scores of many tables, so no more than one image of the bank is in memory.
+#
+# **When it fails.** The left panel holds where errors are independent of each other.
+# Copies of one model vote for each other unless they are merged; a majority that shares an error wins against the one model that is right; and pixels follow whatever convention of the boundary most models have, which no label-free score can know, while counted objects hardly notice it.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-consensus", "caption": "Bank consensus of eight synthetic models: against their performance when each misses objects of its own (top left); Kendall's τ as copies of the worst model join the bank (top right); scores of one model that is right and of models that share an error, against the share of objects that they agree to miss (bottom left); and models that are all right but draw the boundary elsewhere, beside their F1 against a tight reference (bottom right). Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Top left: consensus rises with performance. Top right: with copies of the worst model tau falls without merging and stays with merging. Bottom left: the expert falls below the majority as the shared error grows. Bottom right: pixel consensus peaks at the middle convention while F1 peaks at the tight one; instance consensus stays high."}}
+
+
+def missing(share, draw, repeats=6):
+    """Label maps of a model that misses this share of the objects, on several images, at random."""
+    rng = np.random.default_rng([seed, 10, draw])
+    return [
+        np.where(np.isin(objects, np.flatnonzero(rng.random(grid**2) < share) + 1), 0, objects) for _ in range(repeats)
+    ]
+
+
+def scores(bank, **options):
+    """The consensus of every model."""
+    return np.array([result.score for result in bank_consensus(bank, **options).values()])
+
+
+misses = np.linspace(0.05, 0.6, 8)
+bank = {f"m{i}": missing(q, i) for i, q in enumerate(misses)}
+quality = np.array([np.median([average_precision(labels, objects) for labels in maps]) for maps in bank.values()])
+copies = np.arange(0, 13, 3)
+by_copies = {"merged": [], "not merged": []}
+for number in copies:
+    joined_bank = bank | {f"copy{i}": bank["m7"] for i in range(number)}
+    for name, merge in (("merged", 0.98), ("not merged", None)):
+        by_copies[name].append(rank_agreement(scores(joined_bank, merge=merge)[: len(bank)], quality).kendall)
+shared = np.arange(0, grid**2 + 1, 2)
+by_share = {"right, alone": [], "wrong, together": []}
+for number in shared:
+    wrong = [np.where(objects <= number, 0, objects)] * 6
+    crowd = {
+        f"wrong{i}": [np.where(labels > 0, w, 0) for labels, w in zip(missing(0.15, 20 + i), wrong, strict=True)]
+        for i in range(6)
+    }
+    found = scores({"right": [objects] * 6} | crowd, merge=None)
+    by_share["right, alone"].append(found[0])
+    by_share["wrong, together"].append(found[1:].mean())
+reach = np.arange(-3, 5)
+depth = distance_transform_edt(clean) - distance_transform_edt(~clean)
+grown = {f"{k:+d}": np.where(depth > -k, expand_labels(objects, 5), 0) for k in reach}
+conventions = {name: [labels] for name, labels in grown.items()}
+by_reach = {
+    "F1, tight reference": [f1(labels > 0, grown["-2"] > 0) for labels in grown.values()],
+    "consensus, pixels": scores(conventions, merge=None, measure="pixels"),
+    "consensus, instances": scores(conventions, merge=None),
+}
+figure, axes = plt.subplots(2, 2, figsize=(8.2, 6.2), layout="constrained")
+_ = axes[0, 0].plot(quality, scores(bank), "o", color=COLOURS[0])
+_ = axes[0, 0].set(title="Independent errors: it orders", xlabel="performance (AP50)", ylabel="consensus")
+panel(axes[0, 1], copies, by_copies, "Copies have to be merged", "copies of the worst model", "Kendall's τ")
+panel(
+    axes[1, 0], shared / grid**2, by_share, "A shared error wins", "share of objects the majority misses", "consensus"
+)
+panel(axes[1, 1], reach, by_reach, "Conventions, not errors", "border moved outwards (pixels)", "score or F1")
+plt.show()
+
+# %% tags=["hide-input"]
+Markdown(
+    f"With {copies[-1]} copies of the worst model τ is {by_copies['merged'][-1]:.2f} merged and {by_copies['not merged'][-1]:.2f} without; "
+    f"where the majority misses half of the objects together, the model that is right gets {np.interp(0.5, shared / grid**2, by_share['right, alone']):.2f} and they {np.interp(0.5, shared / grid**2, by_share['wrong, together']):.2f}. "
+    f"Pixel consensus prefers the border at {reach[np.argmax(by_reach['consensus, pixels'])]:+d}, F1 against the tight reference the one at {reach[np.argmax(by_reach['F1, tight reference'])]:+d}."
+)
+
+# %% [markdown]
 # ## What an estimator has to beat
 #
 # **Mean confidence** is the mean of $\hat p$ over the predicted foreground of one clean run, and what {eq}`eq-ei` becomes when nothing is perturbed.
@@ -887,6 +1022,8 @@ print(changes.to_string(float_format="{:.3f}".format))
 # | k-NN | $O(n^2 D)$ | $O(n D)$ | no |
 # | CTE-NHD, CTE-EI, confidences | $O(N_\text{pix})$ | $O(N_\text{pix})$ | yes, image by image |
 # | CTE-V-Rand | $O(N_\text{pix})$ and one count per pair of labels that meet | $O(N_\text{pix})$ | yes, image by image |
+# | bank consensus | $O(M^2)$ per run of pixels with the same labels | $O(M N_\text{pix})$ | yes, image by image |
+# | relative variety | $O(N L^2 D)$ per layer | $O(N L D)$ | no, but $L$ is a few hundred |
 #
 # `tte.ClassStatistics` collects what LogME, TransRate, GBC and H-score share, so that all four come from a single pass.
 #
@@ -927,5 +1064,6 @@ glue("estimators-confidently-wrong-nhd", float(last["NHD"]))
 #
 # - Estimators of features and labels reward separated classes, TransRate with an exception, and differ in what else moves them: scale (TransRate), correlated channels (GBC), seeds (NLEEP), rare classes (k-NN).
 # - CC-FV asks something else, whether a class looks alike in every case, and needs the same number of samples for every model.
+# - Consensus follows performance where the errors of the models are independent, and a shared error where they are not.
 # - Consistency needs no labels and therefore cannot tell steady and right from steady and wrong.
 # - Confidence is free; an estimator that does not beat it on your kind of data is not worth a second forward pass.

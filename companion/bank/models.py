@@ -92,9 +92,8 @@ def _threshold(entry):
 
 def _opener(name, entry, path):
     def opened(device):
-        from tte.zoo.model import open_model
-
         from tte.zoo.file import BankEntry
+        from tte.zoo.model import open_model
 
         if not path.exists():
             raise DataNotFound(f"{name}: {path} is not there; set TTE_ZOO to the folder of the models, see its card")
