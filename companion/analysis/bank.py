@@ -15,8 +15,8 @@ from tte.errors import DataNotFound
 __all__ = ["ESTIMATES", "agreement_of", "estimates", "ranked_models", "table_of", "write_agreement"]
 
 ESTIMATES = {
-    "consensus, instances": ("consensus_instances", "", ""),
-    "consensus, pixels": ("consensus_pixels", "", ""),
+    "consensus, instances": ("bank_consensus", "instances", ""),
+    "consensus, pixels": ("bank_consensus", "pixels", ""),
     "NHD under noise": ("cte_nhd", "", "noise"),
     "EI under noise": ("cte_ei", "", "noise"),
     "V-Rand under noise": ("cte_vrand", "paper", "noise"),

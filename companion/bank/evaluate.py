@@ -28,6 +28,7 @@ from tte.zoo.schema import Normalisation
 __all__ = ["evaluate", "test_cases"]
 
 _AS_STORED = Normalisation(window=(0.0, 1.0))
+CONSENSUS = "bank_consensus"
 _KEYS = ("quantity", "variant", "perturbation", "strength")
 
 
@@ -86,7 +87,9 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
         compute = partial(_model_cell, study, target, model, load, seed, device)
         cells[name] = load_or_compute(study.records, f"{target}/{name}", identity, compute, **options)
     identity = {
-        "config": config_hash(part.merge, {n: [m.source, m.settings] for n, m in models.items()}, *settings),
+        "config": config_hash(
+            "bank_consensus", part.merge, {n: [m.source, m.settings] for n, m in models.items()}, *settings
+        ),
         "inputs": inputs,
         "weights": config_hash([m.weights for m in models.values()])
         if all(m.weights for m in models.values())
@@ -178,7 +181,7 @@ def _consensus_cell(study, target, models, load, seed, device):
     names, sources = list(models), {name: model.source for name, model in models.items()}
     values, scores = [], []
     groups, merge = sources, part.merge
-    for key, estimator in (("instances", "consensus_instances"), ("mask", "consensus_pixels")):
+    for key, variant in (("instances", "instances"), ("mask", "pixels")):
         try:
             found = consensus_from_pairs(np.stack(pairs[key]), names, groups, merge)
         except UndefinedScore:
@@ -186,17 +189,17 @@ def _consensus_cell(study, target, models, load, seed, device):
         if found and key == "instances":
             groups, merge = {name: "+".join(result.group) for name, result in found.items()}, None
         for name in names:
-            same = {"study": study.name, "target": target, "model": name, "seed": seed}
+            same = {"study": study.name, "target": target, "model": name, "variant": variant, "seed": seed}
             per_image = found[name].per_image if found else [None] * len(cases)
             known = [value for value in per_image if value is not None]
             n_undefined = len(per_image) - len(known)
             score = float(np.median(known)) if known else np.nan
             scores.append(
-                {**same, "estimator": estimator, "score": score, "n_images": len(cases), "n_undefined": n_undefined}
+                {**same, "estimator": CONSENSUS, "score": score, "n_images": len(cases), "n_undefined": n_undefined}
             )
             for case, value in zip(cases.cases, per_image, strict=True):
                 value = np.nan if value is None else value
-                values.append({**same, "quantity": estimator, "image": case.id, "value": value})
+                values.append({**same, "quantity": CONSENSUS, "image": case.id, "value": value})
     return {"scores": rows("scores", cell, scores), "per_image": rows("per_image", cell, values)}
 
 

@@ -5,8 +5,8 @@ Takes predictions and returns values; reads and writes nothing. Labels enter per
 
 import numpy as np
 
-from companion.zero_shot.scores import defined
 from tte import estimators
+from tte.errors import defined
 from tte.segmentation import metrics
 
 __all__ = ["PERFORMANCE", "image_values"]

@@ -178,7 +178,7 @@ ESTIMATORS = {
     ),
     "bank_consensus": Estimator(
         "bank consensus", ("bank",), _UNIT, _NEW, "median of mean pairwise AP50 with other sources", False,
-        bank_consensus,
+        bank_consensus, variants=_named("measure", "instances", "pixels"),
     ),
     "mean_confidence": Estimator(
         "mean confidence", ("prediction",), _UNIT, _OURS, "mean p where p > threshold", False,
