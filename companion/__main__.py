@@ -42,6 +42,14 @@ def _parser():
     study.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     study.add_argument("--recompute", action="store_true", help="repeat inference and scores although recorded")
     study.set_defaults(run=run_study)
+    evidence = commands.add_parser(
+        "evidence",
+        help="write what `tte rank` says of its scores, from the records",
+        description="Collect scores and performance of the bank studies from results/ into tte/rank/evidence.csv, "
+        "which is installed with the package.",
+    )
+    evidence.add_argument("--out", metavar="DIR", help="folder that holds results/ (default: the project)")
+    evidence.set_defaults(run=_evidence)
     data = commands.add_parser("data", help="the datasets that the book knows").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -78,6 +86,12 @@ def _parser():
     phantom.add_argument("--shift", type=float, metavar="X", help="domain shift from 0 (default) to 1")
     phantom.set_defaults(run=_data_phantom)
     return parser
+
+
+def _evidence(options):
+    from companion.analysis.evidence import write_evidence
+
+    print(write_evidence(options.out))
 
 
 def _data_list(options):

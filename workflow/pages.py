@@ -76,6 +76,9 @@ def pages(config_folder):
             path = f"book/pages/{study}/saturation.ipynb"
             found.append(Page(path, "saturation", study, {"study": study, "base": base}))
             continue
+        if content.get("bank"):
+            found.append(Page(f"book/pages/{study}/strangers.ipynb", "strangers", study, {"study": study}))
+            continue
         there = [(wing, content[name]) for name, wing in WINGS.items() if content.get(name)]
         for wing, part in there:
             for name in part[wing.targets]:
@@ -104,4 +107,5 @@ def parts(study, keys, config_folder="config"):
         part = content.get(name) or {}
         names[wing.key] = list(part.get(wing.targets, ()))
         names["source"] += part.get("sources", names[wing.key])
+    names["target"] += (content.get("bank") or {}).get("targets", ())
     return [(key, name) for key in keys for name in names[key]]

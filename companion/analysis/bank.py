@@ -10,9 +10,15 @@ from companion.analysis.select import KEY, Estimate, image_matrix, where
 from companion.bank.models import bank_models
 from companion.bank.scores import PERFORMANCE
 from companion.records import atomic_write
+from tte.agreement import pooled_significance
 from tte.errors import DataNotFound
 
-__all__ = ["ESTIMATES", "agreement_of", "estimates", "ranked_models", "table_of", "write_agreement"]
+__all__ = [
+    *("ESTIMATES", "LEAST_RESOLVABLE", "agreement_of", "estimates", "over_targets", "ranked_models", "resolvable"),
+    *("table_of", "write_agreement"),
+]
+
+LEAST_RESOLVABLE = 0.2  # share of pairs of models that differ; a target with less has no order to predict
 
 ESTIMATES = {
     "consensus, instances": ("bank_consensus", "instances", ""),
@@ -97,3 +103,38 @@ def write_agreement(study, *, seed=0):
     ]
     text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     atomic_write(study.records.folder / "agreement.csv", text)
+
+
+def resolvable(agreement):
+    """Return {target: share of the pairs of models whose performance differs within the resampling of images}."""
+    first = (
+        agreement.dropna(subset=["n_pairs"]).groupby("target", sort=False)[["n_resolvable_pairs", "n_pairs"]].first()
+    )
+    return (first["n_resolvable_pairs"] / first["n_pairs"]).to_dict()
+
+
+def over_targets(study, targets, agreement, *, seed=0, models="all", measure="ap50"):
+    """Return a row per score: its agreement with performance over some targets.
+
+    Parameters
+    ----------
+    targets : sequence of str
+    agreement : DataFrame; rows of `agreement_of` of these targets, models and measure
+
+    Returns
+    -------
+    DataFrame
+        score, kendall (mean τ-b), p (of that mean, the scores dealt anew to the models, in the same way on every
+        target), regret and random_regret (means), and targets: on how many the score is defined.
+    """
+    tables = {target: table_of(study, target, seed=seed, models=models) for target in targets}
+    rows = []
+    for name, estimate in estimates(study).items():
+        found = estimate.rows(agreement[agreement["target"].isin(targets)])
+        found = found[found["kendall"].notna()]
+        pairs = [(tables[t][name].to_numpy(dtype=float), tables[t][measure].to_numpy()) for t in found["target"]]
+        same = len({len(scores) for scores, _ in pairs}) == 1
+        p = pooled_significance(pairs, "kendall", shared_models=same and models == "all").p if pairs else float("nan")
+        means = {key: found[key].mean() for key in ("kendall", "regret", "random_regret")}
+        rows.append({"score": name, **means, "p": p, "targets": len(pairs)})
+    return pd.DataFrame(rows)
