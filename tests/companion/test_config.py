@@ -42,6 +42,7 @@ def test_every_shipped_study_loads_and_lists_datasets_of_the_catalogue(name):
         return
     listed = {*study.zero_shot.sources, *study.zero_shot.targets} if study.zero_shot else set()
     listed |= set(study.fine_tune.tasks) if study.fine_tune else set()
+    listed |= set(study.bank.targets) if study.bank else set()
     assert listed and listed <= set(catalogue())
     assert study.phantom == all(catalogue()[dataset].phantom for dataset in listed)
 

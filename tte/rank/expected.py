@@ -30,9 +30,12 @@ def read_evidence():
     DataFrame
         study, target, model, seen (1 where the model was trained on images of the target's set), the measures of
         performance ap50, map, f1 and f1_tolerant (medians over images), and a column per score, by the names that
-        `tte rank` gives them; NaN where a model has no value.
+        `tte rank` gives them; NaN where a model has no value. No score and no row where no evidence is shipped.
     """
-    with (files("tte.rank") / "evidence.csv").open("rb") as file:
+    shipped = files("tte.rank") / "evidence.csv"
+    if not shipped.is_file():
+        return pd.DataFrame(columns=[*_KEYS, *_MEASURES])
+    with shipped.open("rb") as file:
         return pd.read_csv(file)
 
 
@@ -114,7 +117,7 @@ def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.
     if not 0.0 < level < 1.0:
         raise InputError(f"level: expected a share in (0, 1), got {level}")
     scores = np.asarray(score, dtype=np.float64)
-    float_array(np.nan_to_num(scores), "score")
+    float_array(np.where(np.isnan(scores), 0.0, scores), "score")
     pairs = _pairs(lead, measure, evidence)
     if pairs["target"].nunique() < _LEAST_TARGETS:
         raise UndefinedScore(f"expected_performance: {lead} has evidence on fewer than {_LEAST_TARGETS} targets")

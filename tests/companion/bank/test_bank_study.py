@@ -1,0 +1,120 @@
+"""A bank study on phantoms with models that are thresholds: recorded, the same again, and what its numbers are."""
+
+import numpy as np
+import pytest
+
+from companion.analysis import bank as analysis
+from companion.bank import evaluate as bank
+from companion.bank import models
+from companion.bank.models import BankModel, Prediction
+from companion.config import StudyConfig
+from companion.data import write_phantom
+from companion.records import Records
+from companion.study import Study
+from tte import bank_consensus
+from tte.errors import ConfigError, DataNotFound
+from tte.segmentation.instances import instances
+from tte.segmentation.metrics import average_precision
+
+TARGET = "phantom/nuclei-a"
+THRESHOLDS = {"low": 0.15, "fair": 0.3, "good": 0.4, "strict": 0.55, "blind": 0.98}
+
+
+def threshold_model(name, threshold):
+    """A model whose probability is the image's intensity between its extremes, cut at a threshold."""
+
+    def opened(device):
+        def run(x, perturbation, seed):
+            found = []
+            for image in (x, perturbation(x, seed)):
+                p = np.clip((image[0] - x.min()) / np.ptp(x), 0, 1).astype(np.float32)
+                found.append(Prediction(p, p > threshold, instances(p, threshold=threshold)))
+            return found
+
+        return (lambda raw: raw), run
+
+    return BankModel(name, name, {"threshold": threshold}, f"w{threshold}", threshold, opened)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    write_phantom(TARGET, tmp_path / "data", n=12)
+    part = {"task": "nuclei", "targets": [TARGET], "models": {name: {"weights": name} for name in THRESHOLDS}}
+    part |= {"max_images": 3, "crop": 64, "noise": 0.03, "tolerance": 2, "resamples": 100}
+    config = StudyConfig.model_validate({"name": "made", "title": "Made up", "phantom": True, "bank": part})
+    found = {name: threshold_model(name, value) for name, value in THRESHOLDS.items()}
+    for module in (bank, analysis):
+        monkeypatch.setattr(module, "bank_models", lambda study: found)
+    monkeypatch.setattr(bank, "cache_folder", lambda: tmp_path / "cache")
+    return Study(config, tmp_path / "models", Records(tmp_path / "results"), tmp_path / "data")
+
+
+def test_its_numbers_are_those_of_the_functions(study):
+    bank.evaluate(study, TARGET)
+    cases = bank.test_cases(study, TARGET)
+    assert len(cases) == 3 and {label.shape for label in cases.labels} == {(64, 64)}
+    maps = {}
+    for name, threshold in THRESHOLDS.items():
+        scaled = [(image[0] - image.min()) / np.ptp(image) for image in cases.raw]
+        maps[name] = [instances(p.astype(np.float32), threshold=threshold) for p in scaled]
+    table = analysis.table_of(study, TARGET)
+    expected = {name: result.score for name, result in bank_consensus(maps).items()}
+    assert table["consensus, instances"].to_dict() == pytest.approx(expected, abs=1e-9)
+    measured = [np.median([average_precision(m, x) for m, x in zip(maps[n], cases.labels, strict=True)]) for n in maps]
+    assert table["ap50"].to_list() == pytest.approx(measured, abs=1e-9)
+    assert table["NHD under noise"]["low"] > 0
+
+
+def test_a_second_run_reads_and_a_changed_setting_computes(study):
+    first = bank.evaluate(study, TARGET)
+    assert {cell.source for cell in first.values()} == {"computed"}
+    before = (study.records.folder / "scores.csv").read_bytes()
+    assert {cell.source for cell in bank.evaluate(study, TARGET).values()} == {"record"}
+    again = bank.evaluate(study, TARGET, recompute=True)
+    assert {cell.largest_change for cell in again.values()} == {0.0}
+    assert (study.records.folder / "scores.csv").read_bytes() == before
+    other = bank.evaluate(study, TARGET, seed=1)
+    assert {cell.source for cell in other.values()} == {"computed"}
+
+
+def test_without_the_images_a_record_stands(study, tmp_path):
+    bank.evaluate(study, TARGET)
+    away = Study(study.config, study.models, study.records, tmp_path / "nowhere")
+    real = away.config.model_copy(update={"phantom": False})
+    away = Study(real, study.models, study.records, tmp_path / "nowhere")
+    assert {cell.source for cell in bank.evaluate(away, TARGET).values()} == {"record"}
+    with pytest.raises(DataNotFound, match="phantom/nuclei-a"):
+        bank.evaluate(away, TARGET, recompute=True)
+
+
+def test_agreement_has_a_row_per_score_and_says_what_a_pick_loses(study):
+    bank.evaluate(study, TARGET)
+    analysis.write_agreement(study)
+    found = analysis.agreement_of(study, TARGET)
+    table = analysis.table_of(study, TARGET)
+    row = analysis.estimates(study)["consensus, instances"].rows(found).iloc[0]
+    pick = table["consensus, instances"].idxmax()
+    assert row["regret"] == pytest.approx(table["ap50"].max() - table.loc[pick, "ap50"])
+    assert len(found) == len(analysis.ESTIMATES) and (study.records.folder / "agreement.csv").is_file()
+    pooled = analysis.over_targets(study, [TARGET], found).set_index("score")
+    assert pooled.loc["consensus, instances", "kendall"] == pytest.approx(row["kendall"])
+
+
+def test_errors(study):
+    with pytest.raises(ConfigError, match="unknown target 'phantom/nuclei-z'"):
+        bank.evaluate(study, "phantom/nuclei-z")
+    raw = study.config.model_dump(mode="json")
+    raw["bank"]["study"] = "nuclei"
+    with pytest.raises(ValueError, match="give either models or the study whose models they are"):
+        StudyConfig.model_validate(raw)
+    raw["bank"] |= {"study": "", "seen": {"elsewhere": ["good"]}}
+    with pytest.raises(ValueError, match=r"seen names \['elsewhere'\]"):
+        StudyConfig.model_validate(raw)
+
+
+def test_a_model_that_is_not_there_says_where_it_was_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("TTE_ZOO", str(tmp_path))
+    found = models._stranger("someone", {"weights": "someone/model.onnx", "output": {"threshold": 0.4}})
+    assert found.weights is None and found.threshold == 0.4
+    with pytest.raises(DataNotFound, match=r"someone: .*model\.onnx is not there; set TTE_ZOO"):
+        found.open("cpu")
