@@ -3,6 +3,7 @@
 Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
 """
 
+import numpy as np
 import pandas as pd
 
 from companion.analysis.agreement import _AGREEMENT, _agree
@@ -83,6 +84,7 @@ def agreement_of(study, target, *, seed=0, models="others", measure="ap50", only
         values, _ = image_matrix(
             per_image, list(table.index), images, quantity=estimate.estimator, **keys, seed=float(seed)
         )
+        values = np.where(np.isnan(values).all(axis=1, keepdims=True), 0.0, values)  # as in the score table
         found = _agree(table[name].to_numpy(dtype=float), values, performance, "median", study.part("bank").resamples)
         row = {"study": study.name, "target": target, "metric": f"{measure}_median", "models": models}
         row |= {key: getattr(estimate, key) for key in KEY}
