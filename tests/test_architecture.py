@@ -21,7 +21,10 @@ LONGEST = 300  # lines; the style asks for about 250
 FILES_IN_A_FOLDER = 14
 
 # Each part of `tte` and what of `tte` it may import; the core knows nothing of a person's files and models.
-CORE = ("agreement", "estimators", "features", "perturbation", "segmentation", "consistency", "errors", "_arrays")
+CORE = (
+    *("agreement", "estimators", "features", "perturbation", "segmentation", "consistency"),
+    *("errors", "_arrays", "_networks"),
+)
 HELPERS = ("_atomic", "_locks", "_yaml")  # of whatever reads and writes files
 BELOW = {
     **{part: CORE for part in CORE},

@@ -1,5 +1,6 @@
 """The notebook runner: parameters, errors as one line, and pages that are the same bytes twice."""
 
+import ast
 import json
 import re
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tte.errors
 
@@ -185,17 +189,73 @@ def test_plain_papermill_takes_the_converted_notebook(source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
-    [("True", True), ("3", 3), ("0.5", 0.5), ("1e-3", 0.001), ("null", None), ("nuclei/a", "nuclei/a"),
-     ("2025-01-01", "2025-01-01"), ("[1, 2]", [1, 2]), ("a: b: c", "a: b: c"), ("", None)],
+    ("text", "default", "value"),
+    [("True", False, True), ("false", True, False), ("3", 0, 3), ("0123", 0, 123), ("0.5", 0, 0.5), ("1e-3", 0, 0.001),
+     ("None", 1, None), ("nuclei/a", None, "nuclei/a"), ("2025-01-01", None, "2025-01-01"), ("[1, 2]", None, [1, 2]),
+     ("[1, 2", None, "[1, 2"), ("'7'", 0, "7"), ('"7"', 0, "7"), ("null", None, "null"), ("", None, ""),
+     ("0123", "sub-01", "0123"), ("'0123'", "sub-01", "0123"), ('"0123"', "sub-01", "0123"), ("True", "a", "True"),
+     ("[1, 2]", "a", "[1, 2]"), ("1e-3", "a", "1e-3"), ("", "a", ""), ("'", "a", "'"), ("'a' or 'b'", "", "'a' or 'b'"),
+     ("a: b", "a", "a: b")],
 )  # fmt: skip
-def test_values_are_yaml_scalars(text, value):
-    got = runner._value(text)
+def test_what_a_parameter_becomes(text, default, value):
+    got = runner._value(text, default)
     assert got == value and type(got) is type(value)
 
 
+@pytest.mark.parametrize(
+    "text", ["True", "False", "None", "7", "-7", "0123", "1_000", "0.5", "1e5", "inf", "abc", "yes", "2025-01-01"]
+)
+def test_scalars_are_read_as_papermill_reads_them(text):
+    from papermill.cli import _resolve_type
+
+    got, wanted = runner._value(text, 0), _resolve_type(text)
+    assert got == wanted and type(got) is type(wanted)
+
+
+@given(st.text())
+def test_a_text_round_trips_when_it_is_quoted_and_where_the_default_is_text(text):
+    quoted = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
+    assert runner._value(quoted, None) == text
+    assert runner._value(quoted, "text") == text
+    if not (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
+        assert runner._value(text, "text") == text
+
+
+AWKWARD = ["0123", "'0123'", '"', "a'b\"c", "{x}", "\\n", "ü €", "# no comment", "-5", "None", "$HOME `id`"]
+
+
+def test_awkward_texts_arrive_in_the_notebook_as_they_were_given(tmp_path):
+    names = [f"p{k}" for k in range(len(AWKWARD))]
+    cells = [
+        '# %% tags=["parameters"]',
+        *[f'{name} = "x"' for name in names],
+        "",
+        "# %%",
+        f"print([{', '.join(names)}])",
+    ]
+    source = tmp_path / "page.py"
+    source.write_text(HEADER + "\n".join(cells))
+    arguments = [part for name, text in zip(names, AWKWARD, strict=True) for part in ("-r", name, text)]
+    assert _run(source, *arguments) == 0
+    assert ast.literal_eval(_printed(_cells(source.with_suffix(".ipynb"))[-1])["stdout"]) == AWKWARD
+
+
+def test_a_kernel_that_is_not_here_is_named_in_one_line(source, capsys):
+    source.write_text(SOURCE.replace("#     name: python3", "#     name: conda-env-analysis_1-py"))
+    assert _run(source) == 1
+    message = capsys.readouterr().err.strip()
+    assert "\n" not in message and "'conda-env-analysis_1-py'" in message and "it has python3" in message
+    assert not source.with_suffix(".ipynb").exists()
+
+
+def test_a_kernel_that_dies_is_one_line(source, capsys):
+    source.write_text(SOURCE.replace("    [][0]", "    os._exit(9)"))
+    assert _run(source, "-p", "fail", "other") == 1
+    assert "the kernel of page.py died" in capsys.readouterr().err
+
+
 def test_every_error_of_the_package_is_known_to_the_runner():
-    assert sorted(runner.FAMILY) == sorted(tte.errors.__all__)
+    assert sorted(runner.FAMILY) == sorted(name for name in tte.errors.__all__ if isinstance(getattr(tte.errors, name), type))
 
 
 def test_streams_are_joined_and_other_outputs_kept_without_addresses():

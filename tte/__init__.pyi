@@ -154,6 +154,9 @@ from .rank.zero_shot import (
 from .segmentation.bank_overlaps import (
     pairwise_agreement as pairwise_agreement,
 )
+from .segmentation.suspect import (
+    SuspectOutput as SuspectOutput,
+)
 
 __version__: str
 
@@ -176,6 +179,7 @@ __all__ = [
     "PooledSignificance",
     "RankAgreement",
     "Ranking",
+    "SuspectOutput",
     "TTEError",
     "UndefinedScore",
     "__version__",

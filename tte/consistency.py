@@ -4,7 +4,8 @@
 predictions: of one image, over its perturbed runs, and over the images, with one rule for what is undefined.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tte.errors import InputError, UndefinedScore, defined
 from tte.estimators.registry import ESTIMATORS
 from tte.perturbation import FeatureDropout, perturbed_probabilities
 from tte.segmentation.prediction import Prediction
+from tte.segmentation.suspect import SuspectOutput, Watch
 
 __all__ = ["CTEResult", "averaged", "cte", "image_score", "summarised"]
 
@@ -33,12 +35,17 @@ class CTEResult:
         How many entries are None.
     mean : float
         Mean over the same values as the median.
+    suspicions : tuple of str
+        Why the score may mean nothing, one sentence each: outputs that look squashed twice, are all foreground, one
+        value, the same for every image, or untouched by the perturbation. Empty for a model that looks healthy. A
+        model with any should win no ranking unseen: what never changes is perfectly consistent.
     """
 
     score: float
     per_image: tuple[float | None, ...]
     n_undefined: int
     mean: float
+    suspicions: tuple[str, ...] = ()
 
 
 def cte(
@@ -64,7 +71,7 @@ def cte(
     Parameters
     ----------
     model : torch.nn.Module
-        Takes (1, C, H, W[, Z]) float32, returns one tensor (1, K, H, W[, Z]).
+        Takes (1, C, H, W[, Z]) in the precision of its weights, returns one tensor (1, K, H, W[, Z]).
     images : sequence of arrays, each (C, H, W[, Z])
         Unlabelled and normalised as the model expects; their sizes may differ.
     perturbation : perturbation
@@ -96,9 +103,15 @@ def cte(
     Raises
     ------
     InputError
-        There are no images, or an argument is not one of the above.
+        There are no images, an argument is not one of the above, the model cannot take an image (channels, size,
+        precision, memory), or its output holds a NaN or an infinite value, or no probabilities with `activation=None`.
     UndefinedScore
         Every image is undefined and `undefined` is "skip".
+
+    Warns
+    -----
+    SuspectOutput
+        The outputs on all images look wrong: see `CTEResult.suspicions`.
 
     References
     ----------
@@ -109,9 +122,9 @@ def cte(
     --------
     >>> import torch
     >>> from tte.perturbation import Brightness
-    >>> images = [np.full((1, 4, 4), value) for value in (1.0, 0.25, -1.0)]
+    >>> images = [np.linspace(value, value - 0.1, 16).reshape(1, 4, 4) for value in (1.0, 0.25, -1.0)]
     >>> cte(torch.nn.Identity(), images, Brightness(-0.5))
-    CTEResult(score=0.5, per_image=(1.0, 0.0, None), n_undefined=1, mean=0.5)
+    CTEResult(score=0.5, per_image=(1.0, 0.0, None), n_undefined=1, mean=0.5, suspicions=())
     """
     estimator = _consistency(consistency)
     if undefined not in ("skip", "zero"):
@@ -122,7 +135,7 @@ def cte(
         raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
     form = {"threshold": unit_threshold(threshold), "channel": channel, "activation": activation, "decoder": decoder}
     perturbations = [FeatureDropout(0.2) if perturbation is None else perturbation] * int(repeats)
-    per_image = []
+    per_image, watch = [], Watch(threshold)
     for index, image in enumerate(images):
         image_seed = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
         clean, perturbed = perturbed_probabilities(
@@ -131,7 +144,10 @@ def cte(
         clean, perturbed = Prediction(clean, **form), [Prediction(other, **form) for other in perturbed]
         options = {"threshold": threshold, "alpha": alpha, "variant": variant}
         per_image.append(averaged(image_score(estimator, clean, other, **options) for other in perturbed))
-    return summarised(per_image, undefined)
+        watch.see(clean, perturbed)
+    for sentence in watch.suspicions():
+        warnings.warn(f"cte: {sentence}", SuspectOutput, stacklevel=2)
+    return replace(summarised(per_image, undefined), suspicions=watch.suspicions())
 
 
 def _consistency(name):
@@ -208,7 +224,7 @@ def summarised(per_image, undefined="skip"):
     Examples
     --------
     >>> summarised([1.0, float("nan"), 0.4])
-    CTEResult(score=0.7, per_image=(1.0, None, 0.4), n_undefined=1, mean=0.7)
+    CTEResult(score=0.7, per_image=(1.0, None, 0.4), n_undefined=1, mean=0.7, suspicions=())
     """
     per_image = tuple(None if np.isnan(value) else float(value) for value in per_image)
     if not per_image:

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +23,7 @@ __all__ = ["execute", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 UNNAMED = {"target": "A target", "task": "A task", "study": "in one configuration"}  # before papermill names it
+_NAMED = {"True": True, "False": False, "None": None}
 FAMILY = ("ConfigError", "DataNotFound", "InputError", "TTEError", "UndefinedScore")  # tte's own errors
 
 
@@ -46,10 +48,7 @@ def execute(notebook, parameters, name="", progress=True):
     papermill.exceptions.PapermillExecutionError
         A cell raised.
     """
-    defaults = default_parameters(notebook)
-    unknown = sorted(set(parameters) - set(defaults))
-    if unknown:
-        raise RunError(f"unknown parameter {', '.join(unknown)}: this notebook takes {', '.join(defaults)}")
+    defaults = _known(notebook, parameters)
     from papermill import execute_notebook  # slow to import, and --convert-only does without it
 
     page = subject_page(notebook, {**defaults, **parameters}, parameters, name)
@@ -60,6 +59,15 @@ def execute(notebook, parameters, name="", progress=True):
             extra_arguments=["--Application.log_level=50"],  # the kernel's own remarks are not about the page
         )  # fmt: skip
     return normalise(executed)
+
+
+def _known(notebook, parameters):
+    """Return the notebook's defaults; `RunError` for a parameter that is none of its own."""
+    defaults = default_parameters(notebook)
+    unknown = sorted(set(parameters) - set(defaults))
+    if unknown:
+        raise RunError(f"unknown parameter {', '.join(unknown)}: this notebook takes {', '.join(defaults)}")
+    return defaults
 
 
 def _isolation(profile):
@@ -75,11 +83,27 @@ def _isolation(profile):
 
 
 def _reason(error, source):
-    """Return one line that says why a cell stopped."""
+    """Return one line that says why a run stopped: a cell, its kernel, or what runs them."""
+    if type(error).__name__ == "NoSuchKernel":
+        return (
+            f"{source} asks for the kernel {error.name!r}, which is not in this environment; it has "
+            f"{_kernels()}: name one of them in the notebook's kernelspec"
+        )
+    if type(error).__name__ == "DeadKernelError":
+        return f"the kernel of {source} died (out of memory, or stopped from outside): run it again, or with less data"
+    if type(error).__name__ != "PapermillExecutionError":
+        return f"{type(error).__name__} in {source}: {one_line(error)} (--traceback shows where)"
     message = one_line(error.evalue)
     if error.ename in FAMILY:
         return f"{error.ename}: {message}"
     return f"{error.ename} in cell {error.exec_count} of {source}: {message} (--traceback shows where)"
+
+
+def _kernels():
+    """Return the names of the kernels that are here, or none."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
 
 
 def _write(notebook, path):
@@ -87,18 +111,44 @@ def _write(notebook, path):
     atomic_write(path, nbformat.writes(notebook) + "\n")
 
 
-def _value(text):
-    """Parse a YAML scalar; what YAML reads as a date stays text, and 1e-3 is a number."""
+def _value(text, default=None):
+    """Return the value that `-p NAME text` gives a parameter with this default.
+
+    A text in quotes is what stands between them. Where the default is text, anything else is taken as it stands; where
+    it is not, True, False, None, whole and decimal numbers are read as papermill's `-p` reads them, and a list in
+    brackets or braces as YAML.
+    """
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return _unquoted(text)
+    if isinstance(default, str):
+        return text
+    if isinstance(default, bool) and text.capitalize() in ("True", "False"):
+        return text.capitalize() == "True"
+    if text in _NAMED:
+        return _NAMED[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return _collection(text) if text[:1] in ("[", "{") else text
+
+
+def _unquoted(text):
+    """Return what a YAML scalar in quotes holds; the text itself where it is none."""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value if isinstance(value, bool | int | float | list | type(None)) else text
+    return value if isinstance(value, str) else text
+
+
+def _collection(text):
+    """Return the list or mapping that YAML reads; the text itself where it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _parser():
@@ -113,7 +163,12 @@ def _parser():
     parser.add_argument("output", type=Path, help="the .ipynb to write")
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
-        help="set a parameter of the notebook; the value is a YAML scalar; may be given several times",
+        help="set a parameter of the notebook, as papermill's -p does, but exactly as it stands where the notebook's "
+        "own value is text; a text in quotes stays text; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "-r", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="raw",
+        help="set a parameter to exactly this text, as papermill's -r does",
     )  # fmt: skip
     parser.add_argument("--convert-only", action="store_true", help="write the notebook without executing it")
     parser.add_argument("--golden", action="store_true", help="keep the outputs that the regression test compares only")
@@ -133,11 +188,11 @@ def main(arguments=None):
         parser.error(f"no notebook source at {given.source}")
     if given.output.suffix != ".ipynb":
         parser.error(f"the output must end in .ipynb, got {given.output}")
-    if given.convert_only and given.parameters:
-        parser.error("--convert-only executes nothing, so -p has no effect: leave one of them out")
+    if given.convert_only and (given.parameters or given.raw):
+        parser.error("--convert-only executes nothing, so -p and -r have no effect: leave one of them out")
     start = time.monotonic()
-    parameters = {name: _value(text) for name, text in given.parameters}
-    if len(parameters) < len(given.parameters):
+    texts, raw = dict(given.parameters), dict(given.raw)
+    if len(texts.keys() | raw.keys()) < len(given.parameters) + len(given.raw):
         parser.error("a parameter is given twice")
     try:
         notebook = convert(given.source)
@@ -145,15 +200,17 @@ def main(arguments=None):
             default_parameters(notebook)  # a converted notebook must be one that can be run
             notebook = subject_page(notebook, UNNAMED, {}, given.source.stem)
         else:
-            notebook = execute(notebook, parameters, given.source.stem, progress=not given.no_progress)
+            defaults = _known(notebook, {**texts, **raw})
+            parameters = {name: _value(text, defaults[name]) for name, text in texts.items()}
+            notebook = execute(notebook, {**parameters, **raw}, given.source.stem, progress=not given.no_progress)
         _write(normalise(notebook, checked_only=given.golden), given.output)
     except (RunError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except Exception as error:
-        if type(error).__name__ != "PapermillExecutionError":
-            raise
-        print(error if given.traceback else f"error: {_reason(error, given.source.name)}", file=sys.stderr)
+        if given.traceback:
+            traceback.print_exception(error)
+        print(f"error: {_reason(error, given.source.name)}", file=sys.stderr)
         return 1
     print(f"wrote {given.output} in {time.monotonic() - start:.0f} s", flush=True)
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tte._arrays import aligned
 from tte.agreement.coefficients import (
     COEFFICIENTS,
     WEIGHTED_BY,
@@ -131,7 +132,8 @@ def bootstrap_agreement(
     ----------
     per_image_scores, per_image_performance : array, shape (M, N) or (M,), higher is better
         A value for each model and image, NaN where undefined. An array (M,) is one value per model (a score of
-        the whole target, such as CC-FV) and is not resampled.
+        the whole target, such as CC-FV) and is not resampled. Pandas objects are matched by index and, where
+        `paired`, by columns.
     statistic : {"median", "mean"}
         What makes one value of a model's images; NaN images are left out and counted.
     performance_statistic : {"median", "mean"}, optional
@@ -171,6 +173,10 @@ def bootstrap_agreement(
     >>> result.coefficient_intervals["kendall"], result.n_resolvable_pairs, result.pick_is_best_probability
     ((1.0, 1.0), 3, 1.0)
     """
+    names = ("per_image_scores", "per_image_performance")
+    tables = all(hasattr(side, "columns") for side in (per_image_scores, per_image_performance))
+    axes = (0, 1) if paired and tables else (0,)
+    per_image_scores, per_image_performance = aligned(per_image_scores, per_image_performance, *names, axes=axes)
     scores = per_image(per_image_scores, "per_image_scores", (1, 2))
     performance = per_image(per_image_performance, "per_image_performance", (1, 2))
     _check_sides(scores, performance, paired, resample_models)

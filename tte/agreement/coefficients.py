@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tte._arrays import float_array
+from tte._arrays import aligned, float_array
 from tte.errors import ConfigError, InputError, UndefinedScore
 
 __all__ = [
@@ -49,7 +49,8 @@ def model_values(array: ArrayLike, name: str) -> np.ndarray:
 
 
 def matched_models(scores: ArrayLike, performance: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and performance, both (M,), of the same models."""
+    """Return scores and performance, both (M,), of the same models: by name where they have names."""
+    scores, performance = aligned(scores, performance, "scores", "performance")
     scores, performance = model_values(scores, "scores"), model_values(performance, "performance")
     if len(scores) != len(performance):
         raise InputError(f"scores and performance disagree on M: {scores.shape} and {performance.shape}")

@@ -65,8 +65,8 @@ def expected_regret(scores: ArrayLike, performance: ArrayLike) -> float:
 
     Parameters
     ----------
-    scores : array, shape (M,), higher is better
-    performance : array, shape (M,), higher is better
+    scores, performance : array, shape (M,), higher is better
+        As for `rank_agreement`.
 
     Returns
     -------
@@ -103,7 +103,8 @@ def rank_agreement(
     scores : array, shape (M,), higher is better
         One score per model; leave out models whose score is undefined and say so.
     performance : array, shape (M,), higher is better
-        Performance of the same models in the same sequence, for instance Dice in [0, 1].
+        Performance of the same models, for instance Dice in [0, 1]: of arrays in the same sequence, of pandas Series
+        and of mappings by name.
     weighted_by : {"both", "performance"}
         Whose ranks say which models matter most in `weighted_kendall`: the mean of the coefficients weighted by either
         ranking, as SciPy does by default and papers print it, or performance alone.

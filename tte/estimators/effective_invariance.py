@@ -6,7 +6,7 @@ Reads the clean and the perturbed foreground probability of one image; returns o
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tte._arrays import probability_array, same_shape, unit_threshold
+from tte._arrays import aligned, probability_array, same_shape, unit_threshold
 from tte.errors import UndefinedScore
 
 __all__ = ["effective_invariance"]
@@ -46,8 +46,9 @@ def effective_invariance(probability: ArrayLike, perturbed_probability: ArrayLik
     >>> round(effective_invariance(np.array([0.9, 0.8, 0.1]), np.array([0.4, 0.8, 0.1])), 6)
     0.4
     """
-    p = probability_array(probability, "probability")
-    q = probability_array(perturbed_probability, "perturbed_probability")
+    p, q = aligned(probability, perturbed_probability, "probability", "perturbed_probability")
+    p = probability_array(p, "probability")
+    q = probability_array(q, "perturbed_probability")
     same_shape(p, q, "probability", "perturbed_probability")
     threshold = unit_threshold(threshold)
     foreground, perturbed_foreground = p > threshold, q > threshold

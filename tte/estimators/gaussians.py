@@ -15,7 +15,7 @@ from tte.errors import InputError, UndefinedScore
 __all__ = ["bhattacharyya_distance", "kl_divergence"]
 
 RIDGE = 1e-4  # share of the mean variance tr(Σ)/D that is added to the diagonal
-_LARGEST = 1e150  # above this the squares leave float64
+_LARGEST = 1e70  # above this fourth powers, the squares of products, leave float64
 _BLOCKED, _BLOCK = 64, 8  # least D for a QR decomposition in blocks, and the columns of one
 _WELL_CONDITIONED = 1e-4  # least reciprocal condition of a factor from products: 12 digits of the features are left
 STACK = 2**22  # elements of one stack of matrices, 32 MB
@@ -54,7 +54,7 @@ def fit_gaussian(features, name="features", precise=False):
     if d == 0:
         raise InputError(f"{name}: expected at least one channel, got shape {x.shape}")
     if max(x.max(), -x.min()) > _LARGEST:
-        raise InputError(f"{name}: expected magnitudes below {_LARGEST:g} (squares fit float64); rescale")
+        raise InputError(f"{name}: expected magnitudes below {_LARGEST:g} (fourth powers fit float64); rescale")
     mean = np.ones(n) @ x / n  # several times faster than the mean along an axis
     centred = x - mean
     constant = x[-1] == x[0]

@@ -6,6 +6,7 @@ Reads class statistics only (means and variances); writes nothing.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tte._arrays import finite_score
 from tte.errors import InputError
 from tte.estimators.statistics import ClassStatistics, class_statistics
 
@@ -73,7 +74,7 @@ def gbc(
     distance = ((means[first] - means[second]) ** 2 / pooled).sum(axis=1) / 8.0
     logs = np.log(variances).sum(axis=1)
     distance += 0.5 * (np.log(pooled).sum(axis=1) - 0.5 * (logs[first] + logs[second]))
-    return float(-2.0 * np.exp(-distance).sum())
+    return finite_score(-2.0 * np.exp(-distance).sum(), "gbc")
 
 
 def _gaussians(statistics, components):

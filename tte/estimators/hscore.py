@@ -6,6 +6,7 @@ Reads class statistics only, the scalar of Ledoit–Wolf shrinkage included; wri
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tte._arrays import finite_score
 from tte.errors import UndefinedScore
 from tte.estimators.statistics import ClassStatistics, class_statistics
 
@@ -62,7 +63,7 @@ def hscore(features: ArrayLike | ClassStatistics, labels: ArrayLike | None = Non
     alpha = _shrinkage(total) if regularized else 0.0
     shrunk = (1.0 - alpha) * variances + alpha * variances.mean()
     keep = shrunk > max(total.count, len(variances)) * np.finfo(float).eps * shrunk[-1]  # all of them unless α ≈ 0
-    return float((1.0 - alpha) * (between[:, keep] / shrunk[keep]).sum())
+    return finite_score((1.0 - alpha) * (between[:, keep] / shrunk[keep]).sum(), "hscore")
 
 
 def _shrinkage(total):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
+from tte._arrays import finite_score
 from tte.errors import UndefinedScore
 from tte.estimators.statistics import ClassStatistics, class_statistics
 
@@ -63,7 +64,7 @@ def logme(features: ArrayLike | ClassStatistics, labels: ArrayLike | None = None
     variances, projections, residuals = _spectrum(statistics)
     n = statistics.n
     evidence = _profile_maximum(variances, projections, residuals, n)
-    return float(np.mean(evidence))
+    return finite_score(np.mean(evidence), "logme")
 
 
 def _spectrum(statistics):

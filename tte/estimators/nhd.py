@@ -6,7 +6,7 @@ Reads the clean and the perturbed mask of one image; returns one number.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tte._arrays import mask_array, same_shape
+from tte._arrays import aligned, mask_array, same_shape
 from tte.errors import UndefinedScore
 
 __all__ = ["nhd"]
@@ -43,6 +43,7 @@ def nhd(mask: ArrayLike, perturbed_mask: ArrayLike) -> float:
     >>> nhd(np.array([1, 1, 1, 0]), np.array([0, 1, 1, 1]))
     0.5
     """
+    mask, perturbed_mask = aligned(mask, perturbed_mask, "mask", "perturbed_mask")
     mask, perturbed_mask = mask_array(mask, "mask"), mask_array(perturbed_mask, "perturbed_mask")
     same_shape(mask, perturbed_mask, "mask", "perturbed_mask")
     union = np.count_nonzero(mask | perturbed_mask)

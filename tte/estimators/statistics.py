@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tte._arrays import is_tensor, labelled_samples, to_numpy
+from tte._arrays import aligned, is_tensor, labelled_samples, to_numpy
 from tte.errors import InputError, UndefinedScore
 
 __all__ = ["ClassStatistics", "Moments", "class_statistics"]
@@ -96,6 +96,8 @@ class ClassStatistics:
             block = slice(start, start + rows)
             for label, samples in _by_class(*labelled_samples(features[block], labels[block])):
                 _join(fresh, label, _moments(samples))
+        if not all(np.isfinite(moments.fourth) for moments in fresh.values()):
+            raise InputError("features: expected magnitudes whose fourth power fits float64 (below 1e70); rescale them")
         for label, moments in fresh.items():
             _join(self._moments, label, moments)
         return self
@@ -175,6 +177,7 @@ def class_statistics(features, labels=None):
 
 def _matching(features, labels):
     """Return both as sliceable arrays that agree on n; tensors stay where they are until their block is read."""
+    features, labels = aligned(features, labels, "features", "labels")
     features = features if is_tensor(features) else to_numpy(features, "features")
     labels = to_numpy(labels, "labels")
     if features.ndim != 2 or labels.ndim != 1 or len(features) != len(labels):
@@ -193,10 +196,11 @@ def _by_class(features, labels):
 
 def _moments(samples):
     """Moments of an (n, D) array of our own (overwritten)."""
-    mean = samples.mean(axis=0)
-    samples -= mean
-    squares = np.einsum("nd,nd->n", samples, samples)
-    return Moments(len(samples), mean, samples.T @ samples, squares @ samples, float(squares @ squares))
+    with np.errstate(over="ignore", invalid="ignore"):  # refused by `update`, with a reason
+        mean = samples.mean(axis=0)
+        samples -= mean
+        squares = np.einsum("nd,nd->n", samples, samples)
+        return Moments(len(samples), mean, samples.T @ samples, squares @ samples, float(squares @ squares))
 
 
 def _merge(a, b):

@@ -6,6 +6,7 @@ Reads class statistics only, for coding rates depend on the samples through thei
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tte._arrays import finite_score
 from tte.errors import InputError
 from tte.estimators.statistics import ClassStatistics, class_statistics
 
@@ -68,7 +69,9 @@ def transrate(
         _coding_rate(_about(moments, total.mean), moments.count, moments.count, epsilon)
         for moments in statistics.per_class()
     ]
-    return float(_coding_rate(total.scatter, total.count, total.count - 1, epsilon) - weights @ within)
+    return finite_score(
+        _coding_rate(total.scatter, total.count, total.count - 1, epsilon) - weights @ within, "transrate"
+    )
 
 
 def _about(moments, centre):

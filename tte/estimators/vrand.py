@@ -6,7 +6,7 @@ Reads the clean and the perturbed instance labels of one image; returns one numb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tte._arrays import label_image, same_shape
+from tte._arrays import aligned, label_image, same_shape
 from tte.errors import InputError, UndefinedScore
 from tte.segmentation.contingency import union_counts
 
@@ -55,6 +55,7 @@ def vrand(labels: ArrayLike, perturbed_labels: ArrayLike, alpha: float = 0.5, va
     >>> round(vrand(np.array([1, 1, 2, 2]), np.array([5, 5, 5, 0])), 4)
     0.6667
     """
+    labels, perturbed_labels = aligned(labels, perturbed_labels, "labels", "perturbed_labels")
     labels, perturbed_labels = label_image(labels, "labels"), label_image(perturbed_labels, "perturbed_labels")
     same_shape(labels, perturbed_labels, "labels", "perturbed_labels")
     if not 0.0 <= alpha <= 1.0:

@@ -27,10 +27,12 @@ from monai.networks.layers import SkipConnection
 from monai.networks.nets import UNETR, BasicUNet, DynUNet, SwinUNETR, UNet
 from torch import nn
 
+from tte._networks import eager, plain, precision, run
 from tte.errors import InputError
 
 __all__ = ["Layer", "evaluating", "layer_names", "layer_shapes", "resolve_layer", "tapped"]
 
+ADVICE = "take a roi_size that its divisor (all its strides together) divides, such as a multiple of 32"
 _SITES = ("output", "input")
 _LISTED = 40  # names in an error message: enough for any friendly list, not a whole transformer
 
@@ -107,6 +109,7 @@ def layer_names(model, site="output"):
     """
     if site not in _SITES:
         raise InputError(f"site: expected one of {', '.join(_SITES)}, got {site!r}")
+    model = plain(model)
     modules = {path: Layer(path, site) for path, _ in model.named_modules() if path}
     friendly = _friendly(model, site)
     return {**friendly, **{path: layer for path, layer in modules.items() if path not in friendly}}
@@ -188,11 +191,12 @@ def tapped(model, layers, receive):
 
 @contextmanager
 def evaluating(model):
-    """Put the model in evaluation mode; give every module its own training flag back at the end."""
+    """Put the model in evaluation mode, uncompiled; give every module its own training flag back at the end."""
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        yield model
+        with eager(model):
+            yield model
     finally:
         for module, flag in flags:
             module.training = flag
@@ -225,10 +229,11 @@ def layer_shapes(model, image_shape, layers=None, site="output"):
     >>> layer_shapes(net, (1, 32, 32), ("decoder3", "decoder2", "out"))
     {'decoder3': (16, 8, 8), 'decoder2': (8, 16, 16), 'out': (4, 32, 32)}
     """
+    model = plain(model)
     names = tuple(_friendly(model, site)) if layers is None else tuple(layers)
     resolved = {name: resolve_layer(model, name, site) for name in names}
     seen = {}
-    like = next(model.parameters(), torch.zeros(()))
+    device = next(model.parameters(), torch.zeros(())).device
     with torch.inference_mode(), evaluating(model), tapped(model, resolved, lambda n, x: seen.update({n: x.shape[1:]})):
-        model(torch.zeros((1, *image_shape), dtype=like.dtype, device=like.device))
+        run(model, torch.zeros((1, *image_shape), dtype=precision(model), device=device), ADVICE)
     return {name: tuple(seen[name]) for name in names if name in seen}

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from tte._arrays import to_numpy
+from tte._networks import out_of_memory, plain, precision, run
 from tte.errors import InputError
-from tte.features.layers import evaluating, resolve_layer, tapped
+from tte.features.layers import ADVICE, evaluating, resolve_layer, tapped
 from tte.features.voxels import sample_voxels
 from tte.features.windows import assign, interpolate_at, neighbours, pad_to, window_size
 
@@ -57,7 +58,7 @@ def sample_features(
     background : collection of str; layers that get as many background points again, under key 0
     mode : "proportional" or "balanced" (classes get equal shares)
     site : "output" or "input"; which end of a named module is read
-    sw_batch_size : int; windows per forward pass. On a GPU that runs out of memory it is halved, with a warning.
+    sw_batch_size : int; windows per forward pass. Where memory runs out it is halved, with a warning.
     device : str, torch.device or None; None takes the model's. The model is moved there, and stays.
 
     Returns
@@ -68,7 +69,8 @@ def sample_features(
     Raises
     ------
     InputError
-        Shapes disagree, a value is not finite, a layer does not exist or emits no map, an argument is out of range.
+        Shapes disagree, a value is not finite, a layer does not exist or emits no map, an argument is out of range, or
+        the model cannot take the windows (channels, size, precision, memory).
     UndefinedScore
         The label has no foreground voxel.
 
@@ -97,13 +99,14 @@ def sample_features(
     numbers = _numbers(layers, n_samples)
     if not set(background) <= set(numbers) or isinstance(background, str):
         raise InputError(f"background: expected some of the layers {', '.join(numbers)}, got {background!r}")
+    model = plain(model)
     resolved = {name: resolve_layer(model, name, site) for name in numbers}
     if not isinstance(sw_batch_size, int) or sw_batch_size < 1:
         raise InputError(f"sw_batch_size: expected a positive integer, got {sw_batch_size!r}")
     label = to_numpy(label, "label")
     like = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
     device = like.device if device is None else torch.device(device)
-    image = _image_tensor(image, label.shape, device, like.dtype if like.is_floating_point() else torch.float32)
+    image = _image_tensor(image, label.shape, device, precision(model))
     roi = window_size(roi_size, overlap, label.ndim)
     voxels = sample_voxels(label, numbers, rng, background=background, mode=mode)
 
@@ -192,8 +195,11 @@ def _forward_fits(model, image, layers, corners, roi, receive):
     """Run one batch of windows; return False where the device's memory does not hold it."""
     try:
         with tapped(model, layers, receive):
-            model(torch.stack([image[(slice(None), *map(slice, corner, corner + roi))] for corner in corners]))
-    except torch.OutOfMemoryError as error:
+            batch = torch.stack([image[(slice(None), *map(slice, corner, corner + roi))] for corner in corners])
+            run(model, batch, ADVICE)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
         if len(corners) == 1:
             raise InputError(
                 f"roi_size: one window of {roi} does not fit on {image.device}; take a smaller one or device='cpu'"

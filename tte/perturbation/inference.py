@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from tte._networks import eager, out_of_memory, plain, precision, require_finite, run
 from tte.errors import InputError
 
 __all__ = [
@@ -23,6 +24,10 @@ __all__ = [
 ]
 
 
+# What to do where a network cannot take a size.
+ADVICE = "pad to a multiple of all its strides together: a larger divisor, such as divisor=32 or divisor=64"
+
+
 @contextmanager
 def prepared(model, device=None):
     """Put `model` in evaluation mode on `device` without gradients; afterwards restore every mode and the device."""
@@ -35,8 +40,12 @@ def prepared(model, device=None):
         if device != home:
             model.to(device)
         # a caller's inference mode would hide the writes that the replay has to notice
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), eager(model):
             yield device
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(f"image: a forward pass over it does not fit in the memory of {device}; crop it") from error
     finally:
         if device != home:
             model.to(home)
@@ -55,16 +64,22 @@ def padded(image, divisor):
 
 def forward(model, x):
     """Return the one tensor (1, K, H, W[, Z]) that `model` gives for `x` (1, C, H, W[, Z])."""
-    out = model(x)
+    out = run(model, x, ADVICE)
     if not isinstance(out, torch.Tensor):
         raise InputError(f"model: expected one tensor as output, got {type(out).__name__}; wrap it to pick the output")
     if out.ndim != x.ndim or out.shape[2:] != x.shape[2:]:
-        raise InputError(f"model: expected an output of the spatial size of {tuple(x.shape)}, got {tuple(out.shape)}")
+        raise InputError(
+            f"model: expected an output of the spatial size of {tuple(x.shape)}, got {tuple(out.shape)}; where its "
+            f"strides do not divide the size, {ADVICE}"
+        )
     return out
 
 
 def probabilities(output, activation):
     """Return `output` (1, K, …) under "sigmoid", "softmax" over the channels, or None for as it is."""
+    output = require_finite(output)
+    if output.dtype in (torch.float16, torch.bfloat16):
+        output = output.float()  # a sigmoid or softmax in half precision is good to three digits only
     if activation == "sigmoid":
         return torch.sigmoid(output)
     if activation == "softmax":
@@ -186,6 +201,7 @@ def levels(model, image_shape):
 
 def _watched(model, image_shape):
     """Return [(name, pixels of its output)] in the order in which modules finish a pass, and how often each ran."""
+    model = plain(model)
     events, calls = [], {}
 
     def watch(name):
@@ -201,7 +217,7 @@ def _watched(model, image_shape):
     handles = [module.register_forward_hook(watch(name)) for name, module in model.named_modules() if name]
     try:
         with prepared(model) as device:
-            model(torch.zeros((1, *image_shape), device=device))
+            run(model, torch.zeros((1, *image_shape), dtype=precision(model), device=device), ADVICE)
     finally:
         for handle in handles:
             handle.remove()

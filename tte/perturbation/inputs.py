@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tte._arrays import float_array
+from tte._arrays import float32_image
 from tte.errors import InputError
 
 __all__ = ["Brightness", "Contrast", "Gamma", "GaussianNoise", "InputPerturbation", "checked_strength", "drawn"]
@@ -32,8 +32,11 @@ class InputPerturbation:
             An interval of strengths is drawn from first, then what the perturbation itself draws.
         """
         rng = np.random.default_rng(rng)
-        array = float_array(image, "image").astype(np.float32)
-        out = self._apply(array, np.float32(drawn(self.strength, rng)), rng)
+        array = float32_image(image, "image")
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, with a reason
+            out = self._apply(array, np.float32(drawn(self.strength, rng)), rng)
+        if not np.isfinite(out).all():
+            raise InputError(f"image: {self} leaves float32 on it (largest value {np.abs(array).max():.3g}); scale it")
         return torch.from_numpy(out).to(image.device) if isinstance(image, torch.Tensor) else out
 
 

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from tte._arrays import float_array
+from tte._arrays import float32_image
+from tte._networks import plain, precision
 from tte.errors import InputError
 from tte.perturbation.inference import bottleneck, forward, levels, padded, prepared, probabilities
 from tte.perturbation.inputs import (
@@ -86,8 +87,8 @@ def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid"
     Parameters
     ----------
     model : torch.nn.Module
-        Takes (1, C, H, W[, Z]) float32, returns one tensor (1, K, H, W[, Z]). It is run in evaluation mode without
-        gradients and left as it was.
+        Takes (1, C, H, W[, Z]) in the precision of its weights, returns one tensor (1, K, H, W[, Z]). It is run in
+        evaluation mode without gradients, uncompiled, and left as it was.
     image : array or tensor, shape (C, H, W[, Z])
         Normalised as the model expects.
     perturbations : sequence of perturbations
@@ -113,7 +114,8 @@ def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid"
     ------
     InputError
         The image has the wrong number of dimensions or values that are not finite, an entry is no perturbation, the
-        layer does not exist or never runs, or the model does not return one tensor of the input's spatial size.
+        layer does not exist or never runs, or the model cannot take the image (channels, size, precision, memory),
+        gives a NaN or an infinite value, or does not return one tensor of the input's spatial size.
 
     Examples
     --------
@@ -122,7 +124,7 @@ def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid"
     >>> clean.shape, bool((clean == noisy).any())
     ((1, 5, 7), False)
     """
-    image = float_array(image, "image").astype(np.float32)
+    model, image = plain(model), float32_image(image, "image")
     if image.ndim not in (3, 4) or 0 in image.shape:
         raise InputError(f"image: expected shape (C, H, W) or (C, H, W, Z), got {image.shape}")
     with prepared(model, device) as device:
@@ -134,7 +136,7 @@ def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid"
             return probabilities(output, activation)[0][inside].float().cpu().numpy()
 
         def tensor(array):
-            return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)  # (1, C, H, W[, Z])
+            return torch.from_numpy(np.ascontiguousarray(array))[None].to(device, precision(model))  # (1, C, H, W[, Z])
 
         for perturbation in perturbations:
             if isinstance(perturbation, FeatureDropout) and perturbation.layer not in passes:

@@ -6,7 +6,7 @@ Reads a prediction and its reference; returns numbers. Performance never enters 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from tte._arrays import IGNORE, label_image, mask_array, same_shape
+from tte._arrays import IGNORE, aligned, label_image, mask_array, same_shape
 from tte.errors import InputError, UndefinedScore
 from tte.segmentation.contingency import union_counts
 
@@ -41,6 +41,7 @@ def dice(prediction, label, classes):
     >>> dice(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), classes=(1, 2, 3))
     {1: 0.6666666666666666, 2: 0.6666666666666666, 3: None}
     """
+    prediction, label = aligned(prediction, label, "prediction", "label")
     prediction, label = label_image(prediction, "prediction"), label_image(label, "label")
     same_shape(prediction, label, "prediction", "label")
     classes = [int(c) for c in classes]
@@ -113,6 +114,7 @@ def f1(mask, label_mask):
     >>> f1(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]))
     0.5
     """
+    mask, label_mask = aligned(mask, label_mask, "mask", "label_mask")
     mask, label_mask = mask_array(mask, "mask"), mask_array(label_mask, "label_mask")
     same_shape(mask, label_mask, "mask", "label_mask")
     size = np.count_nonzero(mask) + np.count_nonzero(label_mask)
@@ -229,6 +231,7 @@ def mean_average_precision(labels, true_labels, thresholds=IOU_THRESHOLDS):
     >>> mean_average_precision(np.array([1, 1, 1, 1, 0]), np.array([3, 3, 3, 0, 0]))
     0.5
     """
+    labels, true_labels = aligned(labels, true_labels, "labels", "true_labels")
     labels, true_labels = label_image(labels, "labels"), label_image(true_labels, "true_labels")
     same_shape(labels, true_labels, "labels", "true_labels")
     thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))

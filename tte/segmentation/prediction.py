@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tte._arrays import unit_threshold
+from tte._arrays import probability_array, unit_threshold
 from tte.errors import InputError
 from tte.segmentation.instances import instances
 
@@ -45,7 +45,8 @@ class Prediction:
     Raises
     ------
     InputError
-        When a form is asked for: there is no such channel, or the threshold is out of range.
+        When a form is asked for: there is no such channel, its values are not all in [0, 1], or the threshold is out of
+        range.
 
     Examples
     --------
@@ -66,8 +67,13 @@ class Prediction:
         if self.channel is not None:
             if not 0 <= self.channel < len(p):
                 raise InputError(f"channel: expected one of the model's {len(p)} output channels, got {self.channel}")
-            return p[self.channel]
-        return 1.0 - p[0] if self.activation == "softmax" else p[0]
+            return probability_array(p[self.channel], "output")
+        return probability_array(1.0 - p[0] if self.activation == "softmax" else p[0], "output")
+
+    @property
+    def foreground(self):
+        """The foreground probability of every pixel, known or not, shape (H, W[, Z])."""
+        return self._foreground
 
     @cached_property
     def probability(self):

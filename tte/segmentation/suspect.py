@@ -1,0 +1,96 @@
+"""What is wrong with a model's outputs although a score can be computed: too much, too little or always the same.
+
+Reads the probabilities of one image after another; returns sentences that say what to do. A consistency cannot tell
+such a model from a good one: what never changes is perfectly consistent.
+"""
+
+import zlib
+
+import numpy as np
+
+__all__ = ["SuspectOutput", "Watch"]
+
+_ALL = 0.99  # share of foreground from which a model is said to call everything foreground
+_CONSTANT = 1e-6  # range of the probabilities of an image below which they are one value
+_ROUNDING = 1e-3
+_SIGMOID_OF_UNIT = 0.5, 1 / (1 + np.exp(-1))  # what a sigmoid makes of numbers in [0, 1]
+
+
+class SuspectOutput(UserWarning):
+    """A model's outputs give a score that means nothing; the message says what they look like and what to do."""
+
+
+class Watch:
+    """Looks at the outputs on all images and says what they have in common.
+
+    Parameters
+    ----------
+    threshold : float in [0, 1)
+        Foreground is where its probability is greater.
+
+    Examples
+    --------
+    >>> from tte.segmentation.prediction import Prediction
+    >>> watch = Watch()
+    >>> for image in (np.zeros((1, 4, 4)), np.eye(4)[None]):
+    ...     inside = 1 / (1 + np.exp(-image))  # a sigmoid in the network ...
+    ...     watch.see(Prediction(1 / (1 + np.exp(-inside))))  # ... and another one after it
+    >>> [sentence.split(":")[0] for sentence in watch.suspicions()]
+    ['squashed twice', 'all foreground']
+    """
+
+    def __init__(self, threshold=0.5):
+        self._threshold = threshold
+        self._seen = []  # per image: twice squashed, share of foreground, range, digest, whether the others equal it
+
+    def see(self, clean, perturbed=()):
+        """Take note of one image: the `Prediction` of the clean run, and those of the perturbed ones."""
+        p, foreground = clean.probabilities, clean.foreground
+        self._seen.append(
+            (
+                _squashed_twice(p, clean.activation),
+                float((foreground > self._threshold).mean()),
+                float(np.ptp(foreground)),
+                (p.shape, zlib.crc32(np.ascontiguousarray(p))),
+                bool(len(perturbed)) and all(np.array_equal(p, q.probabilities) for q in perturbed),
+            )
+        )
+
+    def suspicions(self):
+        """Return one sentence for each thing that holds on every image; empty for a model that looks healthy."""
+        if not self._seen:
+            return ()
+        twice, share, spread, digest, unchanged = (list(column) for column in zip(*self._seen, strict=True))
+        found = []
+        if all(twice):
+            found.append(
+                "squashed twice: all outputs lie where a second sigmoid or softmax puts those of a first one, "
+                "so the network seems to end in one already; give activation=None"
+            )
+        if np.mean(share) > _ALL:
+            found.append(
+                f"all foreground: the model calls {np.mean(share):.1%} of the pixels foreground; look at its "
+                "predictions, and check the activation, the channel, the threshold and how the images are scaled"
+            )
+        if max(spread) < _CONSTANT:
+            found.append(
+                "constant: the foreground probability is one value all over every image; check the weights and how the "
+                "images are scaled"
+            )
+        elif len(digest) > 1 and len({shape for shape, _ in digest}) == 1 and len(set(digest)) == 1:
+            found.append("the same everywhere: the output is the same for every image; check that the images differ")
+        if all(unchanged):
+            found.append(
+                "unchanged: no perturbation changes the output of any image, so the consistency says nothing; check "
+                "the layer or the strength"
+            )
+        return tuple(found)
+
+
+def _squashed_twice(p, activation):
+    if activation == "sigmoid":
+        low, high = _SIGMOID_OF_UNIT
+        return bool(p.min() >= low - _ROUNDING and p.max() <= high + _ROUNDING)
+    if activation == "softmax" and len(p) > 1:  # numbers in [0, 1] differ by at most a factor e afterwards
+        return bool((p.max(axis=0) <= np.e * (1 + _ROUNDING) * p.min(axis=0)).all())
+    return False
