@@ -192,7 +192,7 @@ def test_an_infinite_cell_of_a_table_with_empty_cells_is_refused():
     pairs = np.ones((2, 4, 4))
     tte.consensus_from_pairs(pairs, list("abcd"), merge=None)
     pairs[0, 1, 2] = pairs[0, 2, 1] = np.inf
-    with pytest.raises(tte.InputError, match="1?NaN or infinite"):
+    with pytest.raises(tte.InputError, match="NaN or infinite"):
         tte.consensus_from_pairs(pairs, list("abcd"), merge=None)
     with pytest.raises(tte.InputError, match="NaN or infinite"):
         tte.bootstrap_ranking(np.where(PER_IMAGE > 0.9, np.inf, PER_IMAGE))
