@@ -114,6 +114,7 @@ RESULTS = {
     "ConsensusResult",
     "PooledSignificance",
     "RankAgreement",
+    "Ranking",
 }
 
 
