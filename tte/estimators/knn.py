@@ -58,11 +58,11 @@ def knn_transfer(features: ArrayLike, labels: ArrayLike, k: int = 5, balanced: b
     if (features == features[0]).all():
         raise UndefinedScore("features: expected at least one that varies, got constant features only")
     scale = np.ldexp(1.0, np.frexp(np.abs(features).max())[1])  # a power of two: dividing by it rounds nothing
-    features = features / scale
-    features -= features.mean(axis=0)  # distances by dot products lose digits far from zero
+    scaled = np.asarray(features) / scale
+    scaled -= scaled.mean(axis=0)  # distances by dot products lose digits far from zero
     from sklearn.neighbors import NearestNeighbors  # 0.5 s that no other estimator needs
 
-    index = NearestNeighbors(n_neighbors=int(k)).fit(features).kneighbors(return_distance=False)  # (n, k), not itself
+    index = NearestNeighbors(n_neighbors=int(k)).fit(scaled).kneighbors(return_distance=False)  # (n, k), not itself
     credit = _vote(codes[index], codes, len(classes))
     if not balanced:
         return float(credit.mean())
