@@ -19,6 +19,9 @@ __all__ = ["LeftOut", "Ranking"]
 
 TIMES = ("seconds_per_image",)  # of one run on one machine: in the table and the provenance, not in ranking.csv
 _MAIN = ("rank", "model", "score", "score_low", "score_high", "rank_low", "rank_high", "group")
+_FACTS = (
+    *_MAIN, *TIMES, "probability_best", "expected_low", "expected_high", "images", "failed", "finds_nothing"
+)  # fmt: skip
 _FLOAT = "%.6g"
 
 
@@ -159,8 +162,8 @@ class Ranking:
 
     def scores(self):
         """Return {quantity: its words} of the columns of the table that are scores, in their order."""
-        known = [name for name in self.table if name in self.per_image or name == self.lead.name]
-        return {name: in_words(name) for name in known if name not in (*_MAIN, "image")}
+        scores = [name for name in self.table if name not in _FACTS and not name.startswith("measured_")]
+        return {name: in_words(name) for name in scores}
 
 
 def _range(low, high):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte.agreement.resampling import (
-    close_groups,
     descending_ranks,
     observed_values,
     percentile_interval,
@@ -111,12 +110,7 @@ def standing(value, draws):
     """
     if len(value) == 0:
         raise UndefinedScore("no model has a score")
-    groups = close_groups(value, draws, LEVEL) if len(draws) > 1 else (tuple(np.argsort(-value, kind="stable")),)
-    letters = [""] * len(value)
-    for position, members in enumerate(groups):
-        for model in members:
-            letters[model] = _letter(position)
-    order = tuple(int(model) for members in groups for model in members)
+    order = tuple(int(model) for model in np.argsort(-value, kind="stable"))
     rank = np.empty(len(value), int)
     rank[list(order)] = np.arange(1, len(value) + 1)
     for model in order:  # equal scores share the better rank
@@ -127,7 +121,23 @@ def standing(value, draws):
     else:
         interval = percentile_interval(draws, LEVEL)
     low_high = np.stack([np.floor(ranks[:, 0]), np.ceil(ranks[:, 1])], axis=1).astype(int)
-    return Standing(value, interval, rank, low_high, tuple(letters), top_share(draws).mean(axis=0), order, draws)
+    return Standing(value, interval, rank, low_high, _groups(order, draws), top_share(draws).mean(axis=0), order, draws)
+
+
+def _groups(order, draws):
+    """A letter per model: A for all that the first one does not clearly beat, B for the same among the others, …
+
+    A model that images could put first is therefore never called behind, whatever stands between it and the first.
+    """
+    letters, rest, position = [""] * len(order), list(order), 0
+    while rest:
+        lows = percentile_interval(draws[:, rest[:1]] - draws[:, rest], LEVEL)[:, 0] if len(draws) > 1 else np.zeros(1)
+        close = np.broadcast_to(lows <= 0, len(rest))
+        for model, same in zip(rest, close, strict=True):
+            letters[model] = _letter(position) if same else ""
+        rest = [model for model, same in zip(rest, close, strict=True) if not same]
+        position += 1
+    return tuple(letters)
 
 
 def _letter(position):
