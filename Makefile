@@ -18,7 +18,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-slow lint study serve golden clean
+.PHONY: help book rank test test-slow lint study serve golden clean
 
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,13 @@ help: ## List what can be made.
 book: $(READY) ## Execute the notebooks that changed and build the book into _build/html.
 	@$(WORKFLOW) book
 	@echo "The book is at _build/html/index.html; 'make serve' shows it with all its fonts at http://127.0.0.1:$(PORT)."
+
+rank: $(READY) ## Rank the book's nuclei models on a folder of synthetic images, as you would yours on your own.
+	@mkdir -p build/rank && printf 'models:\n  - bank: companion/nuclei\n' > build/rank/bank.yml
+	@$(BIN)/python -m companion data phantom phantom/nuclei-a --root build/rank --n 8 --seed 11 --shift 1 > /dev/null
+	@$(BIN)/tte rank zero-shot --models build/rank/bank.yml --images build/rank/phantom/nuclei-a/images \
+	  --out build/rank/out --overwrite
+	@echo "The report is at build/rank/out/report.html."
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
 	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope --cov --cov-report=term

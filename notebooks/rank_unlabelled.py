@@ -33,7 +33,7 @@ from IPython.display import Markdown
 import tte
 from companion.pages.tutorial import commands, show_report, working_folder
 
-folder = working_folder(n=n_images, labelled=3)
+folder = working_folder(n=n_images, shift=1, labelled=3)
 
 # %% [markdown]
 # ## The bank file

@@ -18,7 +18,7 @@ from companion.data import write_phantom
 __all__ = ["commands", "show_report", "working_folder"]
 
 
-def working_folder(phantom="phantom/nuclei-a", *, n=8, seed=11, labelled=0):
+def working_folder(phantom="phantom/nuclei-a", *, n=8, seed=11, shift=0.0, labelled=0):
     """Go to an empty folder with example images, as a user would have one.
 
     Parameters
@@ -26,6 +26,7 @@ def working_folder(phantom="phantom/nuclei-a", *, n=8, seed=11, labelled=0):
     phantom : str; the synthetic dataset that stands for a person's images
     n : int; images
     seed : int; other images than those of the book's studies
+    shift : float; how far the images lie from what the models of the synthetic study were trained on, 0 to 1
     labelled : int; how many of the images have a label map in `labels/`
 
     Returns
@@ -35,7 +36,7 @@ def working_folder(phantom="phantom/nuclei-a", *, n=8, seed=11, labelled=0):
     """
     folder = Path(tempfile.mkdtemp(prefix="tte-tutorial-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = write_phantom(phantom, folder / "made", n=n, seed=seed)
+    made = write_phantom(phantom, folder / "made", n=n, seed=seed, shift=shift)
     images, labels = ("images", "masks") if (made / "images").is_dir() else ("imagesTr", "labelsTr")
     shutil.move(made / images, folder / "images")
     (folder / "labels").mkdir()
