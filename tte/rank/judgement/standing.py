@@ -125,7 +125,7 @@ def standing(value, draws):
 
 
 def _groups(order, draws):
-    """A letter per model: A for all that the first one does not clearly beat, B for the same among the others, …
+    """Give each model a letter: A to all that the first one does not clearly beat, B the same among the others, and on.
 
     A model that images could put first is therefore never called behind, whatever stands between it and the first.
     """

@@ -4,11 +4,13 @@ Takes the table of a ranking; returns sentences and the images to label next.
 """
 
 import numpy as np
+import pandas as pd
 
 __all__ = ["GOOD_ENOUGH", "images_to_label", "verdict"]
 
 GOOD_ENOUGH = 0.5  # performance; below it more than half of the objects are missed or invented
 _OFTEN_EMPTY = 0.2  # share of images in which a model finds nothing that is worth a sentence
+_ALIKE = 0.05  # a spread of scores that is clear to statistics and means little to a user
 _LISTED = 5  # names in a sentence
 
 
@@ -43,6 +45,7 @@ def verdict(table, n_labelled=0):
         sentences.append(f"By the score alone `{first}` leads.")
     else:
         sentences.append(_groups(table))
+    sentences.append(_alike(table))
     often = table[table["finds_nothing"] >= _OFTEN_EMPTY]
     for name, share in list(zip(often["model"], often["finds_nothing"], strict=True))[:_LISTED]:
         sentences.append(f"`{name}` finds nothing in {share:.0%} of the images.")
@@ -56,6 +59,15 @@ def _hopeless(table):
     if known is None or known.isna().any() or not (known < GOOD_ENOUGH).all():
         return ""
     return "None of these models is likely to be good enough."
+
+
+def _alike(table):
+    """The sentence that the order hardly matters, where no score in [0, 1] is far from the best."""
+    score = table["score"] if "score" in table else pd.Series([], dtype=float)
+    spread = score.max() - score.min()
+    if len(score) < 2 or not score.between(0, 1).all() or spread >= _ALIKE:
+        return ""
+    return f"All of them lie within {max(spread, 0.01):.2f} of each other in this score, so any of them may do as well."
 
 
 def _groups(table):

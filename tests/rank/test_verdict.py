@@ -1,0 +1,47 @@
+"""The words of the verdict follow the numbers, and turn when the numbers turn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tte.rank.judgement.verdict import verdict
+
+
+def table(scores, groups, **columns):
+    n = len(scores)
+    given = {
+        "model": list("bdac"[:n]),
+        "score": scores,
+        "group": list(groups),
+        "finds_nothing": np.zeros(n),
+        "probability_best": np.eye(n)[0],
+        "expected_high": np.full(n, np.nan),
+    }
+    return pd.DataFrame({**given, **columns})
+
+
+def test_one_model_ahead_of_all():
+    assert verdict(table([0.9, 0.5], "AB")) == "Use `b`. `d` is clearly behind."
+
+
+def test_models_that_lie_close_are_said_to_lie_close_even_where_the_images_tell_them_apart():
+    close = "All of them lie within 0.04 of each other in this score, so any of them may do as well."
+    assert close in verdict(table([0.95, 0.93, 0.91], "ABB"))
+    assert "within" not in verdict(table([0.95, 0.93, 0.85], "ABB"))
+    assert "within" not in verdict(table([-9.95, -9.97], "AB")), "a score without bounds has no small difference"
+
+
+@pytest.mark.parametrize(("highs", "said"), [((0.49, 0.3), True), ((0.51, 0.3), False), ((0.49, np.nan), False)])
+def test_none_is_good_enough_only_where_every_expectation_says_so(highs, said):
+    words = verdict(table([0.9, 0.5], "AB", expected_high=list(highs)))
+    assert ("None of these models is likely to be good enough." in words) == said
+
+
+def test_labels_can_overrule_the_score():
+    words = verdict(table([0.9, 0.5], "AA", probability_best=[0.3, 0.7]), n_labelled=2)
+    assert words.startswith("Use `d`: with 2 images labelled it is the best with 70%. By the score alone `b` leads.")
+
+
+def test_a_model_that_often_finds_nothing_is_named():
+    words = verdict(table([0.9, 0.5], "AB", finds_nothing=[0.1, 0.4]))
+    assert words.endswith("`d` finds nothing in 40% of the images.") and "`b` finds" not in words
