@@ -10,13 +10,13 @@ from tte.errors import ConfigError
 __all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words"]
 
 QUANTITIES = {
-    "consensus_instances": "agreement of its objects with those of the other models (AP50)",
-    "consensus_pixels": "agreement of its foreground with that of the other models (F1)",
+    "consensus_instances": "agreement of a model's objects with those of the others (AP50)",
+    "consensus_pixels": "agreement of a model's foreground with that of the others (F1)",
     "cte_nhd": "foreground unchanged under a perturbation (CTE-NHD)",
     "cte_ei": "probabilities unchanged under a perturbation (EI)",
     "cte_vrand": "objects unchanged under a perturbation (V-Rand)",
-    "mean_confidence": "how sure it is of its foreground",
-    "soft_dice_confidence": "how sure it is of its mask (soft Dice)",
+    "mean_confidence": "how sure a model is of its foreground",
+    "soft_dice_confidence": "how sure a model is of its mask (soft Dice)",
     "measured_ap50": "AP50 measured on the labelled images",
     "measured_f1": "pixel F1 measured on the labelled images",
     "ccfv": "class consistency and feature variety (CC-FV)",
