@@ -14,6 +14,7 @@ from companion.data import catalogue, open_dataset
 from companion.fine_tune import models as fine_tune
 from companion.paths import project_root
 from companion.training import loop
+from companion.wings import wing
 from companion.zero_shot import evaluate as zero_shot
 
 NUCLEI = ["phantom/nuclei-a", "phantom/nuclei-b"]
@@ -150,7 +151,7 @@ def test_a_fault_of_our_own_is_not_hidden(place, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("our fault")
 
-    monkeypatch.setattr(zero_shot, "evaluate", broken)
+    monkeypatch.setattr(wing("zero_shot"), "evaluate", broken)
     with pytest.raises(ZeroDivisionError, match="our fault"):
         cli.main([str(argument) for argument in (*place[0], "--step", "evaluate")])
 
