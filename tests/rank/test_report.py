@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 from skimage.measure import label
@@ -207,3 +208,24 @@ def test_in_a_browser_an_image_opens_and_the_theme_changes_without_any_request(p
         assert tab.evaluate("window.broken") is None
         assert faults == [] and [url for url in requests if not url.startswith(("file:", "data:"))] == []
         browser.close()
+
+
+def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path, monkeypatch):
+    rows = [
+        ("zoo", f"target {t}", f"m{m}", 0, 0.1 * m + 0.02 * t, 0.1 * m if t else 0.9 - 0.1 * m, 0.5)
+        for t in range(4)
+        for m in range(5)
+    ]
+    columns = ["study", "target", "model", "seen", "consensus_instances", "ap50", "f1"]
+    evidence = pd.DataFrame(rows, columns=columns)
+    monkeypatch.setattr("tte.rank.expected.read_evidence", lambda: evidence)
+    made = ranking()
+    write_report(made, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Kendall&#39;s tau with the true order was 0.50 on average, from -1.00 to 1.00" in text
+    assert text.count("<td>zoo</td>") == 4 and "could not be made" not in text
+    assert made.table["expected_low"].notna().all() and "Expected performance" in text
+    assert ((made.table["expected_low"] >= 0) & (made.table["expected_high"] <= 1)).all()
+    monkeypatch.setattr("tte.rank.expected.read_evidence", lambda: evidence.iloc[:0, :4])
+    write_report(ranking(), tmp_path / "none.html")
+    assert 'id="evidence"' not in (tmp_path / "none.html").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from tte._arrays import float_array
 from tte.agreement import rank_agreement
 from tte.errors import ConfigError, InputError, UndefinedScore
 
-__all__ = ["coverage", "expected_performance", "read_evidence", "scores_with_evidence", "track_record"]
+__all__ = ["coverage", "evidence_of", "expected_performance", "read_evidence", "scores_with_evidence", "track_record"]
 
 _KEYS = ("study", "target", "model", "seen")
 _MEASURES = ("ap50", "map", "f1", "f1_tolerant")
@@ -43,6 +43,15 @@ def scores_with_evidence(evidence=None):
     """Return the names of the scores for which there is any evidence."""
     evidence = read_evidence() if evidence is None else evidence
     return [name for name in evidence.columns if name not in (*_KEYS, *_MEASURES)]
+
+
+def evidence_of(lead):
+    """Return the name under which there is evidence for a quantity of a ranking, or None.
+
+    A perturbation behind the colon of a name is part of it where the evidence has it, and else left off.
+    """
+    known = scores_with_evidence()
+    return next((name for name in (lead, lead.partition(":")[0]) if name in known), None)
 
 
 def track_record(lead, measure="ap50", evidence=None):

@@ -3,13 +3,13 @@
 Takes arrays of one run, whichever of the three ways it came; returns a `Ranking`.
 """
 
-import importlib.util
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from tte.errors import TTEError, UndefinedScore
+from tte.rank.expected import evidence_of, expected_performance
 from tte.rank.judgement.measured import interval, probability_best
 from tte.rank.judgement.quantities import MEASURED, choose_lead
 from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
@@ -153,13 +153,13 @@ def _labelled(observed):
 def _expected(observed, lead, value):
     """Ends of the performance to expect of each model; NaN where there is no evidence for the score that leads."""
     unknown = np.full(len(value), np.nan)
-    if lead in MEASURED or importlib.util.find_spec("tte.rank.expected") is None:
+    name = evidence_of(lead)
+    if name is None:
         return unknown, unknown
-    evidence = importlib.import_module("tte.rank.expected")
     measure = "ap50" if observed.objects else "f1"
     try:
-        _, low, high = evidence.expected_performance(value, lead.partition(":")[0], measure=measure, level=EXPECTED)
-    except (TTEError, FileNotFoundError):
+        _, low, high = expected_performance(value, name, measure=measure, level=EXPECTED)
+    except TTEError:
         return unknown, unknown
     return low, high
 

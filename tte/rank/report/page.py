@@ -14,6 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tte._atomic import atomic_write
+from tte.rank.expected import evidence_of, track_record
 from tte.rank.report.drawing import SCALE, interval_bar, scatter
 from tte.rank.report.methods import methods_paragraph, references
 from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
@@ -25,6 +26,7 @@ _TITLES = {
     "fine-tune": "Which model should be fine-tuned for these images?",
     "masks": "Which tool's masks should be used for these images?",
 }
+_AGREEMENT = ("kendall", "regret", "random_regret")
 _SHOWN = 50  # lines of what was left out
 
 
@@ -97,6 +99,7 @@ def _wanted(name, ranking, pictures):
             for model in ranking.table["model"].iloc[[0, -1]]
         ),
         "heat": len(ranking.per_image) > 0 and ranking.lead.name in ranking.per_image,
+        "evidence": evidence_of(ranking.lead.name) is not None,
         "speed": bool(ranking.table["seconds_per_image"].notna().any()),
         "cards": bool(ranking.cards),
         "left-out": bool(ranking.left_out),
@@ -180,6 +183,27 @@ def _disagreement(ranking, pictures):
     }
 
 
+def _evidence(ranking, pictures):
+    name, measure = evidence_of(ranking.lead.name), "ap50" if "instances" in ranking.lead.name else "f1"
+    record = track_record(name, measure)
+    lost, random = record["regret"].mean(), record["random_regret"].mean()
+    rows = [
+        [row["study"], row["target"], row["n_models"], *(_number(row[key], 2) for key in _AGREEMENT)]
+        for row in record.to_dict("records")
+    ]
+    words = {"ap50": "AP50", "f1": "F1"}[measure]
+    return {
+        "sentence": (
+            f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, the pick "
+            f"by this score lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
+            f"Kendall's tau with the true order was {record['kendall'].mean():.2f} on average, from {record['kendall'].min():.2f} to "
+            f"{record['kendall'].max():.2f}. Your images and models may differ from all of these."
+        ),
+        "header": ["Models", "Images", "Number", "Kendall's tau", f"{words} lost by the pick", "by a random pick"],
+        "rows": rows,
+    }
+
+
 def _speed(ranking, pictures):
     known = ranking.table[ranking.table["seconds_per_image"].notna()]
     points = list(zip(known["model"], known["seconds_per_image"], known["score"], strict=True))
@@ -230,6 +254,7 @@ _SECTIONS = (
     ("heat", "Image by image", "heat.html", lambda ranking, pictures: heat_map(ranking)),
     ("disagreement", "Look at these images first", "pictures.html", _disagreement),
     ("perturbed", "Clean and perturbed", "contact.html", contact_sheet),
+    ("evidence", "How far such a pick was right", "evidence.html", _evidence),
     ("speed", "What it costs", "chart.html", _speed),
     ("cards", "What each model was made for", "cards.html", _cards),
     ("left-out", "Left out", "left_out.html", _left_out),
