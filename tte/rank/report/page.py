@@ -197,7 +197,8 @@ def _evidence(ranking, pictures):
             f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, the pick "
             f"by this score lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
             f"Kendall's tau with the true order was {record['kendall'].mean():.2f} on average, "
-            f"from {record['kendall'].min():.2f} to {record['kendall'].max():.2f}. Your images and models may differ from all of these."
+            f"from {record['kendall'].min():.2f} to {record['kendall'].max():.2f}. "
+            "Your images and models may differ from all of these."
         ),
         "header": ["Models", "Images", "Number", "Kendall's tau", f"{words} lost by the pick", "by a random pick"],
         "rows": rows,
