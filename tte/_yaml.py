@@ -12,6 +12,8 @@ from tte.errors import ConfigError
 
 __all__ = ["faults", "read_yaml", "validated"]
 
+_MOST = 100_000  # values of a file, with what its aliases stand for
+
 
 def read_yaml(path, kind=dict):
     """Return the content of a YAML file.
@@ -26,13 +28,15 @@ def read_yaml(path, kind=dict):
     Raises
     ------
     ConfigError
-        It is no YAML in UTF-8, or holds something else.
+        It is no YAML in UTF-8, holds something else, or aliases that stand for too much.
     """
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, nested too deep
         raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    if _expanded(content) > _MOST:
+        raise ConfigError(f"{path.name}: its aliases stand for more than {_MOST:,} values: write out what is meant")
     if not isinstance(content, kind):
         expected = {dict: "a mapping of keys to values", list: "a list"}[kind]
         raise ConfigError(f"{path.name}: expected {expected}, got {type(content).__name__}")
@@ -95,3 +99,15 @@ def _worded(fault, hidden):
         "value_error": str(fault.get("ctx", {}).get("error", fault["msg"])),
     }.get(fault["type"], f"{fault['msg']} (got {str(fault['input'])[:60]})")
     return f"{where}: {words}".removeprefix(": ")
+
+
+def _expanded(value, known=None):
+    """Return how many values there are with every alias written out; infinite where one stands within itself."""
+    known = {} if known is None else known
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = float("inf")  # met again before it is counted: within itself
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(value)]

@@ -92,7 +92,8 @@ def unpack(path, folder):
                 if target.stat().st_size != size:
                     raise InputError(f"{path.name}: {name} has {target.stat().st_size} bytes, the archive says {size}")
     except _DAMAGE as error:
-        raise InputError(f"{path.name} is a damaged or truncated archive ({error}); fetch it again") from error
+        reason = " ".join(str(error).split())[:200]  # tarfile lists one reason per compression
+        raise InputError(f"{path.name} is a damaged or truncated archive ({reason}); fetch it again") from error
 
 
 @contextmanager

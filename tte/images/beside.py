@@ -19,15 +19,16 @@ _MASK_WORDS = (
 _OTHER_WORDS = (
     r"cp[ _]?(?:output|outlines?|flows?)|flows?(?:_\d+)?|outlines?|prob(?:abilitie)?s?|cellprob|overlays?|rois?|roiset"
 )
+_FLAGS = re.IGNORECASE | re.DOTALL  # a name may hold a line break
 _AFTER = {
-    role: re.compile(rf"(?P<base>.*?)(?:^|{_SEPARATOR})(?:{words})", re.IGNORECASE)
+    role: re.compile(rf"(?P<base>.*?)(?:^|{_SEPARATOR})(?:{words})", _FLAGS)
     for role, words in ((MASK, _MASK_WORDS), (OTHER, _OTHER_WORDS))
 }
-_BEFORE = re.compile(rf"(?:{_MASK_WORDS}){_SEPARATOR}(?P<base>.+)", re.IGNORECASE)
+_BEFORE = re.compile(rf"(?:{_MASK_WORDS}){_SEPARATOR}(?P<base>.+)", _FLAGS)
 _IMAGE = re.compile(
-    rf"(?:(?:images?|img|im|raw){_SEPARATOR})?(?P<base>.*?)(?:(?:^|{_SEPARATOR})(?:images?|img|im|raw))?", re.IGNORECASE
+    rf"(?:(?:images?|img|im|raw){_SEPARATOR})?(?P<base>.*?)(?:(?:^|{_SEPARATOR})(?:images?|img|im|raw))?", _FLAGS
 )
-_ALWAYS = re.compile(r".*_(?:cp_masks|cp_output|cp_outlines|cp_flows)", re.IGNORECASE)  # Cellpose's own
+_ALWAYS = re.compile(r".*_(?:cp_masks|cp_output|cp_outlines|cp_flows)", _FLAGS)  # Cellpose's own
 
 
 def role(stem):

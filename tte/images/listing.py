@@ -273,7 +273,9 @@ def _found(folder, pattern, suffixes):
 def _expression(pattern):
     """A pattern as a regular expression with one group per wildcard."""
     wild = {"**/": r"((?:[^/]+/)*)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
-    return re.compile("".join(wild.get(token) or re.escape(token) for token in WILD.split(pattern)))
+    return re.compile(
+        "".join(wild.get(token) or re.escape(token) for token in WILD.split(pattern)), re.DOTALL
+    )  # a name may hold a line break
 
 
 def _wanted(entry, split):

@@ -210,7 +210,7 @@ def _read_mapping(path):
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged: expected a mapping of keys to values")

@@ -6,6 +6,7 @@ Reads safetensors, PyTorch checkpoints and archives; unpacks archives below the 
 import hashlib
 import pickle
 import shutil
+import struct
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ def _content(path):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, AttributeError, TypeError, IndexError) as error:
+    except (RuntimeError, EOFError, LookupError, ValueError, AttributeError, TypeError, struct.error) as error:
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript archive, not a checkpoint: use `source: torchscript`") from None
         raise InputError(f"{path} is not a PyTorch checkpoint, or is damaged: get it anew") from None
