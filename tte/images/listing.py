@@ -272,10 +272,8 @@ def _found(folder, pattern, suffixes):
 
 def _expression(pattern):
     """A pattern as a regular expression with one group per wildcard."""
-    wild = {"**/": r"((?:[^/]+/)*)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
-    return re.compile(
-        "".join(wild.get(token) or re.escape(token) for token in WILD.split(pattern)), re.DOTALL
-    )  # a name may hold a line break
+    wild = {"**/": r"((?:[^/]+/)*)", "**": r"([\s\S]*)", "*": "([^/]*)", "?": "([^/])"}
+    return re.compile("".join(wild.get(token) or re.escape(token) for token in WILD.split(pattern)))
 
 
 def _wanted(entry, split):
