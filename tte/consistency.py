@@ -5,9 +5,12 @@ predictions: of one image, over its perturbed runs, and over the images, with on
 """
 
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tte._arrays import unit_threshold
 from tte.errors import InputError, UndefinedScore, defined
@@ -15,6 +18,9 @@ from tte.estimators.registry import ESTIMATORS
 from tte.perturbation import FeatureDropout, perturbed_probabilities
 from tte.segmentation.prediction import Prediction
 from tte.segmentation.suspect import SuspectOutput, Watch
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["CTEResult", "averaged", "cte", "image_score", "summarised"]
 
@@ -49,23 +55,23 @@ class CTEResult:
 
 
 def cte(
-    model,
-    images,
-    perturbation=None,
-    consistency="nhd",
+    model: "torch.nn.Module",
+    images: Iterable[ArrayLike],
+    perturbation: object = None,
+    consistency: str = "nhd",
     *,
-    undefined="skip",
-    repeats=1,
-    threshold=0.5,
-    channel=None,
-    activation="sigmoid",
-    decoder=None,
-    alpha=0.5,
-    variant="paper",
-    seed=0,
-    divisor=16,
-    device=None,
-):
+    undefined: str = "skip",
+    repeats: int = 1,
+    threshold: float = 0.5,
+    channel: int | None = None,
+    activation: str = "sigmoid",
+    decoder: Callable | None = None,
+    alpha: float = 0.5,
+    variant: str = "paper",
+    seed: int = 0,
+    divisor: int = 16,
+    device: "str | torch.device | None" = None,
+) -> CTEResult:
     """Median over images of the consistency between a clean and a perturbed prediction.
 
     Parameters
@@ -133,15 +139,20 @@ def cte(
         raise InputError(f"repeats: expected a whole number of at least 1, got {repeats}")
     if int(seed) != seed or seed < 0:
         raise InputError(f"seed: expected an integer of at least 0, got {seed!r}")
-    form = {"threshold": unit_threshold(threshold), "channel": channel, "activation": activation, "decoder": decoder}
+    form: dict[str, Any] = {
+        "threshold": unit_threshold(threshold),
+        "channel": channel,
+        "activation": activation,
+        "decoder": decoder,
+    }
     perturbations = [FeatureDropout(0.2) if perturbation is None else perturbation] * int(repeats)
     per_image, watch = [], Watch(threshold)
     for index, image in enumerate(images):
         image_seed = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0])
-        clean, perturbed = perturbed_probabilities(
+        known, disturbed = perturbed_probabilities(
             model, image, perturbations, activation=activation, seed=image_seed, divisor=divisor, device=device
         )
-        clean, perturbed = Prediction(clean, **form), [Prediction(other, **form) for other in perturbed]
+        clean, perturbed = Prediction(known, **form), [Prediction(other, **form) for other in disturbed]
         options = {"threshold": threshold, "alpha": alpha, "variant": variant}
         per_image.append(averaged(image_score(estimator, clean, other, **options) for other in perturbed))
         watch.see(clean, perturbed)

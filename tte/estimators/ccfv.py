@@ -100,7 +100,7 @@ def ccfv_layers(
     consistency: bool = True,
     variety: bool = True,
     layers: Sequence[str] | None = None,
-):
+) -> dict[str, LayerTerms]:
     """Variety and consistency of every layer: one pass from which `ccfv_from_layers` makes the score and its ablations.
 
     Parameters
@@ -148,7 +148,13 @@ def ccfv_layers(
     return terms
 
 
-def ccfv_from_layers(terms, variant="paper", consistency=True, variety=True, layers=None):
+def ccfv_from_layers(
+    terms: Mapping[str, tuple[float | None, float | None]],
+    variant: str = "paper",
+    consistency: bool = True,
+    variety: bool = True,
+    layers: Sequence[str] | None = None,
+) -> float:
     """CC-FV, or an ablation of it, from the terms of its layers.
 
     Parameters

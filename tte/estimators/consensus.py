@@ -117,7 +117,14 @@ def bank_consensus(
     return consensus_from_pairs(np.stack(pairs), list(bank), sources, merge)
 
 
-def consensus_from_pairs(pairs, models, sources=None, merge=0.98, *, least_others=_LEAST_OTHERS):
+def consensus_from_pairs(
+    pairs: ArrayLike,
+    models: Sequence[str],
+    sources: Mapping[str, str] | None = None,
+    merge: float = 0.98,
+    *,
+    least_others: int = _LEAST_OTHERS,
+) -> dict[str, ConsensusResult]:
     """`bank_consensus` from the agreement of every two models on every image.
 
     Parameters
@@ -169,7 +176,7 @@ def consensus_from_pairs(pairs, models, sources=None, merge=0.98, *, least_other
     }
 
 
-def _checked(pairs, models, merge):
+def _checked(pairs, models, merge) -> tuple[np.ndarray, list[str]]:
     pairs, models = to_numpy(pairs, "pairs"), list(models)
     if pairs.ndim != 3 or pairs.shape[1:] != (len(models),) * 2 or not pairs.size:
         raise InputError(f"pairs: expected shape (N, {len(models)}, {len(models)}), got {pairs.shape}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from types import MappingProxyType
 
+import numpy as np
+
 from tte._arrays import IGNORE, float_array
 from tte.errors import InputError
 
@@ -67,16 +69,16 @@ class FeatureSamples:
         return f"FeatureSamples(n_cases={self.n_cases}, layers={{{layers}}})"
 
     @property
-    def layers(self):
+    def layers(self) -> tuple[str, ...]:
         """Names of the layers, in their order."""
         return tuple(self.data)
 
     @property
-    def n_cases(self):
+    def n_cases(self) -> int:
         """Number of labelled cases."""
         return len(next(iter(self.data.values())))
 
-    def cases(self, layer):
+    def cases(self, layer: str) -> list[dict[int, np.ndarray]]:
         """Return one {class_id: array (n, D)} per case, ids ascending.
 
         Raises
@@ -88,11 +90,11 @@ class FeatureSamples:
             raise InputError(f"layer: expected one of {list(self.data)}, got {layer!r}")
         return self.data[layer]
 
-    def classes(self, layer):
+    def classes(self, layer: str):
         """Return the ids ≥ 0 that occur in any case, ascending, background included."""
         return tuple(sorted(set().union(*self.cases(layer))))
 
-    def dimension(self, layer):
+    def dimension(self, layer: str) -> int:
         """Return D, the number of feature channels."""
         return next(x.shape[1] for case in self.cases(layer) for x in case.values())
 

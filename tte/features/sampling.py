@@ -7,10 +7,12 @@ interpolated.
 
 import itertools
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from tte._arrays import to_numpy
 from tte._networks import out_of_memory, plain, precision, run
@@ -25,21 +27,21 @@ _PAPER_SAMPLES = {"decoder3": 100, "decoder2": 200, "out": 400}  # per case; mor
 
 
 def sample_features(
-    model,
-    image,
-    label,
-    layers=("decoder3", "decoder2", "out"),
-    n_samples=None,
-    roi_size=(48, 48, 48),
-    overlap=0.5,
-    rng=0,
+    model: torch.nn.Module,
+    image: ArrayLike,
+    label: ArrayLike,
+    layers: Sequence[str] = ("decoder3", "decoder2", "out"),
+    n_samples: int | None = None,
+    roi_size: Sequence[int] = (48, 48, 48),
+    overlap: float = 0.5,
+    rng: int | np.random.Generator = 0,
     *,
-    background=(),
-    mode="proportional",
-    site="output",
-    sw_batch_size=4,
-    device=None,
-):
+    background: Sequence[int] = (),
+    mode: str = "proportional",
+    site: str = "output",
+    sw_batch_size: int = 4,
+    device: str | torch.device | None = None,
+) -> dict[str, dict[int, np.ndarray]]:
     """Features of several layers at sampled voxels of one image, by class.
 
     Parameters
@@ -106,15 +108,15 @@ def sample_features(
     label = to_numpy(label, "label")
     like = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
     device = like.device if device is None else torch.device(device)
-    image = _image_tensor(image, label.shape, device, precision(model))
+    tensor = _image_tensor(image, label.shape, device, precision(model))
     roi = window_size(roi_size, overlap, label.ndim)
     voxels = sample_voxels(label, numbers, rng, background=background, mode=mode)
 
-    image, before = pad_to(image, roi)
-    windows, points = assign(voxels, before, tuple(image.shape[1:]), roi, overlap)
+    padded, before = pad_to(tensor, roi)
+    windows, points = assign(voxels, before, tuple(padded.shape[1:]), roi, overlap)
     model.to(device)
     with torch.inference_mode(), full_float32(), evaluating(model):
-        values = _run(model, image, resolved, windows, points, roi, sw_batch_size)
+        values = _run(model, padded, resolved, windows, points, roi, sw_batch_size)
     return _collect(values, voxels, points)
 
 

@@ -5,12 +5,14 @@ neither the other perturbations in a list, nor the device, nor the batch size ch
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from tte._arrays import float32_image
 from tte._networks import plain, precision
@@ -81,7 +83,16 @@ class FeatureDropout:
         return ((rng.random(n_channels) >= p) / (1.0 - p)).astype(np.float32)
 
 
-def perturbed_probabilities(model, image, perturbations, *, activation="sigmoid", seed=0, divisor=16, device=None):
+def perturbed_probabilities(
+    model: torch.nn.Module,
+    image: ArrayLike,
+    perturbations: Sequence,
+    *,
+    activation: str = "sigmoid",
+    seed: int = 0,
+    divisor: int = 16,
+    device: str | torch.device | None = None,
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Predict one image clean and once under each perturbation.
 
     Parameters

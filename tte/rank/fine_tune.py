@@ -5,7 +5,10 @@ Reads a bank file, images and labels, 2D or 3D; returns a `Ranking`. Keeps sampl
 
 import time
 import zlib
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +17,7 @@ from tte._atomic import DiskFull
 from tte.errors import InputError, TTEError
 from tte.rank.judgement.quantities import choose_lead
 from tte.rank.judgement.table import Observed, ranking_of_run
-from tte.rank.result import LeftOut
+from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.bank import Bank, device_of, line
 from tte.rank.run.labelled import as_classes, labelled_scores, sample_case, score_of
 from tte.rank.run.output import cell_key, workplace
@@ -22,27 +25,30 @@ from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance
 from tte.rank.run.sources import open_images
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["rank_fine_tune"]
 
 _FEWEST = 2  # cases that a score compares
 
 
 def rank_fine_tune(
-    models,
-    images,
-    labels,
+    models: str | PathLike | Sequence,
+    images: str | PathLike,
+    labels: str | PathLike,
     *,
-    objects=None,
-    limit=None,
-    volumes=None,
-    lead=None,
-    trust=False,
-    device=None,
-    seed=0,
-    out=None,
-    overwrite=False,
-    command=None,
-):
+    objects: bool | None = None,
+    limit: int | None = None,
+    volumes: bool | None = None,
+    lead: str | None = None,
+    trust: bool = False,
+    device: "str | torch.device | None" = None,
+    seed: int = 0,
+    out: str | PathLike | None = None,
+    overwrite: bool = False,
+    command: str | None = None,
+) -> Ranking:
     """Rank models as starting points for fine-tuning on labelled cases.
 
     Parameters

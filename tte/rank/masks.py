@@ -4,6 +4,8 @@ Reads images, mask folders and perhaps labels; returns a `Ranking`. Keeps finish
 """
 
 import time
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from tqdm import tqdm
 from tte.errors import ConfigError
 from tte.rank.judgement.measured import performance
 from tte.rank.judgement.table import Observed, ranking_of_run
-from tte.rank.result import LeftOut
+from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.agree import add_consensus, image_pairs
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
@@ -27,19 +29,19 @@ _PERTURBED = "perturbed"  # how the columns of a consistency are called where th
 
 
 def rank_masks(
-    masks,
-    images,
+    masks: Mapping[str, str | PathLike | tuple[str | PathLike, str | PathLike]],
+    images: str | PathLike,
     *,
-    labels=None,
-    objects=None,
-    limit=None,
-    lead=None,
-    groups=None,
-    seed=0,
-    out=None,
-    overwrite=False,
-    command=None,
-):
+    labels: str | PathLike | None = None,
+    objects: bool | None = None,
+    limit: int | None = None,
+    lead: str | None = None,
+    groups: Mapping[str, str] | None = None,
+    seed: int = 0,
+    out: str | PathLike | None = None,
+    overwrite: bool = False,
+    command: str | None = None,
+) -> Ranking:
     """Rank tools by the masks that they wrote for the same images.
 
     Parameters

@@ -4,8 +4,11 @@ Reads a bank file and images; returns a `Ranking`. Keeps every finished model an
 """
 
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +17,7 @@ from tte._atomic import DiskFull
 from tte.errors import TTEError
 from tte.rank.judgement.measured import performance
 from tte.rank.judgement.table import Observed, ranking_of_run
-from tte.rank.result import LeftOut
+from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.agree import add_consensus, image_pairs
 from tte.rank.run.bank import Bank, device_of, line
 from tte.rank.run.output import cell_key, workplace
@@ -25,28 +28,31 @@ from tte.rank.run.provenance import device_name, provenance
 from tte.rank.run.sources import open_images
 from tte.rank.run.tools import objects_of
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["rank_zero_shot"]
 
 _AHEAD = 4  # predictions that may wait for their scores
 
 
 def rank_zero_shot(
-    models,
-    images,
+    models: str | PathLike | Sequence,
+    images: str | PathLike,
     *,
-    labels=None,
-    objects=None,
-    limit=None,
-    perturb=("dropout",),
-    lead=None,
-    trust=False,
-    device=None,
-    seed=0,
-    out=None,
-    overwrite=False,
-    command=None,
-    log=None,
-):
+    labels: str | PathLike | None = None,
+    objects: bool | None = None,
+    limit: int | None = None,
+    perturb: Sequence[str] = ("dropout",),
+    lead: str | None = None,
+    trust: bool = False,
+    device: "str | torch.device | None" = None,
+    seed: int = 0,
+    out: str | PathLike | None = None,
+    overwrite: bool = False,
+    command: str | None = None,
+    log: Callable[[str], object] | None = None,
+) -> Ranking:
     """Rank models for unlabelled images.
 
     Parameters

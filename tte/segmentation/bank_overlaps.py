@@ -4,7 +4,10 @@ Reads M label maps of one image; returns a symmetric (M, M) array. One contingen
 the maps is one gathered map and one table, whatever M is.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from tte._arrays import IGNORE, label_image, same_shape
@@ -15,7 +18,7 @@ __all__ = ["MEASURES", "pairwise_agreement"]
 _BLOCK = 1 << 22  # pixels times maps that are multiplied at once; below 2²⁴ pixels single precision counts exactly
 
 
-def pairwise_agreement(maps, measure="instances"):
+def pairwise_agreement(maps: Sequence[ArrayLike], measure: str = "instances") -> np.ndarray:
     """Agreement of every two of the label maps that M models give for one image.
 
     Parameters
@@ -56,17 +59,17 @@ def pairwise_agreement(maps, measure="instances"):
     """
     if measure not in MEASURES:
         raise InputError(f"measure: expected one of {list(MEASURES)}, got {measure!r}")
-    maps = [label_image(labels, f"maps[{i}]") for i, labels in enumerate(maps)]
-    if not maps:
+    arrays = [label_image(labels, f"maps[{i}]") for i, labels in enumerate(maps)]
+    if not arrays:
         raise InputError("maps: expected at least one label map, got none")
-    for i, labels in enumerate(maps[1:], start=1):
-        same_shape(maps[0], labels, "maps[0]", f"maps[{i}]")
-    maps = [labels.ravel() for labels in maps]
-    unknown = [labels == IGNORE for labels in maps if labels.min(initial=0) == IGNORE]
+    for i, labels in enumerate(arrays[1:], start=1):
+        same_shape(arrays[0], labels, "maps[0]", f"maps[{i}]")
+    flat = [labels.ravel() for labels in arrays]
+    unknown = [labels == IGNORE for labels in flat if labels.min(initial=0) == IGNORE]
     if unknown:
         known = ~np.logical_or.reduce(unknown)
-        maps = [labels[known] for labels in maps]
-    return MEASURES[measure](maps)
+        flat = [labels[known] for labels in flat]
+    return MEASURES[measure](flat)
 
 
 def _instances(maps):
