@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
-WORKFLOW := $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+WARM := $(BIN)/python workflow/warm.py with
+WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
 
 export OMP_NUM_THREADS ?= 1
 ifeq ($(strip $(TTE_DATA)),)
@@ -36,7 +37,7 @@ rank: $(READY) ## Rank the book's nuclei models on a folder of synthetic images,
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
 	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope --cov --cov-report=term
-	$(BIN)/pytest tests/golden --nbval-lax --nbval-current-env --nbval-sanitize-with tests/golden/sanitize.cfg \
+	$(WARM) $(BIN)/pytest tests/golden --nbval-lax --nbval-kernel-name python3 --nbval-sanitize-with tests/golden/sanitize.cfg \
 	  -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book
 	$(BIN)/pytest tests/test_book.py
