@@ -55,7 +55,7 @@ def float_array(array: ArrayLike, name: str, ndim: int | None = None) -> np.ndar
     return out
 
 
-def float32_image(array, name):
+def float32_image(array, name) -> np.ndarray:
     """Return `array` as finite float32."""
     with np.errstate(over="ignore"):
         out = float_array(array, name).astype(np.float32)

@@ -138,7 +138,7 @@ def _load():
             elif isinstance(node, ast.ImportFrom):
                 names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     for name in sorted(names):
-        with contextlib.suppress(ImportError):  # a function, or a module whose absence its notebook has to report
+        with contextlib.suppress(Exception):  # a function, or a module whose fault its notebook has to report
             importlib.import_module(name)
     sys.path.remove(str(ROOT))
     gc.freeze()
