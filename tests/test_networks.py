@@ -197,3 +197,8 @@ def test_outputs_that_look_wrong_warn_and_are_listed(net, model, options, starts
 def test_logits_are_no_probabilities(net):
     with pytest.raises(tte.InputError, match=r"output: expected probabilities in \[0, 1\].*apply the sigmoid"):
         tte.cte(Fixed(CHECKS), IMAGES, NOISE, activation=None)
+
+
+def test_a_softmax_over_one_channel_is_refused(net):
+    with pytest.raises(tte.InputError, match=r"at least 2 output channels for \"softmax\", got 1"):
+        tte.cte(Fixed(CHECKS), IMAGES, NOISE, activation="softmax")

@@ -6,6 +6,7 @@ Tolerance 1e-12 on exact p: sums of up to some hundred probabilities; Monte Carl
 from itertools import permutations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -50,6 +51,24 @@ def test_ties_equal_brute_force():
     observed = pooled_significance(targets)
     null = np.array([np.mean(joint) for joint in product(*nulls(targets, "kendall"))])
     assert observed.p == pytest.approx((np.abs(null) >= observed.mean - 1e-9).mean(), abs=1e-12)
+
+
+def test_shared_models_are_matched_by_name():
+    names, order = list("abcd"), [2, 0, 3, 1]
+    targets = [tuple(pd.Series(values, names) for values in target) for target in random_targets([4, 4], seed=5)]
+    moved = [targets[0], tuple(values.iloc[order] for values in targets[1])]
+    keyed = [targets[0], tuple(values.iloc[order].to_dict() for values in targets[1])]
+    by_position = [targets[0], tuple(values.to_numpy()[order] for values in targets[1])]
+    expected = pooled_significance(targets, shared_models=True)
+    assert pooled_significance(moved, shared_models=True) == expected
+    assert pooled_significance(keyed, shared_models=True) == expected
+    plain = [tuple(np.asarray(values) for values in target) for target in [targets[0], by_position[1]]]
+    assert pooled_significance(plain, shared_models=True).p != expected.p  # else this test would show nothing
+    with pytest.raises(InputError, match=r"targets\[0\] and targets\[1\]: .* cannot be matched"):
+        pooled_significance(by_position, shared_models=True)
+    renamed = [targets[0], tuple(values.rename({"a": "z"}) for values in targets[1])]
+    with pytest.raises(InputError, match=r"do not name the same entries: 2 names are in one only"):
+        pooled_significance(renamed, shared_models=True)
 
 
 @pytest.mark.parametrize("statistic", list(COEFFICIENTS))

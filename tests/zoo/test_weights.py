@@ -255,6 +255,13 @@ def test_two_sets_of_weights_that_fit_are_not_chosen_between():
         fit_weights(Small(), both, "a.ckpt")
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
+def test_weights_that_are_no_floating_point_numbers_are_refused(kind):
+    weights = {name: (100 * value).to(kind) for name, value in small_weights().items()}
+    with pytest.raises(InputError, match=r"a\.ckpt: 4 of its weights are not \(a\.weight: .* of floating-point type"):
+        fit_weights(Small(), weights, "a.ckpt")
+
+
 def test_no_prefix_is_taken_off_where_something_would_be_missing():
     weights = {f"model.{name}": value for name, value in small_weights().items()}
     weights.popitem()

@@ -4,7 +4,7 @@ Reads scores and performance of the models of each target; returns one p-value a
 through `tte.agreement`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from tte._arrays import aligned
 from tte.agreement.coefficients import (
     COEFFICIENTS,
     WEIGHTED_BY,
@@ -80,8 +81,9 @@ def pooled_significance(
     statistic : {"kendall", "weighted_kendall", "spearman", "pearson"}
     shared_models : bool, default False
         The null hypothesis. False deals the scores to the models of each target independently. True deals them in
-        the same way on every target, and needs the same models in the same sequence everywhere: use it when one
-        model scores high, or performs well, on all targets alike, since the targets then are not independent.
+        the same way on every target, and needs the same models everywhere, matched by name where they have names
+        (a pandas index, keys) and by position elsewhere: use it when one model scores high, or performs well, on all
+        targets alike, since the targets then are not independent.
     weighted_by : {"both", "performance"}
         Whose ranks weigh the pairs of `weighted_kendall`; see `rank_agreement`.
     n_resamples : int, default 10000
@@ -98,7 +100,7 @@ def pooled_significance(
     Raises
     ------
     InputError
-        No target, a wrong array (the message names the target), or `shared_models` with M that differ.
+        No target, a wrong array (the message names the target), or `shared_models` with M or names that differ.
     ConfigError
         An unknown `statistic` or `weighted_by`.
     UndefinedScore
@@ -122,6 +124,11 @@ def pooled_significance(
     sizes = {len(scores) for scores, _ in pairs}
     if shared_models and len(sizes) > 1:
         raise InputError(f"targets: shared_models=True expects the same models everywhere, got M of {sorted(sizes)}")
+    if shared_models:
+        orders = [_in_order_of(targets[0][0], scores, index) for index, (scores, _) in enumerate(targets)]
+        pairs = [
+            (scores[order], performance[order]) for (scores, performance), order in zip(pairs, orders, strict=True)
+        ]
     coefficient = partial(_coefficients, statistic=statistic, weighted_by=weighted_by)
     observed = [float(coefficient(pair, np.arange(len(pair[0]))[None])[0]) for pair in pairs]
     null = _shared_null if shared_models else _independent_null
@@ -150,6 +157,18 @@ def _target(target, index):
     except TTEError as error:
         raise type(error)(f"targets[{index}]: {error}") from None
     return scores, performance
+
+
+def _in_order_of(first, scores, index):
+    """Positions that bring the models of a target into the order of the first target, by name where they have any."""
+    names = (
+        scores if isinstance(scores, Mapping) else getattr(scores, "index", None) if hasattr(scores, "iloc") else None
+    )
+    if names is None:
+        own = np.arange(len(scores))
+    else:
+        own = dict(zip(names, range(len(scores)), strict=True))
+    return aligned(first, own, "targets[0]", f"targets[{index}]")[1]
 
 
 def _coefficients(pair, orders, statistic, weighted_by):

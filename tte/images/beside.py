@@ -17,7 +17,8 @@ _MASK_WORDS = (
     r"ground[ _\-]?truth|gt|stardist(?:[ _\-]?labels?)?|predictions?"
 )
 _OTHER_WORDS = (
-    r"cp[ _]?(?:output|outlines?|flows?)|flows?(?:_\d+)?|outlines?|prob(?:abilitie)?s?|cellprob|overlays?|rois?|roiset"
+    r"cp[ _]?(?:output|outlines?|flows?|dp|cellprob|styles?)|dp|flows?(?:_\d+)?|outlines?|prob(?:abilitie)?s?|cellprob|"
+    r"overlays?|rois?|roiset"
 )
 _FLAGS = re.IGNORECASE | re.DOTALL  # a name may hold a line break
 _AFTER = {

@@ -182,7 +182,10 @@ def _read_label(case, entry, image, listed, colours, ras):
             f"{case.image}: image and label map {path.name} lie differently in space: "
             f"affines {affines[0].round(3).tolist()} and {affines[1].round(3).tolist()}"
         )
-    label = label_ids(stored.pixels, path, len(stored.shape), entry.coding, entry.ignore, stored.samples, colours)
+    coding = entry.coding
+    if entry.kind == "semantic" and coding == "ids" and stored.samples.meaning == "white":
+        coding = "binary"  # which says that its polarity is in doubt
+    label = label_ids(stored.pixels, path, len(stored.shape), coding, entry.ignore, stored.samples, colours)
     if listed is not None and (unknown := set(np.unique(label).tolist()) - listed - {IGNORE}):
         raise InputError(
             f"{path}: expected the label ids of dataset.json, {sorted(listed)}; got also {sorted(unknown)}"

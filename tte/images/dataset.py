@@ -3,6 +3,7 @@
 Reads the files below its folder; writes nothing and downloads nothing.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from tte.images.labels import colour_codes
 from tte.images.layout import Layout
 from tte.images.listing import hdf5_keys, image_paths, list_cases, natural_key, parts
 from tte.images.msd import channel_count, label_table, msd_files, pair_files, read_index
+from tte.images.unread import unread, unread_words
 from tte.images.windows import orientation, read_window, stored_shape, verify
 
 __all__ = ["Dataset"]
@@ -75,7 +77,8 @@ class Dataset:
             index = self._index()
             cases = [case for case in cases if self._contoured(case, index)]
         if not cases and self.entry.layout == "folder":
-            raise InputError(f"{self.folder / self.entry.images}: expected TIFF, PNG, NIfTI or HDF5 images, got none")
+            place = self.folder / self.entry.images
+            raise InputError(f"{place}: expected TIFF, PNG, NIfTI or HDF5 images, got none{unread_words(place)}")
         if not cases:
             raise DataNotFound(f"{self.name}: no case in {self.folder}. {self.entry.how}")
         return tuple(cases)
@@ -200,6 +203,8 @@ class Dataset:
     def _found_rows(self, split, labelled):
         """(id, image, label, part) of the files that the patterns of the entry find."""
         rows = list_cases(self.folder, self.entry, split, self.volumes, self._ras)
+        if rows and self.entry.layout == "folder":
+            self._warn_of_unread({row[1].name.partition(".")[0] for row in rows})
         bare = [image for _, image, label, _ in rows if label is None] if labelled else []
         if bare and self.entry.layout != "folder":
             raise DataNotFound(
@@ -210,9 +215,20 @@ class Dataset:
             raise InputError(
                 f"{bare[0]}: expected a label map of the same name in {self.folder / self.entry.labels}, "
                 f"and so for {len(bare)} image(s), got none; list the images alone with "
-                "cases(labelled=False)"
+                f"cases(labelled=False){unread_words(self.folder / self.entry.labels)}"
             )
         return [row for row in rows if row[2] is not None] if labelled else rows
+
+    def _warn_of_unread(self, read):
+        """Say which files beside the images, of other names, are of no type that is read."""
+        place = self.folder / self.entry.images
+        left_out = [name for name in unread(place) if name.partition(".")[0] not in read]
+        if left_out:
+            warnings.warn(
+                f"{place}: {len(left_out)} file(s) of types that are not read are left out, such as {left_out[0]}; "
+                "convert them to TIFF, PNG or NIfTI",
+                stacklevel=4,
+            )
 
     def _index(self):
         return read_index(self.folder / "dataset.json")

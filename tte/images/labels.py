@@ -67,6 +67,11 @@ def gray(pixels, path, ndim=2, channel=None, samples=PLAIN):
             pixels = pixels[..., channel]
     elif samples.n > 1:
         pixels = _one(pixels, path, samples)
+    if samples.meaning == "white" and samples.n > 1:
+        raise InputError(
+            f"{path}: it says that 0 is white (min-is-white) of {samples.n} samples per pixel, and programs disagree "
+            "about which of them that turns round; save it as min-is-black"
+        )
     if samples.meaning == "white":
         pixels = _upright(pixels, path, samples)
     elif samples.n == 1 and samples.meaning not in ("gray", "channels") and channel is None:
@@ -220,7 +225,8 @@ def _numbers(stored, path, samples, coding):
     if samples.meaning == "white" and coding == "binary":
         raise InputError(
             f"{path}: it says that 0 is white (min-is-white), and some programs write masks so that mean the opposite; "
-            "save it as min-is-black, or take the stored numbers with the coding 'ids', where 0 is background"
+            "save it as min-is-black, or take the stored numbers with the coding 'ids' of a kind other than "
+            "'semantic', where 0 is background"
         )
     return _integers(stored, path, samples)
 
@@ -228,6 +234,7 @@ def _numbers(stored, path, samples, coding):
 def _integers(stored, path, samples):
     if stored.dtype.kind in "biu":
         return stored
+    stored = stored.astype(np.float32) if stored.dtype == np.float16 else stored
     nearest = np.round(stored)
     if stored.dtype.kind == "f" and np.array_equal(stored, nearest):
         return stored

@@ -83,6 +83,11 @@ def probabilities(output, activation):
     if activation == "sigmoid":
         return torch.sigmoid(output)
     if activation == "softmax":
+        if output.shape[1] < 2:
+            raise InputError(
+                'activation: expected a model with at least 2 output channels for "softmax", got 1, of which a softmax '
+                'is 1 everywhere; give "sigmoid", or None where the output is probabilities'
+            )
         return torch.softmax(output, dim=1)
     if activation is None:
         return output

@@ -151,9 +151,22 @@ def fit_weights(network, weights, origin="weights"):
     if faults := [fault for fault in faults if fault]:
         kind = type(network).__name__
         raise InputError(f"{origin} does not fit {kind}: {'; '.join(faults)}. State the network it was trained with")
+    _require_real(weights, state, origin)
     with torch.no_grad():
         for name, value in weights.items():
             state[name].copy_(value)
+
+
+def _require_real(weights, state, origin):
+    """Refuse what would be cast into other numbers: quantised weights without their scales, and complex ones."""
+    odd = [
+        f"{name}: {str(value.dtype)[6:]}"
+        for name, value in weights.items()
+        if state[name].is_floating_point() and not value.is_floating_point()
+    ]
+    if odd:
+        what = _counted(odd, "of its weights is not", "of its weights are not")
+        raise InputError(f"{origin}: {what} of floating-point type; save the weights before they are quantised or cast")
 
 
 def _under_its_names(weights, state, origin):

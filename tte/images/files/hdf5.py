@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tte.errors import InputError
+from tte.images.beside import role
 from tte.images.files.stored import Samples, Stored, real_numbers
 
 __all__ = ["HDF5", "IMAGES", "LABELS", "Keys", "dataset_names", "has_key", "open_hdf5", "read_whole", "same_dataset"]
@@ -24,7 +25,8 @@ IMAGES = ("raw", "image", "images", "data", "volume", "intensity")
 class Keys(NamedTuple):
     """Where in an HDF5 file to look: the first of `names` that exists, or with `lone` the only dataset there is.
 
-    `not_named` are names that a lone dataset may not have: those of the other part of a case.
+    `not_named` are names that a lone dataset may not have, nor names like them: `LABELS` or `IMAGES`, those of the
+    other part of a case.
     """
 
     names: tuple[str, ...]
@@ -128,12 +130,29 @@ def _resolved(file, path, keys):
         if (link := _dangling(file, name)) is not None:
             raise InputError(f"{path}: {name!r} is a link to {link}, which is not there; copy it to that place")
     names = _names(file)
-    if keys.lone and len(names) == 1 and names[0].rpartition("/")[2].lower() not in keys.not_named:
+    if keys.lone and len(names) == 1 and not _named_as_other(names[0], keys.not_named):
         return file[names[0]], names[0]
     raise InputError(
         f"{path}: expected a dataset {' or '.join(map(repr, keys.names))}, "
         f"got {', '.join(map(repr, names)) or 'no dataset at all'}; set the key to one of these"
     )
+
+
+def _named_as_other(name, words):
+    """Whether a name, or else the nearest group that tells, is called as the other part of a case is.
+
+    Examples
+    --------
+    >>> _named_as_other("seg/my_labels", LABELS), _named_as_other("labels/0", LABELS), _named_as_other("x/0", LABELS)
+    (True, True, False)
+    >>> _named_as_other("labels/raw", LABELS), _named_as_other("predictions", IMAGES)
+    (False, False)
+    """
+    for part in reversed(name.lower().split("/")):
+        mask = part in LABELS or role(part)[0] != ""
+        if mask or part in IMAGES:
+            return bool(words) and mask == (words is LABELS)
+    return False
 
 
 def _get(file, name):

@@ -136,7 +136,7 @@ def _samples(series, file):
     extra = tuple(page.extrasamples)
     alpha = bool(extra) and extra[-1] in ALPHA and n == {"rgb": 4}.get(meaning, 2)
     if n > 1 and not (meaning == "rgb" and n == 3 + alpha) and not (meaning == "gray" and n == 1 + alpha):
-        meaning = "channels" if meaning in ("gray", "white", "rgb", "palette") else meaning
+        meaning = "channels" if meaning in ("gray", "rgb", "palette") else meaning
     palette = None
     if meaning == "palette":
         colours = page.colormap
