@@ -13,12 +13,12 @@ import numpy as np
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.images.case import Case
 from tte.images.cases import read_case, read_case_label, read_label
+from tte.images.files.unread import unread, unread_words
 from tte.images.identity import fingerprint
 from tte.images.labels import colour_codes
 from tte.images.layout import Layout
 from tte.images.listing import hdf5_keys, image_paths, list_cases, natural_key, parts
 from tte.images.msd import channel_count, label_table, msd_files, pair_files, read_index
-from tte.images.unread import unread, unread_words
 from tte.images.windows import orientation, read_window, stored_shape, verify
 
 __all__ = ["Dataset"]
