@@ -6,6 +6,9 @@ compared as nbval does in `tests/golden`.
 
 import contextlib
 import io
+import os
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -101,3 +104,19 @@ def test_a_number_may_differ_by_the_tolerance(number, change, passes):
 def test_words_and_integers_may_not_differ(text):
     reference = "a 0.5000 rank 1"
     assert (settled(text, reference) == reference) is (text == "a 0.5001 rank 1")
+
+
+@pytest.mark.parametrize("printed, failed", [("0.5004 rank 1", 0), ("0.5020 rank 1", 1), ("0.5000 rank 2", 1)])
+def test_nbval_compares_within_the_tolerance(tmp_path, printed, failed):
+    """The whole way: pytest, nbval with the conftest of the golden notebooks, and a kernel."""
+    shutil.copy(ROOT / "tests" / "golden" / "conftest.py", tmp_path)
+    output = nbformat.v4.new_output("stream", name="stdout", text="0.5000 rank 1\n")
+    cell = nbformat.v4.new_code_cell(f"print({printed!r})", outputs=[output], execution_count=1)
+    cell.metadata["tags"] = [CHECKED]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.ipynb")
+    options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    command = [sys.executable, "-m", "pytest", str(tmp_path / "page.ipynb"), "--rootdir", str(tmp_path), *options]
+    helpers = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=helpers, timeout=300)
+    assert done.returncode == failed, done.stdout + done.stderr
+    assert ("Cell outputs differ" in done.stdout) is bool(failed), done.stdout
