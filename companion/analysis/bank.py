@@ -15,8 +15,16 @@ from tte.agreement import pooled_significance
 from tte.errors import DataNotFound
 
 __all__ = [
-    *("ESTIMATES", "LEAST_RESOLVABLE", "agreement_of", "estimates", "over_targets", "ranked_models", "resolvable"),
-    *("table_of", "write_agreement"),
+    *(
+        "ESTIMATES",
+        "LEAST_RESOLVABLE",
+        "agreement_of",
+        "estimates",
+        "over_targets",
+        "ranked_models",
+        "recorded_targets",
+    ),
+    *("resolvable", "table_of", "write_agreement"),
 ]
 
 LEAST_RESOLVABLE = 0.2  # share of pairs of models that differ; a target with less has no order to predict
@@ -44,6 +52,12 @@ def estimates(study):
 def ranked_models(study, target, models="others"):
     """Return the models that are ranked on a target: "all", or "others" without those whose source it is."""
     return [name for name, model in bank_models(study).items() if models == "all" or model.source != target]
+
+
+def recorded_targets(study):
+    """Return the targets of a bank study on which every model was run and the models were compared."""
+    entries = study.records.provenance()
+    return [target for target in study.part("bank").targets if f"{target}/consensus" in entries]
 
 
 def table_of(study, target, *, seed=0, models="others"):
@@ -94,12 +108,10 @@ def agreement_of(study, target, *, seed=0, models="others", measure="ap50", only
 
 def write_agreement(study, *, seed=0):
     """Write `agreement.csv`: every recorded target, measure and score, without and with the target's own models."""
-    recorded = set(study.records.table("scores")["target"])
     choices = ("others", "all") if study.part("bank").study else ("all",)
     tables = [
         agreement_of(study, target, seed=seed, models=models, measure=measure)
-        for target in study.part("bank").targets
-        if target in recorded
+        for target in recorded_targets(study)
         for measure in PERFORMANCE
         for models in choices
     ]

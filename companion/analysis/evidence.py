@@ -5,7 +5,7 @@ Reads `results/<study>/` of the studies; writes `tte/rank/evidence.csv`.
 
 import pandas as pd
 
-from companion.analysis.bank import table_of
+from companion.analysis.bank import recorded_targets, table_of
 from companion.paths import project_root
 from companion.records import atomic_write
 from companion.study import open_study
@@ -39,8 +39,8 @@ def evidence(out=None):
     frames = []
     for name in STUDIES:
         study = open_study(name, out=out)
-        part, recorded = study.part("bank"), set(study.records.table("scores")["target"])
-        for target in (t for t in part.targets if t in recorded):
+        part = study.part("bank")
+        for target in recorded_targets(study):
             table = table_of(study, target).rename(columns=_NAMES)
             seen = [int(model in part.seen.get(target, ())) for model in table.index]
             table = table.rename_axis("model").reset_index()

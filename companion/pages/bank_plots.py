@@ -34,10 +34,14 @@ def score_panels(tables, *, score, performance, labels, title):
             look = {"color": colours[place], "marker": _MARKERS[place % len(_MARKERS)]}
             axis.plot(row[score], row[performance], ls="none", ms=7, label=model, **look)
         axis.set_title(name, fontsize=9)
-    for axis in axes.flat[len(tables) :]:
-        axis.set_visible(False)
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    free = axes.flat[len(tables) :]
+    for axis in free:
+        axis.axis("off")
+    if len(free):  # the first empty panel holds the legend
+        free[0].legend(handles.values(), handles, loc="center left", frameon=False, fontsize=8)
+    else:
+        figure.legend(handles.values(), handles, loc="outside right center", frameon=False, fontsize=8)
     figure.supxlabel(labels[0], fontsize=10)
     figure.supylabel(labels[1], fontsize=10)
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")

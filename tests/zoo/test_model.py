@@ -170,3 +170,12 @@ def test_what_was_decoded_comes_back_on_another_grid():
 def test_a_layer_that_is_not_there_is_named(opened):
     with pytest.raises(ConfigError, match=r"a: layers\.x"):
         opened(layers={"x": "nowhere"})
+
+
+def test_a_rounding_error_outside_the_interval_is_no_fault():
+    p = np.full((1, 8, 8), 1 + 5e-7)
+    p[0, :2] = -5e-7
+    found = decode(p, Output(foreground=0))
+    assert found.foreground.min() == 0 and found.foreground.max() == 1 and found.mask.sum() == 48
+    with pytest.raises(InputError, match=r"expected probabilities in \[0, 1\], got values from"):
+        decode(p + 1e-3, Output(foreground=0))

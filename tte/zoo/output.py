@@ -17,6 +17,7 @@ from tte.segmentation.instances import instances
 
 __all__ = ["Decoded", "Output", "decode", "default_output", "resized"]
 
+_ROUNDING = 1e-5  # onnxruntime and torch part by this much
 Channel = Annotated[int, Field(ge=0)]
 Threshold = Annotated[float, Field(ge=0, lt=1)]
 
@@ -113,7 +114,7 @@ def decode(probabilities, output):
     >>> int(found.mask.sum()), int(found.instances.max())
     (16, 1)
     """
-    probabilities = float_array(probabilities, "probabilities").astype(np.float32)
+    probabilities = _without_rounding(float_array(probabilities, "probabilities").astype(np.float32))
     _check_channels(output, len(probabilities))
     if output.decoder == "stardist":
         return _star_convex(probabilities, output)
@@ -131,6 +132,12 @@ def decode(probabilities, output):
         min_size=output.min_size,
     )  # fmt: skip
     return Decoded(foreground, mask, found)
+
+
+def _without_rounding(probabilities):
+    """Values that a sigmoid in single precision leaves a rounding error outside [0, 1], back inside."""
+    inside = np.clip(probabilities, 0.0, 1.0)
+    return np.where(np.abs(probabilities - inside) <= _ROUNDING, inside, probabilities)
 
 
 def _check_channels(output, n_channels):
