@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book rank test test-slow lint study serve golden clean
+.PHONY: help book rank test test-slow lint study serve golden guarantees clean
 
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +62,9 @@ serve: ## Show the built book at http://127.0.0.1:8000 (another port: PORT=...).
 
 golden: $(READY) ## Rewrite the notebooks of the regression test; look at the difference before you commit it.
 	@$(WORKFLOW) --forceall golden
+
+guarantees: $(READY) ## Try every file made to break the readers again and write results/guarantees.csv, the table of a page.
+	@$(BIN)/python -m tests.hostile.record
 
 clean: ## Remove the built book, its executed pages and the synthetic study; keep .venv.
 	rm -rf _build book/pages build .snakemake

@@ -13,7 +13,13 @@ from companion.wings import WINGS
 __all__ = ["CHAPTERS", "GOLDEN", "TUTORIALS", "Page", "live_studies", "members", "pages", "parts", "studies"]
 
 TUTORIALS = ("rank_unlabelled", "rank_masks", "rank_fine_tune", "own_model", "own_estimator")
-CHAPTERS = (*TUTORIALS, "estimators", "known_answer", "paper_and_code")  # notebooks that belong to no study
+CHAPTERS = (
+    *TUTORIALS,
+    "estimators",
+    "known_answer",
+    "paper_and_code",
+    "guarantees",
+)  # notebooks that belong to no study
 GOLDEN = {
     "estimators": ("estimators", {}),
     "known_answer": ("known_answer", {}),

@@ -27,9 +27,11 @@ from tte.images.archives import unpack
 from tte.zoo.file import read_bank
 from tte.zoo.weights import read_weights
 
-__all__ = ["Attempt", "attempts", "outcome"]
+__all__ = ["ENDINGS", "REFUSED", "RIGHT", "UNSEEN", "Attempt", "attempts", "outcome"]
 
 RIGHT, REFUSED = "right result", "refused in one line"
+UNSEEN = "changed and unseen"  # a value in a file without a checksum: what is read is what the file says
+ENDINGS = (RIGHT, REFUSED, UNSEEN)
 CANARY = "code-was-run"
 PIXELS = (np.arange(48 * 40).reshape(48, 40) * 37 % 60000).astype(np.uint16)
 WEIGHTS = {"a.weight": torch.arange(600.0).reshape(20, 30), "a.bias": torch.arange(20.0)}
@@ -46,6 +48,7 @@ class Attempt:
     act : callable; takes that path and returns a result, or raises an error of the TTEError family
     right : callable; whether a result is right
     refused : bool or None; whether it has to be refused (True), has to be taken (False), or may be either
+    whole : callable or None; whether what was read equals what the undamaged file held; UNSEEN where it does not
     """
 
     kind: str
@@ -54,10 +57,11 @@ class Attempt:
     act: Callable
     right: Callable
     refused: bool | None = None
+    whole: Callable | None = None
 
 
 def outcome(attempt, folder):
-    """Carry out one attempt in an empty folder: RIGHT, REFUSED, or a sentence on what went wrong."""
+    """Carry out one attempt in an empty folder: one of ENDINGS, or a sentence on what went wrong."""
     path = attempt.make(folder)
     before = _content(folder)
     try:
@@ -78,7 +82,7 @@ def outcome(attempt, folder):
             return f"it was taken: {str(result)[:80]}"
         if not attempt.right(result):
             return f"a wrong result: {str(result)[:80]}"
-        ended = RIGHT
+        ended = RIGHT if attempt.whole is None or attempt.whole(result) else UNSEEN
     if (folder / CANARY).exists():
         return "code of the input was run"
     if attempt.kind != "archive" and _content(folder) != before:
@@ -174,7 +178,7 @@ def _images(parts):
             yield Attempt(name, damage, _file(f"images/a{suffix}", damaged), _read, _same)
         for damage, damaged in _flips(content, parts):
             right = _same if checked else _shaped  # without a checksum a changed pixel is what the file says
-            yield Attempt(name, damage, _file(f"images/a{suffix}", damaged), _read, right)
+            yield Attempt(name, damage, _file(f"images/a{suffix}", damaged), _read, right, whole=_same)
 
 
 NAMES = [
@@ -298,7 +302,8 @@ def _checkpoints(parts):
         for damage, damaged in _damages(content, parts):
             yield Attempt("checkpoint", f"{name} {damage}", _file(name, damaged), read_weights, _equal)
         for damage, damaged in _flips(content, parts):
-            yield Attempt("checkpoint", f"{name} {damage}", _file(name, damaged), read_weights, lambda w: len(w) > 0)
+            make = _file(name, damaged)
+            yield Attempt("checkpoint", f"{name} {damage}", make, read_weights, lambda w: len(w) > 0, whole=_equal)
     evil = {
         "a pickle that runs a command": _pickled,
         "a checkpoint that runs a command": _saved(lambda folder: {"state_dict": Malicious(folder)}),

@@ -328,3 +328,23 @@ def test_a_truncated_archive_leaves_nothing(tmp_path, cache, keep):
 def test_a_missing_package(tmp_path):
     with pytest.raises(DataNotFound, match=r"package .*none\.zip is not there"):
         unpacked(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_checkpoint_is_read_to_its_checksums_where_it_has_any(tmp_path, checked):
+    path, weights = tmp_path / "a.pth", {"a.weight": torch.full((30, 20), 3.0)}
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(checked)
+    try:
+        torch.save(weights, path)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert torch.equal(read_weights(path)["a.weight"], weights["a.weight"])
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float32(3).tobytes() * 9) + 8] ^= 1  # one bit of a value
+    path.write_bytes(content)
+    if checked:
+        with pytest.raises(InputError, match=r"a\.pth is damaged, its checksum is wrong: get it anew"):
+            read_weights(path)
+    else:
+        assert not torch.equal(read_weights(path)["a.weight"], weights["a.weight"])

@@ -9,6 +9,8 @@ import shutil
 import struct
 import tempfile
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,6 +73,7 @@ def _content(path):
             return load_safetensors(path.read_bytes())
         except SafetensorError as error:
             raise InputError(f"{path} is not a safetensors file, or is damaged: {error}") from None
+    _check_sums(path)
     try:
         with torch.serialization.safe_globals(_NUMBERS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they would say ends as an error below
@@ -81,6 +84,24 @@ def _content(path):
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript archive, not a checkpoint: use `source: torchscript`") from None
         raise InputError(f"{path} is not a PyTorch checkpoint, or is damaged: get it anew") from None
+
+
+def _check_sums(path):
+    """Compare the checksums of a checkpoint's parts, which `torch.load` does not look at.
+
+    A part without one has 0 there, as with `torch.serialization.set_crc32_options(False)`; old checkpoints have none.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for part in archive.infolist():
+                if part.CRC:
+                    with archive.open(part) as stream:
+                        while stream.read(1 << 20):
+                            pass
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, NotImplementedError, RuntimeError):
+        raise InputError(f"{path} is damaged, its checksum is wrong: get it anew") from None
 
 
 def _refusal(path, reason):
