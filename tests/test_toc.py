@@ -110,3 +110,15 @@ def test_the_data_page_names_every_dataset_with_its_licence(name):
     rows = [line for line in lines if line.startswith(f"| `{name}` |")]
     assert len(rows) == 1
     assert f"| {catalogue_entry(name).licence} |" in rows[0]
+
+
+def test_the_sum_of_the_package_is_written_only_when_a_file_changes(tmp_path):
+    source, place = tmp_path / "a.py", tmp_path / "cache" / "sum"
+    source.write_text("1")
+    assert book.changed_sum([str(source)], place) == str(place)
+    first, time = place.read_text(), place.stat().st_mtime_ns
+    book.changed_sum([str(source)], place)
+    assert place.stat().st_mtime_ns == time
+    source.write_text("2")
+    book.changed_sum([str(source)], place)
+    assert place.read_text() != first

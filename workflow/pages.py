@@ -3,14 +3,27 @@
 Reads `config/*.yml` and nothing else; the Snakefile turns the list into jobs and a test holds `_toc.yml` to it.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from companion.wings import WINGS
+from tte._atomic import atomic_write
 
-__all__ = ["CHAPTERS", "GOLDEN", "TUTORIALS", "Page", "live_studies", "members", "pages", "parts", "studies"]
+__all__ = [
+    "CHAPTERS",
+    "GOLDEN",
+    "TUTORIALS",
+    "Page",
+    "changed_sum",
+    "live_studies",
+    "members",
+    "pages",
+    "parts",
+    "studies",
+]
 
 TUTORIALS = ("rank_unlabelled", "rank_masks", "rank_fine_tune", "own_model", "own_estimator")
 CHAPTERS = (
@@ -53,6 +66,17 @@ def studies(config_folder):
     """Return {name: content} of every `<name>.yml` in the folder, sorted by name."""
     files = sorted(Path(config_folder).glob("*.yml"))
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def changed_sum(files, path):
+    """Keep the sum of the bytes of files in a file, written only when it changes, and return that file's path."""
+    found = hashlib.sha256()
+    for name in files:
+        found.update(f"{name}\n".encode() + Path(name).read_bytes())
+    path = Path(path)
+    if not path.is_file() or path.read_text(encoding="utf-8") != found.hexdigest():
+        atomic_write(path, found.hexdigest())
+    return str(path)
 
 
 def live_studies(config_folder):
