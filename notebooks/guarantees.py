@@ -45,7 +45,7 @@ Markdown(
     )
     + f"{total['read right']} were read right and {total['refused in one line']} were refused in one line that names the file."
     + (
-        f"\nThe other {total['changed and unseen']} hold a changed value that nothing in the file gives away: the section on what cannot be found counts them."
+        f"\nThe other {total['changed and unseen']} hold a changed value that nothing in the file gives away: the section on what cannot be found names their kinds."
         if total["changed and unseen"]
         else ""
     )
