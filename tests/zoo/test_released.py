@@ -203,7 +203,7 @@ def test_named_layers_are_where_they_say():
         ({"name": "UNet4D"}, "name: .*UNet2D.*got UNet4D"),
         ({"in_channels": 0}, "in_channels: .*greater than 0"),
         ({"out_channels": None}, "out_channels: .*valid integer"),
-        ({"fmaps": 8}, "fmaps: Extra inputs"),
+        ({"fmaps": 8}, "fmaps: unknown key"),
         ({"layer_order": "gr"}, "layer_order 'gr': expected one c"),
         ({"layer_order": "rc"}, "layer_order 'rc': .*no r, l or e first"),
         ({"layer_order": "icr"}, "layer_order 'icr': .*letters of 'gbcrledD'"),
@@ -331,5 +331,5 @@ def test_the_table_names_what_both_papers_released():
 
 
 def test_a_faulty_table_is_an_error():
-    with pytest.raises(ConfigError, match=r"released model x: .*sorce: Extra inputs"):
+    with pytest.raises(ConfigError, match=r"released model x: .*sorce: unknown key"):
         catalogue._model("x", {"sorce": "torch"})
