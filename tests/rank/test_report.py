@@ -131,7 +131,7 @@ def test_without_pictures_and_times_these_parts_are_left_out(tmp_path):
     write_report(made, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     shown = re.findall(r'<section id="([\w-]+)">', text)
-    assert shown == ["ranking", "heat", "methods"]
+    assert shown == ["ranking", "heat", "evidence", "methods"]
     assert "could not be made" not in text
 
 
