@@ -13,7 +13,6 @@ from tte.errors import ConfigError
 __all__ = ["faults", "read_yaml", "validated"]
 
 _MOST = 100_000  # values of a file, with what its aliases stand for
-_SHORT = 16_384  # characters, in which nothing can be nested so deep that the parser in C runs out of its stack
 
 
 def read_yaml(path, kind=dict):
@@ -33,7 +32,7 @@ def read_yaml(path, kind=dict):
     """
     path = Path(path)
     try:
-        content = _parsed(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, nested too deep
         raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if _expanded(content) > _MOST:
@@ -42,16 +41,6 @@ def read_yaml(path, kind=dict):
         expected = {dict: "a mapping of keys to values", list: "a list"}[kind]
         raise ConfigError(f"{path.name}: expected {expected}, got {type(content).__name__}")
     return content
-
-
-def _parsed(text):
-    """Parse with libyaml, ten times as fast, where PyYAML has it; what it refuses is put in the words of the other."""
-    if len(text) < _SHORT and hasattr(yaml, "CSafeLoader"):
-        try:
-            return yaml.load(text, Loader=yaml.CSafeLoader)
-        except yaml.YAMLError:
-            pass
-    return yaml.safe_load(text)
 
 
 def validated(model, content, name):
