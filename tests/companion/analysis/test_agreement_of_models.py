@@ -215,7 +215,7 @@ def test_an_estimator_without_a_value_per_image_has_an_agreement(study):
         row = {"study": "tiny", "target": "nuclei/a", "model": model, "seed": 0, "estimator": "n_parameters"}
         more = rows("scores", cell, [{**row, "score": float(i), "n_undefined": 0}])
         scores = pd.concat([found.tables["scores"], more], ignore_index=True)
-        study.records.write(cell, {"scores": scores}, found.provenance)
+        study.records.write(cell, {**found.tables, "scores": scores}, found.provenance)
     row = agreement.agreement_on(study, "nuclei/a", scores=[Estimate("n_parameters")]).iloc[0]
     performance = np.median(VALUES["nuclei/a"][1], axis=1)[1:]
     assert row["spearman"] == pytest.approx(stats.spearmanr(range(5), performance).statistic) and row["undefined"] == ""
