@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, wilcoxon
 from companion.analysis import robustness, select, tsne
 from companion.config import load_config, study_names
 from companion.fine_tune import models as fine_tune
+from companion.fine_tune import wing
 from companion.fine_tune.scores import TABLE_1, sample_cases, table_1_scores
 from companion.fine_tune.subsamples import SHARES, sensitivity_rows
 from companion.paths import project_root
@@ -89,7 +90,8 @@ class FakeStudy:
 def fake(tmp_path, monkeypatch):
     study = FakeStudy(tmp_path)
     models = {f"{s.split('/')[-1]}_{n}_s0": (s, n, 0) for s in (*TASKS, "random") for n in NETWORKS}
-    monkeypatch.setattr(fine_tune, "initial_models", lambda _: models)
+    for module in (fine_tune, wing):
+        monkeypatch.setattr(module, "initial_models", lambda _: models, raising=False)
     monkeypatch.setattr(select, "targets", lambda *_: TASKS)
     study.part = lambda _: type("Part", (), {"networks": NETWORKS, "finetune_seeds": (0, 1)})
     return study
