@@ -134,7 +134,8 @@ def catalogue():
 
 
 def _table(*path):
-    return yaml.safe_load(files(__package__).joinpath(*path).read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML has it: our own files, and long
+    return yaml.load(files(__package__).joinpath(*path).read_text(encoding="utf-8"), Loader=loader)
 
 
 def _entry(name, row):
