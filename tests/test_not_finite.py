@@ -54,7 +54,7 @@ CALLS = {
     "bank_consensus": [(lambda m: tte.bank_consensus({"a": [m], **BANK}, merge=None), LABELS)],
     "bootstrap_agreement": [(lambda s: tte.bootstrap_agreement(s, PER_IMAGE, n_resamples=20), SCORES),
                             (lambda p: tte.bootstrap_agreement(PER_IMAGE, p, n_resamples=20), SCORES)],
-    "bootstrap_ranking": [(lambda s: tte.bootstrap_ranking(s[:, None] + np.zeros(4), n_resamples=20), SCORES)],
+    "bootstrap_ranking": [(lambda s: tte.bootstrap_ranking(np.tile(s[:, None], (1, 4)), n_resamples=20), SCORES)],
     "ccfv": [(lambda x: tte.ccfv(cases(x)), X)],
     "ccfv_from_layers": [(lambda t: tte.ccfv_from_layers({"out": t}), np.array([1.0, 2.0]))],
     "ccfv_layers": [(lambda x: tte.ccfv_layers(cases(x)), X)],

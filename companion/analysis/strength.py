@@ -18,6 +18,9 @@ __all__ = [
 ]
 
 
+_TEXT = ("undefined", "variant", "perturbation", "layer")
+
+
 def recorded_agreement(study):
     """Return `agreement.csv` of a study as `agreement.agreement_on` gives it, or raise `DataNotFound`."""
     path = study.records.folder / "agreement.csv"
@@ -25,10 +28,9 @@ def recorded_agreement(study):
         raise DataNotFound(
             f"no agreement.csv in {study.records.folder}: run `python -m companion study {study.name} --step agree`"
         )
-    table = pd.read_csv(path)
-    text = [column for column in ("undefined", "variant", "perturbation", "layer") if column in table]
-    table[text] = table[text].fillna("").astype(str)
-    return table
+    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str))  # a column without a word would be read as numbers
+    text = [column for column in _TEXT if column in table]
+    return table.fillna(dict.fromkeys(text, ""))
 
 
 def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):

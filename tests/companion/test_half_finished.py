@@ -103,7 +103,7 @@ def test_agreement_with_one_model_not_yet_evaluated(capsys, place):
     forget(study, lambda cell: cell == f"{TARGET}/{MODEL}/seed0")
     code, faults = step(capsys, arguments, "agree")
     assert (code, len(faults)) == (1, 1)
-    assert faults[0].startswith(f"companion: {TARGET}: 1 of 2 models are not evaluated yet ({MODEL}): run ")
+    assert faults[0].startswith(f"companion: {TARGET}: 1 of 1 models are not evaluated yet ({MODEL}): run ")
     assert faults[0].endswith(f"--only target={TARGET}`") and not (study.records.folder / "agreement.csv").exists()
 
 

@@ -106,14 +106,14 @@ def test_the_lock_of_records_does_not_depend_on_the_checkout(tiny, tmp_path, mon
 
 
 def test_panels_are_made_once(scratch, tmp_path, monkeypatch):
-    true = panels._zero_shot
+    true = panels._flat
 
     def slow(*arguments):
         note(tmp_path, "made")
         time.sleep(0.3)
         return true(*arguments)
 
-    monkeypatch.setattr(panels, "_zero_shot", slow)
+    monkeypatch.setattr(panels, "_flat", slow)
     assert at_once(lambda number: panels.load_panels(scratch, TARGET)) == [0] * 3
     assert lines(tmp_path) == ["made"]
 

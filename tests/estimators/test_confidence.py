@@ -53,7 +53,7 @@ def test_errors(confidence):
         confidence(np.full((3, 3), 0.5))
     with pytest.raises(InputError, match="expected probabilities in"):
         confidence(np.array([0.7, 1.2]))
-    with pytest.raises(InputError, match="expected probabilities in"):
+    with pytest.raises(InputError, match="expected finite values"):
         confidence(np.array([0.7, np.nan]))
     with pytest.raises(InputError, match="threshold"):
         confidence(np.array([0.7]), 1.5)

@@ -83,9 +83,14 @@ def test_torch_equals_numpy():
 def test_the_ends_of_the_unit_interval(dtype):
     one, zero = np.ones(3, dtype), np.zeros(3, dtype)
     assert effective_invariance(one, np.array([1.0, -0.0, 0.0], dtype)) == pytest.approx(1 / 3, rel=1e-12)
-    above, below = np.nextafter(one, dtype(2)), -np.nextafter(zero, dtype(1))
-    for bad in (above, below, one * np.nan, -one * np.nan, np.full(3, np.inf, dtype)):
+    for rounded in (np.nextafter(one, dtype(2)), one + np.finfo(dtype).eps):  # an average of ones may end there
+        assert effective_invariance(one, rounded) == 1.0
+    assert effective_invariance(one, -np.nextafter(zero, dtype(1))) == 0.0
+    for bad in (one + 8 * np.finfo(dtype).eps, zero - 8 * np.finfo(dtype).eps):
         with pytest.raises(InputError, match="perturbed_probability: expected probabilities"):
+            effective_invariance(one, bad)
+    for bad in (one * np.nan, -one * np.nan, np.full(3, np.inf, dtype)):
+        with pytest.raises(InputError, match="perturbed_probability: expected finite values"):
             effective_invariance(one, bad)
     mixed = effective_invariance(np.array([0.9, 0.3], dtype), np.array([0.9, 0.3], np.float64))  # double wins
     assert mixed == pytest.approx(math.sqrt(float(dtype(0.9)) * 0.9), rel=1e-12)
@@ -99,7 +104,7 @@ def test_errors():
         effective_invariance(p, q[1:])
     with pytest.raises(InputError, match="perturbed_probability: expected probabilities"):
         effective_invariance(p, q * 7 - 2)
-    with pytest.raises(InputError, match="probability: expected probabilities"):
+    with pytest.raises(InputError, match="probability: expected finite values"):
         effective_invariance(np.where(p > 0.5, np.nan, p), q)
     for threshold in (-0.1, 1.0, np.nan):
         with pytest.raises(InputError, match="threshold"):

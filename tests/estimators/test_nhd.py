@@ -69,7 +69,7 @@ def test_errors():
         nhd(mask, perturbed * 2)
     with pytest.raises(InputError, match="mask: expected a mask"):
         nhd(np.where(mask, 0.7, 0.2), perturbed)
-    with pytest.raises(InputError, match="expected a mask"):
+    with pytest.raises(InputError, match="mask: expected finite values"):
         nhd(np.where(mask, np.nan, 0.0), perturbed)
     with pytest.raises(UndefinedScore, match="both masks"):
         nhd(np.zeros_like(mask), np.zeros_like(mask))

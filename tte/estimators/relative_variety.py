@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from tte._arrays import finite_score
 from tte.errors import UndefinedScore
 from tte.estimators.energy import hyperspherical_energy
 from tte.features.samples import FeatureSamples, chosen_layers
@@ -60,7 +61,9 @@ def relative_variety(samples: FeatureSamples, layers: Sequence[str] | None = Non
     -0.043485
     """
     samples = samples if isinstance(samples, FeatureSamples) else FeatureSamples(samples)
-    return float(np.mean([_log_ratio(samples, layer) for layer in chosen_layers(layers, samples.layers)]))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of huge features: refused by their result
+        value = np.mean([_log_ratio(samples, layer) for layer in chosen_layers(layers, samples.layers)])
+    return finite_score(value, "relative_variety")
 
 
 def _log_ratio(samples, layer):

@@ -121,7 +121,7 @@ def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.
     >>> rows = [("s", f"t{t}", f"m{m}", 0, m / 10, 0.1 * (m + t) / 2) for t in range(4) for m in range(8)]
     >>> evidence = pd.DataFrame(rows, columns=["study", "target", "model", "seen", "consensus", "ap50"])
     >>> [round(float(value), 2) for value in expected_performance(0.4, "consensus", evidence)]
-    [0.35, 0.24, 0.46]
+    [0.28, 0.17, 0.38]
     """
     if not 0.0 < level < 1.0:
         raise InputError(f"level: expected a share in (0, 1), got {level}")
