@@ -4,6 +4,7 @@ Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensiti
 """
 
 import gzip
+import hashlib
 import io
 import json
 import platform
@@ -101,6 +102,13 @@ class Records:
         if not isinstance(found, dict):
             raise _damaged(path, "expected an object")
         return found
+
+    def fingerprint(self):
+        """Return 12 hex digits that change with any byte of the tables."""
+        found = hashlib.sha256()
+        for name, file in _FILES.items():
+            found.update(name.encode() + ((self.folder / file).read_bytes() if (self.folder / file).is_file() else b""))
+        return found.hexdigest()[:12]
 
     def find(self, cell):
         """Return the recorded `Cell`, or None; also where a table has lost rows of it."""

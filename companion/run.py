@@ -14,7 +14,7 @@ __all__ = ["run_study"]
 
 def run_study(options):
     """Run what the command line `study` names; see `python -m companion study --help`."""
-    from companion.analysis import agreement, panels, select, tsne
+    from companion.analysis import panels, recorded, select, tsne
     from companion.study import check_run, open_study, require  # heavy, so only here
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
@@ -54,7 +54,7 @@ def run_study(options):
             for name in _chosen(only, WINGS[key].key, wing.targets(study))
         )
     if "agree" in steps:
-        agreement.write_agreement(study, seed=options.seed)
+        recorded.write_agreement(study, seed=options.seed)
         for target in select.recorded_targets(study):
             panels.load_panels(study, target, **run)
             if wings[wing_of(study, target)].SHOWS_FEATURES:

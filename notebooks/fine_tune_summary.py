@@ -32,7 +32,8 @@ from IPython.display import Markdown, display
 
 from companion.analysis import over_targets as pooling
 from companion.analysis import robustness, select, strength
-from companion.analysis.agreement import agreement_on, ranking_on
+from companion.analysis.agreement import ranking_on
+from companion.analysis.recorded import agreement_of
 from companion.fine_tune import evaluate as transfer
 from companion.pages import plots, tables, texts
 from companion.study import display_name, open_page
@@ -44,7 +45,7 @@ found = [pair for name in names for pair in transfer.evaluate(work, name, seed=s
 cells = [cell for scores, tuned in found for cell in (scores, *tuned)]
 rankings = {name: ranking_on(work, name, seed=seed) for name in names}
 agreement = pd.concat(
-    [agreement_on(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
+    [agreement_of(work, name, seed=seed, models=choice) for name in names for choice in ("others", "all")],
     ignore_index=True,
 )
 lead = select.headline(work, "fine_tune")

@@ -37,7 +37,8 @@ from IPython.display import Markdown, display
 
 from companion.analysis import panels, published, select
 from companion.analysis import strength as sweeps
-from companion.analysis.agreement import agreement_on, ranking_on
+from companion.analysis.agreement import ranking_on
+from companion.analysis.recorded import agreement_of
 from companion.pages import pictures, plots, strength_plots, tables, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
@@ -53,7 +54,7 @@ scores = select.where(work.records.table("scores"), target=target, seed=seed)
 listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
 about = {measure: [e for e in select.estimates(listed) if select.is_about(e, measure)] for measure in ("f1", "map")}
 agreement, agreement_all = (
-    agreement_on(work, target, seed=seed, models=models, scores=about["f1"]) for models in ("others", "all")
+    agreement_of(work, target, seed=seed, models=models, scores=about["f1"]) for models in ("others", "all")
 )
 at_headline = sweeps.at_headline(agreement, work)
 with_instances = "map" in select.measures(work, "zero_shot")
@@ -316,7 +317,7 @@ if part.inputs is not None:
 if with_instances:
     by_map = ranking_on(work, target, seed=seed, measure="map")
     lead_map = select.headline(work, "zero_shot", "map")
-    agreement_map = agreement_on(work, target, seed=seed, measure="map", scores=about["map"])
+    agreement_map = agreement_of(work, target, seed=seed, measure="map", scores=about["map"])
     row_map = lead_map.rows(agreement_map).iloc[0]
     display(
         Markdown(

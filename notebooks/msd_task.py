@@ -36,7 +36,8 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from companion.analysis import over_targets, panels, robustness, select, tsne
-from companion.analysis.agreement import agreement_on, ranking_on
+from companion.analysis.agreement import ranking_on
+from companion.analysis.recorded import agreement_of
 from companion.fine_tune import evaluate as transfer
 from companion.pages import pictures, plots, tables, texts
 from companion.study import display_name, open_page
@@ -48,8 +49,8 @@ part = work.part("fine_tune")
 cells = transfer.evaluate(work, task, seed=seed, device=device, recompute=recompute)
 flat = [cell for scores, tuned in cells.values() for cell in (scores, *tuned)]
 table = ranking_on(work, task, seed=seed)
-agreement = agreement_on(work, task, seed=seed, models="others")
-agreement_all = agreement_on(work, task, seed=seed, models="all")
+agreement = agreement_of(work, task, seed=seed, models="others")
+agreement_all = agreement_of(work, task, seed=seed, models="all")
 lead = select.headline(work, "fine_tune")
 lead_row, lead_row_all = (lead.rows(frame).iloc[0] for frame in (agreement, agreement_all))
 

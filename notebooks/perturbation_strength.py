@@ -31,6 +31,7 @@ from IPython.display import Markdown, display
 
 from companion.analysis import over_targets, select
 from companion.analysis import strength as sweeps
+from companion.analysis.recorded import recorded_agreement
 from companion.pages import plots, strength_plots, tables, texts
 from companion.study import open_page
 from companion.zero_shot import evaluate as zero_shot
@@ -40,7 +41,7 @@ work = open_page(study, data_root=data_root, out=out, seed=seed)
 part = work.part("zero_shot")
 names = select.targets(work, "zero_shot")
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
-agreement = sweeps.recorded_agreement(work)
+agreement = recorded_agreement(work)
 table = sweeps.strengths(agreement)
 means = table.groupby(["perturbation", "dose", "strength"])["kendall"].mean().reset_index()
 dropout = means[means["perturbation"] == "dropout"]

@@ -29,7 +29,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import bank, select, strength
+from companion.analysis import bank, select
+from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
 from companion.pages import bank_plots, plots, tables, texts
 from companion.study import open_page, open_study
@@ -41,7 +42,7 @@ part = work.part("bank")
 names = bank.recorded_targets(work)
 cells = [cell for name in names for cell in evaluate(work, name, seed=seed).values()]
 found = {name: bank.table_of(work, name, seed=seed, models="all") for name in names}
-every_agreement = select.where(strength.recorded_agreement(work), models="all")
+every_agreement = select.where(recorded_agreement(work), models="all")
 agreement = select.where(every_agreement, metric="ap50_median")
 apart = bank.resolvable(agreement)
 judged = [name for name in names if apart.get(name, 0.0) >= bank.LEAST_RESOLVABLE]
@@ -198,7 +199,7 @@ tables.plain_table(pd.DataFrame(by_measure).reindex(ordered.index), "score", "{:
 # %% tags=["remove-input"]
 own = open_study("nuclei-bank", data_root=data_root or None, out=out or None)
 own_names = bank.recorded_targets(own)
-own_agreement = select.where(strength.recorded_agreement(own), models="others", metric="ap50_median")
+own_agreement = select.where(recorded_agreement(own), models="others", metric="ap50_median")
 own_apart = bank.resolvable(own_agreement)
 own_judged = [name for name in own_names if own_apart.get(name, 0.0) >= bank.LEAST_RESOLVABLE]
 own_summary = bank.over_targets(own, own_judged, own_agreement, models="others").set_index("score")

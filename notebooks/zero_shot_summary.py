@@ -31,7 +31,8 @@ from IPython.display import Markdown, display
 
 from companion.analysis import claims, published, select, strength
 from companion.analysis import over_targets as pooling
-from companion.analysis.agreement import agreement_on, ranking_on
+from companion.analysis.agreement import ranking_on
+from companion.analysis.recorded import agreement_of, recorded_agreement
 from companion.pages import plots, strength_plots, tables, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
@@ -53,7 +54,7 @@ shown = {
 agreements = {
     measure: pd.concat(
         [
-            agreement_on(work, name, seed=seed, models=choice, measure=measure, scores=estimates)
+            agreement_of(work, name, seed=seed, models=choice, measure=measure, scores=estimates)
             for name in names
             for choice in ("others", "all")
         ],
@@ -62,7 +63,7 @@ agreements = {
     for measure, estimates in shown.items()
 }
 agreement = agreements["f1"]
-recorded = strength.recorded_agreement(work)
+recorded = recorded_agreement(work)
 agreements_at_every_strength = {m: select.where(recorded, metric=select.metric("zero_shot", m)[0]) for m in measures}
 lead_rows = lead.rows(select.where(agreement, models="others"))
 by_input = select.Estimate("cte_nhd", "", "input").rows(select.where(agreement, models="others")).set_index("target")

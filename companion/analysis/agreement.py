@@ -1,6 +1,6 @@
 """Where scores and performance meet: the ranking and the agreement on each target, with intervals.
 
-Reads the records of a study; `write_agreement` writes `agreement.csv` beside them.
+Reads the records of a study; `recorded.py` keeps what is computed here.
 """
 
 import numpy as np
@@ -13,17 +13,13 @@ from companion.analysis.select import (
     image_matrix,
     is_about,
     kind_of,
-    measures,
     metric,
     models_of,
     ranked_models,
-    recorded_targets,
     where,
 )
 from companion.fine_tune import models as fine_tune
 from companion.wings import WINGS, wing
-from tte._atomic import atomic_write
-from tte._locks import locked
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
 
@@ -32,7 +28,6 @@ __all__ = [
     "MODELS",
     "agreement_on",
     "ranking_on",
-    "write_agreement",
 ]
 
 COEFFICIENTS = ("kendall", "weighted_kendall", "spearman", "pearson")
@@ -192,29 +187,3 @@ def _interval(values, statistic):
     if values.shape[1] > 1 and defined.any():  # one image has no spread
         found[defined] = bootstrap_ranking(values[defined], statistic).interval
     return found
-
-
-def write_agreement(study, *, seed=0):
-    """Write `agreement.csv`: every recorded target, every estimator and choice of models.
-
-    Raises
-    ------
-    DataNotFound     no target is recorded, or one of them with a part of its models alone.
-    """
-    with locked(study.records.folder / "agreement.csv", "agreement.csv"):
-        _write_agreement(study, seed)
-
-
-def _write_agreement(study, seed):
-    names = recorded_targets(study)
-    if not names:
-        step = f"run `python -m companion study {study.name}` first"
-        raise DataNotFound(f"nothing of study {study.name!r} is recorded in {study.records.folder}: {step}")
-    tables = [
-        agreement_on(study, name, seed=seed, models=models, measure=measure)
-        for name in names
-        for measure in measures(study, kind_of(study, name))
-        for models in MODELS
-    ]
-    text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    atomic_write(study.records.folder / "agreement.csv", text)

@@ -10,27 +10,12 @@ from companion.analysis import select
 from companion.analysis.agreement import agreement_on
 from companion.zero_shot.scores import EVERY_LEVEL, REPEAT
 from tte.agreement import bootstrap_ranking, rank_agreement
-from tte.errors import DataNotFound, UndefinedScore
+from tte.errors import UndefinedScore
 
 __all__ = [
-    *("at_headline", "by_network", "groups_told_apart", "recorded_agreement", "repeated_runs", "strengths"),
+    *("at_headline", "by_network", "groups_told_apart", "repeated_runs", "strengths"),
     "training_luck",
 ]
-
-
-_TEXT = ("undefined", "variant", "perturbation", "layer")
-
-
-def recorded_agreement(study):
-    """Return `agreement.csv` of a study as `agreement.agreement_on` gives it, or raise `DataNotFound`."""
-    path = study.records.folder / "agreement.csv"
-    if not path.is_file():
-        raise DataNotFound(
-            f"no agreement.csv in {study.records.folder}: run `python -m companion study {study.name} --step agree`"
-        )
-    table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str))  # a column without a word would be read as numbers
-    text = [column for column in _TEXT if column in table]
-    return table.fillna(dict.fromkeys(text, ""))
 
 
 def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):

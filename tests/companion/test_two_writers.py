@@ -7,7 +7,7 @@ import pytest
 from processes import at_once, note
 
 from companion.analysis import panels
-from companion.analysis.agreement import write_agreement
+from companion.analysis.recorded import write_agreement
 from companion.data import fetch, write_phantom
 from companion.data.phantoms import write as phantoms
 from companion.fine_tune import models as fine_tune

@@ -1,5 +1,6 @@
 """Agreement of recorded scores with recorded performance, against SciPy on a table made by hand."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from companion.analysis import agreement, over_targets, select
+from companion.analysis import agreement, over_targets, recorded, select
 from companion.analysis.select import Estimate
 from companion.config import StudyConfig
 from companion.records import Records, rows
@@ -250,10 +251,10 @@ def test_significance_pools_the_targets(study):
 
 
 def test_agreement_csv_holds_every_target_estimator_and_choice_and_is_the_same_twice(study):
-    agreement.write_agreement(study)
+    recorded.write_agreement(study)
     path = study.records.folder / "agreement.csv"
     first = path.read_bytes()
-    agreement.write_agreement(study)
+    recorded.write_agreement(study)
     assert path.read_bytes() == first and b"\r" not in first
     table = pd.read_csv(path)
     assert len(table) == len(TARGETS) * 2 * 2 and not table.duplicated(["target", "models", *select.KEY]).any()
@@ -261,16 +262,39 @@ def test_agreement_csv_holds_every_target_estimator_and_choice_and_is_the_same_t
     assert row["pearson"] == pytest.approx(reference("nuclei/b", "all")["pearson"], abs=1e-5)  # six digits are written
 
 
+def test_recorded_agreement_is_read_until_a_record_changes(study, tmp_path, monkeypatch):
+    work = replace(study, records=Records(shutil.copytree(study.records.folder, tmp_path / "records")))
+    keys = {"models": "all", "scores": [LEAD, OTHER]}
+    computed = agreement.agreement_on(work, "nuclei/b", **keys)
+    recorded.write_agreement(work)
+    asked = []
+
+    def noted(*arguments, **options):
+        asked.append(options["scores"])
+        return agreement.agreement_on(*arguments, **options)
+
+    monkeypatch.setattr(recorded, "agreement_on", noted)
+    pd.testing.assert_frame_equal(
+        recorded.agreement_of(work, "nuclei/b", **keys), computed, rtol=1e-5, check_dtype=False
+    )
+    assert asked == []
+    recorded.agreement_of(work, "nuclei/b", **keys, seed=0, measure="f1")
+    assert asked == []
+    record(work.records, "nuclei/b", MODELS[0], *(values[1] for values in VALUES["nuclei/b"]))
+    found = recorded.agreement_of(work, "nuclei/b", **keys)
+    assert len(asked) == 1 and not np.allclose(found["kendall"], computed["kendall"])
+
+
 def test_agreement_csv_lists_what_is_recorded(study, tmp_path):
     partial = replace(study, records=Records(tmp_path / "partial"))
     for i, model in enumerate(MODELS):
         record(partial.records, "nuclei/b", model, *(values[i] for values in VALUES["nuclei/b"]))
-    agreement.write_agreement(partial)
+    recorded.write_agreement(partial)
     assert set(pd.read_csv(partial.records.folder / "agreement.csv")["target"]) == {"nuclei/b"}
 
 
 def test_agreement_csv_of_both_parts(scratch):
-    agreement.write_agreement(scratch)
+    recorded.write_agreement(scratch)
     table = pd.read_csv(scratch.records.folder / "agreement.csv")
     assert set(table["target"]) == {*scratch.part("zero_shot").targets, *scratch.part("fine_tune").tasks}
     assert set(table.loc[table["models"] == "others", "n_models"]) == {1}  # two sources: the other one alone

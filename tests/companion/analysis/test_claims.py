@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from companion.analysis import claims, published, select, strength
+from companion.analysis import claims, published, recorded, select
 from companion.study import open_study
 
 
@@ -15,7 +15,7 @@ def nuclei():
 
 
 def agreements(study):
-    table = strength.recorded_agreement(study)
+    table = recorded.recorded_agreement(study)
     measures = select.measures(study, "zero_shot")
     return {m: select.where(table, metric=select.metric("zero_shot", m)[0]) for m in measures}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import agreement, select
+from companion.analysis import agreement, recorded, select
 from companion.analysis import strength as sweeps
 from companion.analysis.select import Estimate
 from companion.config import StudyConfig
@@ -107,9 +107,9 @@ def test_strengths_are_ordered_by_how_much_they_change(study):
     with pytest.raises(
         DataNotFound, match=r"no agreement\.csv in .*: run `python -m companion study tiny --step agree`"
     ):
-        sweeps.recorded_agreement(study)
-    agreement.write_agreement(study)
-    found = sweeps.strengths(sweeps.recorded_agreement(study))
+        recorded.recorded_agreement(study)
+    recorded.write_agreement(study)
+    found = sweeps.strengths(recorded.recorded_agreement(study))
     order = {kind: list(group["strength"]) for kind, group in found.groupby("perturbation")}
     assert order == {"dropout": [0.2, 0.5], "noise": [0.1, 0.3], "contrast": [0.8, 0.4]}  # all inputs together are none
     assert set(found["models"]) == {"others"} and set(found["metric"]) == {"f1_median"}
