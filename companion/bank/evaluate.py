@@ -19,6 +19,7 @@ from companion.paths import cache_folder
 from companion.records import ROWS, load_or_compute, rows
 from companion.study import open_study, require
 from companion.zero_shot import evaluate as zero_shot
+from tte._atomic import atomic_path
 from tte.errors import DataNotFound, UndefinedScore
 from tte.estimators import consensus_from_pairs
 from tte.perturbation import GaussianNoise
@@ -118,10 +119,8 @@ def _predictions(study, target, model, load, seed, device):
         kept |= {f"{case.id}/instances": clean.instances, f"{case.id}/mask": np.packbits(clean.mask, axis=-1)}
         yield case.id, label, clean, noisy
     path = _cached(study, target, model, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part.npz")
-    np.savez_compressed(temporary, **kept)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **kept)
 
 
 def _cached(study, target, model, seed):

@@ -6,7 +6,7 @@ download function is not, because it starts again from the first byte after an i
 """
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -112,6 +112,9 @@ def _already_here(entry, folder, say):
         n = len(Dataset(entry.name, entry, folder).cases())
     except (TTEError, FileNotFoundError) as error:
         raise InputError(f"{folder} exists and is not a whole {entry.name}, move it away first: {error}") from error
+    if _work_of(folder).is_dir():  # a fetch was killed when all but this was done
+        with suppress(OSError, InputError), locked(folder, wait=False):
+            shutil.rmtree(_work_of(folder), ignore_errors=True)
     say(f"{entry.name} is at {folder} already, with {n} cases; nothing was downloaded")
     return folder
 
@@ -149,10 +152,14 @@ def _announce(entry, folder, files, told, say):
     say(f"to: {folder}")
 
 
+def _work_of(folder):
+    return folder.with_name(f".{folder.name}.fetch")
+
+
 @contextmanager
 def _work_folder(folder):
     """The hidden folder of one fetch; it outlives a failure only while it holds something to go on from."""
-    work = folder.with_name(f".{folder.name}.fetch")
+    work = _work_of(folder)
     work.mkdir(parents=True, exist_ok=True)
     try:
         yield work

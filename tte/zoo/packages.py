@@ -5,7 +5,6 @@ Reads files, folders and archives and runs nothing of them; bioimageio.spec, whe
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import monai.networks.nets
@@ -14,7 +13,7 @@ from torch import nn
 
 from tte._locks import locked
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.zoo.cache import cache_folder
+from tte.zoo.cache import cache_folder, empty_beside
 from tte.zoo.card import read_card
 from tte.zoo.file import is_nickname
 from tte.zoo.formats.description import described_input, described_output
@@ -149,7 +148,7 @@ def _downloaded(nickname):
     with locked(folder, nickname):
         if folder.is_dir():  # another process was faster
             return folder
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+        scratch = empty_beside(folder)
         try:
             save_bioimageio_package_as_folder(nickname, output_path=scratch / "package")
             (scratch / "package").rename(folder)

@@ -7,7 +7,6 @@ import hashlib
 import pickle
 import shutil
 import struct
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -22,7 +21,7 @@ from safetensors.torch import load as load_safetensors
 from tte._locks import locked
 from tte.errors import DataNotFound, InputError
 from tte.images.archives import unpack
-from tte.zoo.cache import cache_folder
+from tte.zoo.cache import cache_folder, empty_beside
 
 __all__ = ["fit_weights", "read_weights", "unpacked"]
 
@@ -285,7 +284,7 @@ def _unpack_once(path, folder):
     """Unpack into a folder that appears whole or not at all, unless another process has done so."""
     if folder.is_dir():
         return
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    scratch = empty_beside(folder)
     try:
         unpack(path, scratch)
         scratch.rename(folder)

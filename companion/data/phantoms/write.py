@@ -4,7 +4,6 @@ Reads the catalogue's settings; writes a folder that `open_dataset` reads, and i
 """
 
 import json
-import os
 import shutil
 import zlib
 from contextlib import contextmanager
@@ -134,14 +133,18 @@ def _write_index(entry, settings, path, layout):
 
 @contextmanager
 def _replacing(folder, marker):
-    """A fresh folder beside `folder` that takes its place when the block ends, and vanishes when it fails."""
+    """A fresh folder beside `folder` that takes its place when the block ends, and vanishes when it fails.
+
+    The caller holds the lock, so that what is there under the two hidden names is a killed process's.
+    """
     taken = folder.exists()
     if taken and not ((folder / marker).is_file() and read_index(folder / marker).get("phantom")):
         raise InputError(f"{folder} exists and is not a phantom: it is left as it is; choose another root")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (folder.with_name(f".{folder.name}-{os.getpid()}-{word}") for word in ("new", "old"))
+    fresh, old = (folder.with_name(f".{folder.name}-{word}") for word in ("new", "old"))
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir()
         yield fresh
         if taken:

@@ -18,6 +18,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from killing import MOMENTS, files, killed, moments, strays, undisturbed
 from monai.apps import DecathlonDataset
 
 from companion import __main__ as cli
@@ -194,6 +195,28 @@ def test_an_unfinished_dataset_in_the_place_is_left_alone(task, tmp_path):
     with pytest.raises(InputError, match="exists and is not a whole msd/Task04_Hippocampus, move it away first"):
         quiet(NAME, tmp_path / "root")
     assert (folder / "imagesTr" / "hippocampus_0.nii.gz").is_file()
+
+
+@MOMENTS
+def test_a_fetch_after_kill(task, tmp_path, number):
+    task(tar_of([*task.members, (f"{TASK}/notes.bin", np.random.default_rng(0).bytes(20_000_000))]))
+    seconds = undisturbed(lambda: quiet(NAME, tmp_path / "whole"))
+    expected, hits = files(tmp_path / "whole"), 0
+    for k, moment in enumerate(moments(np.random.default_rng(2), number, seconds)):
+        root = tmp_path / f"root{k}"
+        hits += killed(lambda root=root: quiet(NAME, root), moment)
+        quiet(NAME, root)
+        assert files(root) == expected and not strays(root)
+    assert hits, "no process was killed while it fetched"
+
+
+def test_a_fetch_that_was_killed_when_all_but_done_is_tidied(task, tmp_path):
+    folder = quiet(NAME, tmp_path / "root")
+    work = folder.with_name(f".{TASK}.fetch")
+    work.mkdir()
+    (work / f"0-{TASK}.tar.part").write_bytes(b"all of it")
+    quiet(NAME, tmp_path / "root")
+    assert not strays(tmp_path / "root") and not work.exists()
 
 
 def pair_archives():
