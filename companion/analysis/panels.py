@@ -1,4 +1,4 @@
-"""What the pictures of a page show: a few predictions, kept small enough to be tracked, never source pixels.
+"""What the pictures of a page show: a few predictions, kept small enough to be tracked, never pixels of data.
 
 Reads images where they are at hand; reads and writes `results/<study>/panels/<target>.safetensors.gz`.
 """
@@ -23,7 +23,7 @@ class Panels:
 
     `masks[model]` is a list, one per image, of integer arrays (K, H, W): the clean and the perturbed mask of a
     zero-shot target, in a study of instances their labels, or the class indices in one slice of a task. `images` and
-    `references` are None where the data are missing. Of volumes these are slices (x, y), to be shown upright with
+    `references` are None where data are missing. Of volumes these are slices (x, y), to be shown upright with
     the size of a voxel along x and y of each in `pixels`, in `unit`.
     """
 
@@ -41,38 +41,71 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     """Return the `Panels` of a target: recorded ones if they were made with the stored models, else new ones.
 
     Images are the hardest, the middle and the easiest by mean performance; models the best, the middle and the worst.
+    Of stand-ins drawn here the images are recorded too, so that a page need not draw a whole dataset to show three.
     """
     its = wing(wing_of(study, target))
     ids, models = _choose(study, target, n_images, seed)
     names = its.stored(study, target, models)
-    try:
-        cases = its.test_cases(study, target)
-    except DataNotFound:
-        cases = None
+    drawn = bool(study.config.real)
+    cases = None if drawn else _at_hand(its, study, target)
     identity = {
         **_settings(study, target),
-        "inputs": None if cases is None or study.config.real else cases.fingerprint,
+        "inputs": cases.fingerprint if cases else None,
         "ids": ids,
         "models": models,
         "seed": seed,
         "weights": [weights_hash(study.models, model) for model in models],
+        **({"source": "drawn"} if drawn else {}),
     }
     path = study.records.folder / "panels" / f"{target.replace('/', '_')}.safetensors.gz"
 
     def make():
-        return _flat(its.pictured(study, target, cases or its.test_cases(study, target), ids, models, seed, device))
+        them = cases or its.test_cases(study, target)
+        masks = _flat(its.pictured(study, target, them, ids, models, seed, device))
+        return {**masks, **_packed(_source(its, them, ids))} if drawn else masks
 
-    masks = _by_model(read_or_make(path, identity, make, again=recompute and _at_hand(study, names)))
-    if cases is None:
-        return Panels(ids, models, masks, None, None, its.VOLUMES)
+    stored = all((study.models / f"{name}.safetensors").is_file() for name in names)  # not every fine-tuned model is
+    arrays = read_or_make(path, identity, make, again=recompute and stored)
+    packed = {name: arrays.pop(name) for name in list(arrays) if name.split("/", 1)[0] in _SOURCE}
+    source = _unpacked(packed) if drawn else _source(its, cases, ids) if cases else (None, None, None)
+    unit = study.dataset_entry(target).unit if its.VOLUMES and source[0] is not None else ""
+    return Panels(ids, models, _by_model(arrays), *source[:2], its.VOLUMES, source[2] if its.VOLUMES else None, unit)
+
+
+def _at_hand(its, study, target):
+    try:
+        return its.test_cases(study, target)
+    except DataNotFound:
+        return None
+
+
+def _source(its, cases, ids):
+    """Return what a picture shows of images and references, and the size of a voxel along x and y of each."""
     chosen = [[case.id for case in cases.cases].index(i) for i in ids]
     at = [its.shown(cases.labels[i]) for i in chosen]
     images = [cases.images[i][0][s] for i, s in zip(chosen, at, strict=True)]
     references = [cases.labels[i][s] for i, s in zip(chosen, at, strict=True)]
-    if not its.VOLUMES:
-        return Panels(ids, models, masks, images, references)
-    pixels = [cases.spacings[i][:2] for i in chosen]
-    return Panels(ids, models, masks, images, references, True, pixels, study.dataset_entry(target).unit)
+    return images, references, [cases.spacings[i][:2] for i in chosen] if its.VOLUMES else None
+
+
+_SOURCE = ("image*", "reference*", "pixel*")  # no model has such a name
+
+
+def _packed(source):
+    """Return {name: array} of images in 64 steps, references and sizes, small enough to be tracked."""
+    images, references, pixels = source
+    found = {}
+    for i, (image, reference) in enumerate(zip(images, references, strict=True)):
+        found[f"image*/{i}"] = np.rint(63 * (image - image.min()) / max(np.ptp(image), 1e-12)).astype(np.uint8)
+        found[f"reference*/{i}"] = reference.astype(np.int16)
+    return {**found, **({} if pixels is None else {"pixel*/0": np.array(pixels, np.float64)})}
+
+
+def _unpacked(arrays):
+    """The inverse of `_packed`; images in [0, 1]."""
+    lists = _by_model({name: array for name, array in arrays.items() if not name.startswith("pixel*")})
+    pixels = [tuple(size) for size in arrays["pixel*/0"].tolist()] if "pixel*/0" in arrays else None
+    return [image / np.float32(63) for image in lists["image*"]], lists["reference*"], pixels
 
 
 def _settings(study, target):
@@ -92,11 +125,6 @@ def _choose(study, target, n_images, seed):
     order = measured[np.argsort(np.nanmean(values[:, measured], axis=0), kind="stable")]
     places = np.unique(np.linspace(0, len(order) - 1, n_images).round().astype(int))
     return [images[order[p]] for p in places], models
-
-
-def _at_hand(study, names):
-    """Whether the models are on this machine: fine-tuned ones are not kept in the repository for every study."""
-    return all((study.models / f"{name}.safetensors").is_file() for name in names)
 
 
 def _flat(masks):

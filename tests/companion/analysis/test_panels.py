@@ -147,6 +147,26 @@ def test_panels_of_other_data_or_another_view_are_made_again(scratch, tmp_path, 
     assert views[0] != views[1]
 
 
+def drawn(scratch):
+    return replace(scratch, config=scratch.config.model_copy(update={"real": "nuclei"}))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_of_stand_ins_the_images_are_recorded_too(scratch, without_data, monkeypatch, target):
+    made = load_panels(drawn(scratch), target)
+    true = load_panels(replace(scratch, records=scratch.scratch().records), target)
+    forbid(monkeypatch)
+    there = load_panels(without_data(drawn(scratch)), target)
+    assert_same_masks(there, made)
+    assert_same_masks(there, true)
+    assert (there.volumes, there.unit, there.pixels) == (true.volumes, true.unit, true.pixels)
+    for i, image in enumerate(true.images):
+        np.testing.assert_array_equal(there.references[i], true.references[i])
+        scaled = (image - image.min()) / np.ptp(image)
+        np.testing.assert_allclose(there.images[i], scaled, atol=0.51 / 63)
+        np.testing.assert_array_equal(there.images[i], made.images[i])
+
+
 def test_a_damaged_file_is_made_again(scratch):
     load_panels(scratch, TARGETS[0])
     path = stored(scratch, TARGETS[0])

@@ -25,6 +25,6 @@ def test_it_was_made_from_the_records_as_they_are(path):
 
 def test_it_is_what_is_computed_now():
     work = open_study("volumes")
-    target = work.part("fine_tune").tasks[0]
+    target = next(iter(work.part("fine_tune").tasks))
     found, computed = recorded.agreement_of(work, target), agreement_on(work, target)
     pd.testing.assert_frame_equal(found, computed, rtol=1e-5, check_dtype=False)
