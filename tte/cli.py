@@ -70,8 +70,8 @@ def _add_bank(commands):
     bank.add_argument(
         "--images", metavar="DIR", help="with --check: the folder of your images; without, one is made up"
     )
-    bank.add_argument("--volumes", action="store_true", help="a stack is one 3D image; else each of its slices is one")
-    bank.add_argument("--pixel-size", metavar="UM", type=float, nargs="+", help="of your images along the axes, in µm")
+    _add_reading(bank)
+    _add_pixel_size(bank)
     bank.add_argument("--trust", action="store_true", help="run code that comes with a model; know where it is from")
     bank.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
     bank.set_defaults(run=_bank)
@@ -113,7 +113,19 @@ def _add_rank(commands):
     masks.set_defaults(run=_rank_masks)
 
 
+def _add_reading(parser):
+    parser.add_argument("--volumes", action=argparse.BooleanOptionalAction, help="a stack is one 3D image; or each of "
+                        "its slices is one (by default as the first model takes them)")  # fmt: skip
+    parser.add_argument("--channel", metavar="N", type=int, help="which channel of the images to read, from 0")
+
+
+def _add_pixel_size(parser):
+    words = "of your images along the axes, in µm: models that state theirs get the images rescaled to it"
+    parser.add_argument("--pixel-size", metavar="UM", type=float, nargs="+", help=words)
+
+
 def _add_models(parser):
+    _add_pixel_size(parser)
     parser.add_argument("--models", metavar="BANK.yml", required=True, help="the models: see `tte bank --help`")
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1; a CUDA device where there is one")
     parser.add_argument("--trust", action="store_true", help="run code that comes with a model")
@@ -126,6 +138,7 @@ def _add_common(parser, labels="labels of some of the images: measured performan
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--instances", dest="objects", action="store_const", const=True, help="compare objects")
     kind.add_argument("--semantic", dest="objects", action="store_const", const=False, help="compare areas")
+    _add_reading(parser)
     parser.add_argument("--limit", metavar="N", type=int, help="take N of the images, evenly spaced")
     parser.add_argument("--lead", metavar="SCORE", help="order by this column of ranking.csv")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything drawn (default 0)")
@@ -160,26 +173,30 @@ def _rank_masks(options):
             raise ConfigError(f"--masks: two tools are called {name!r}; give each a name of its own")
         clean, _, perturbed = folders.partition(",")
         masks[name] = (clean, perturbed or None)
-    return _save(options, rank_masks(masks, **_common(options)))
+    common = _common(options)
+    return _save(options, rank_masks(masks, **{**common, "volumes": bool(common["volumes"])}))
 
 
 def _rank_zero_shot(options):
     from tte.rank.zero_shot import rank_zero_shot
 
-    own = {name: getattr(options, name) for name in ("perturb", "device", "trust")}
-    ranking = rank_zero_shot(options.models, **own, **_common(options), log=lambda text: print(text, file=sys.stderr))
-    return _save(options, ranking)
+    own = {name: getattr(options, name) for name in ("perturb", "device", "trust", "pixel_size")}
+    return _save(options, rank_zero_shot(options.models, **own, **_common(options), log=_told))
 
 
 def _rank_fine_tune(options):
     from tte.rank.fine_tune import rank_fine_tune
 
-    own = {name: getattr(options, name) for name in ("device", "trust")}
-    return _save(options, rank_fine_tune(options.models, **own, **_common(options)))
+    own = {name: getattr(options, name) for name in ("device", "trust", "pixel_size")}
+    return _save(options, rank_fine_tune(options.models, **own, **_common(options), log=_told))
+
+
+def _told(text):
+    print(text, file=sys.stderr)
 
 
 def _common(options):
-    names = ("images", "labels", "objects", "limit", "lead", "seed", "out", "overwrite")
+    names = ("images", "labels", "objects", "limit", "volumes", "channel", "lead", "seed", "out", "overwrite")
     return {name: getattr(options, name) for name in names}
 
 
@@ -226,7 +243,8 @@ def _check(options):
     from tte.zoo.file import read_bank
 
     entries = read_bank(options.path)
-    images = FolderImages(open_folder(options.images, volumes=options.volumes)) if options.images else None
+    reading = {"volumes": bool(options.volumes), "channel": options.channel}
+    images = FolderImages(open_folder(options.images, **reading)) if options.images else None
     checks = preflight(entries, images, trust=options.trust, device=options.device, pixel_size=options.pixel_size)
     print(report(checks, len(images) if images else None))
     return 0 if all(check.ok for check in checks) else 1

@@ -5,10 +5,9 @@ Reads a bank file, images and labels, 2D or 3D; returns a `Ranking`. Keeps sampl
 
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -22,8 +21,8 @@ from tte.rank.run.bank import Bank, device_of, line
 from tte.rank.run.labelled import as_classes, labelled_scores, sample_case, score_of
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
-from tte.rank.run.provenance import device_name, provenance
-from tte.rank.run.sources import open_images
+from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
+from tte.rank.run.sources import checked_pixel_size, open_images
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +40,8 @@ def rank_fine_tune(
     objects: bool | None = None,
     limit: int | None = None,
     volumes: bool | None = None,
+    channel: int | None = None,
+    pixel_size: Sequence[float] | float | None = None,
     lead: str | None = None,
     trust: bool = False,
     device: "str | torch.device | None" = None,
@@ -48,6 +49,7 @@ def rank_fine_tune(
     out: str | PathLike | None = None,
     overwrite: bool = False,
     command: str | None = None,
+    log: Callable[[str], object] | None = None,
 ) -> Ranking:
     """Rank models as starting points for fine-tuning on labelled cases.
 
@@ -61,8 +63,8 @@ def rank_fine_tune(
         Whether the labels are instances; None: where an image has more than 32 ids.
     limit : int or None
         How many cases to take.
-    volumes : bool or None
-        Whether a stack is one case; None: where the first model takes volumes.
+    volumes, channel, pixel_size
+        As for `rank_zero_shot`; labels are rescaled with their image.
     lead : str or None
         The score that leads, in place of CC-FV.
     trust, device
@@ -71,6 +73,8 @@ def rank_fine_tune(
         Of the sampled voxels.
     out, overwrite, command
         As for `rank_masks`.
+    log : callable or None
+        As for `rank_zero_shot`.
 
     Returns
     -------
@@ -94,33 +98,29 @@ def rank_fine_tune(
     """
     started = time.perf_counter()
     device = device_of(device)
-    bank = Bank(models, trust)
-    volumes = bank.opened(bank.names[0]).spatial_dims == 3 if volumes is None else volumes
-    run = {
-        "way": "fine-tune",
-        "models": str(Path(models).expanduser().absolute()) if isinstance(models, (str, Path)) else "given in Python",
-        "images": str(Path(images).expanduser().absolute()),
-        "labels": str(Path(labels).expanduser().absolute()),
-        "limit": limit,
-        "objects": objects,
-        "lead": lead,
-        "seed": seed,
-    }
+    bank, size = Bank(models, trust), checked_pixel_size(pixel_size)
+    volumes = bank.takes_volumes if volumes is None else bool(volumes)
+    run = run_of(
+        "fine-tune", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
+        volumes=volumes, channel=channel, pixel_size=size, seed=seed,
+    )  # fmt: skip
     with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, kind="classes", volumes=volumes)
+        found = open_images(images, labels, kind="classes", volumes=volumes, channel=channel)
         found.only_labelled(limit)
         bank.fit(found, cells)
-        keys, failures = _sampled(found, bank, cells, objects, seed, device)
+        settings = _Settings(objects, seed, size)
+        doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        keys, failures = _sampled(found, bank, cells, settings, device)
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(bank, cells, keys, kept, lead, seed)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
-    observed.warnings += found.warnings
+    observed.warnings += [*doubts, *found.warnings]
     observed.pictures = Pictures(lambda name: found.read(name).image, lambda *_: None, lambda *_: None)
     observed.provenance = provenance(
         run,
         {name: bank.identity(name) for name in bank.names},
         {name: found.digest(name) for name in kept},
-        parameters={"objects": objects, "lead": lead, "volumes": volumes, "trust": trust},
+        parameters={**settings_of(run), "trust": trust},
         seed=seed,
         device=device_name(device),
         seconds={"in all": round(time.perf_counter() - started, 3)},
@@ -129,11 +129,22 @@ def rank_fine_tune(
     return ranking_of_run(observed, lead, seed)
 
 
-def _sampled(found, bank, cells, objects, seed, device):
+class _Settings(NamedTuple):
+    objects: bool | None
+    seed: int
+    pixel_size: tuple | None
+
+
+def _keys(found, bank, settings):
+    """Return {case: {model: key of their cell}}."""
+    return {n: {m: cell_key("features", bank.identity(m), found.digest(n), found.label_digest(n), n, *settings)
+                for m in bank.names} for n in found.names}  # fmt: skip
+
+
+def _sampled(found, bank, cells, settings, device):
     """Sample what has no cell yet; return {case: {model: key}} and what failed."""
     failures, usable = [], {}
-    keys = {n: {m: cell_key("features", bank.identity(m), found.digest(n), found.label_digest(n), n, objects, seed)
-                for m in bank.names} for n in found.names}  # fmt: skip
+    keys = _keys(found, bank, settings)
     missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in keys}
     todo = tuple(name for name in keys if missing[name])
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × cases", disable=None if todo else True)
@@ -146,9 +157,11 @@ def _sampled(found, bank, cells, objects, seed, device):
                     try:
                         if sample.label is None:
                             raise InputError("its labels do not fit")
-                        label = as_classes(sample.label, objects)
-                        number = [seed, zlib.crc32(name.encode())]
-                        made = sample_case(bank.opened(model_name), sample.image, label, number, device)
+                        label = as_classes(sample.label, settings.objects)
+                        number = [settings.seed, zlib.crc32(name.encode())]
+                        made = sample_case(
+                            bank.opened(model_name), sample.image, label, number, device, settings.pixel_size
+                        )
                         cells.write(keys[name][model_name], made[0], **made[1])
                     except DiskFull:
                         raise

@@ -6,7 +6,6 @@ Reads images, mask folders and perhaps labels; returns a `Ranking`. Keeps finish
 import time
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -18,7 +17,7 @@ from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.agree import add_consensus, image_pairs
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
-from tte.rank.run.provenance import provenance
+from tte.rank.run.provenance import provenance, run_of, settings_of
 from tte.rank.run.scores import Forms, consistencies
 from tte.rank.run.sources import open_images
 from tte.rank.run.tools import objects_of, open_tools
@@ -35,6 +34,8 @@ def rank_masks(
     labels: str | PathLike | None = None,
     objects: bool | None = None,
     limit: int | None = None,
+    volumes: bool = False,
+    channel: int | None = None,
     lead: str | None = None,
     groups: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -58,6 +59,10 @@ def rank_masks(
         connected parts.
     limit : int or None
         How many images to take.
+    volumes : bool
+        A stack is one 3D image with one 3D mask; otherwise each of its slices is one.
+    channel : int or None
+        Which channel of the images is shown, from 0; needed where there are several that are no colour.
     lead : str or None
         The score that leads, in place of consensus.
     groups : dict of str to str, optional
@@ -94,18 +99,13 @@ def rank_masks(
     if not masks:
         raise ConfigError("masks: expected at least one tool as NAME=FOLDER, got none")
     started = time.perf_counter()
-    run = {
-        "way": "masks",
-        "images": str(Path(images).expanduser().absolute()),
-        "labels": None if labels is None else str(Path(labels).expanduser().absolute()),
-        "limit": limit,
-        "objects": objects,
-        "lead": lead,
-        "seed": seed,
-    }
+    run = run_of(
+        "masks", {"images": images, "labels": labels}, limit=limit, objects=objects, lead=lead, volumes=volumes,
+        channel=channel, seed=seed,
+    )  # fmt: skip
     with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, limit=limit)
-        tools, left_out = open_tools(masks, images, found.names)
+        found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
+        tools, left_out = open_tools(masks, images, found.names, volumes=volumes, channel=channel)
         seen = _seen(found, tools, cells)
     left_out += found.left_out
     kept = tuple(seen)
@@ -120,7 +120,7 @@ def rank_masks(
         run,
         {name: tool.digest() for name, tool in tools.items()},
         {name: found.digest(name) for name in kept},
-        parameters={"objects": objects, "lead": lead, "groups": groups or {}},
+        parameters={**settings_of(run), "objects": objects, "groups": groups or {}},
         seed=seed,
         seconds={"in all": round(time.perf_counter() - started, 3)},
         command=command,

@@ -16,7 +16,7 @@ from tte.rank.peak import peak_memory
 from tte.zoo.model import open_model
 from tte.zoo.preprocessing import described
 
-__all__ = ["Check", "FolderImages", "made_image", "preflight", "report"]
+__all__ = ["Check", "FolderImages", "check_model", "made_image", "preflight", "report"]
 
 _DIM, _BRIGHT = 0.1, 10  # 99th percentile after scaling by fixed numbers
 
@@ -91,23 +91,43 @@ def preflight(entries, images=None, *, trust=False, device="cpu", pixel_size=Non
     tuple of Check
         One per entry, in order. No model is kept in memory.
     """
-    return tuple(_checked(entry, images, trust, device, pixel_size) for entry in entries)
+    return tuple(
+        check_model(entry.name, lambda entry=entry: open_model(entry, trust=trust, device=device), images,
+                    device=device, pixel_size=pixel_size)
+        for entry in entries
+    )  # fmt: skip
 
 
-def _checked(entry, images, trust, device, pixel_size):
+def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, timed=True):
+    """Run one model once.
+
+    Parameters
+    ----------
+    name : str
+    opened : callable
+        Gives the model; whatever it raises is what the check found.
+    images, device, pixel_size
+        As for `preflight`.
+    timed : bool
+        Run a fast model a second time, for the first pass also sets things up.
+
+    Returns
+    -------
+    Check
+    """
     try:
-        model = open_model(entry, trust=trust, device=device)
+        model = opened()
         image = made_image(model) if images is None else next(iter(images))
         model = model.fitted([image] if images is None else images)
-        return _run(model, np.asarray(image), device, pixel_size, made=images is None)
+        return _run(model, np.asarray(image), device, pixel_size, made=images is None, timed=timed)
     except TTEError as error:
-        return Check(entry.name, _line(error).removeprefix(f"{entry.name}: "))
+        return Check(name, _line(error).removeprefix(f"{name}: "))
     except Exception as error:  # whatever a stranger's network raises
         advice = "if sizes are the reason, state `divisor` or `roi_size` in its entry"
-        return Check(entry.name, f"stopped with {type(error).__name__}: {_line(error)}; {advice}")
+        return Check(name, f"stopped with {type(error).__name__}: {_line(error)}; {advice}")
 
 
-def _run(model, image, device, pixel_size, made):
+def _run(model, image, device, pixel_size, made, timed):
     x = model.input(image, pixel_size)
 
     def predict():
@@ -122,7 +142,7 @@ def _run(model, image, device, pixel_size, made):
         raw, found, error, seconds = predict()
     if error:
         return Check(model.name, error, _facts(model, x, raw))
-    if seconds < 2:  # the first pass also sets things up
+    if timed and seconds < 2:
         seconds = min(seconds, predict()[-1])
     warnings = [*_scaling_doubts(model, x, made), *_size_doubts(model, pixel_size), *_output_doubts(model, raw)]
     if not made:

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -24,8 +23,8 @@ from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.passes import cell_of, maps_of, on_device, run_passes
 from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
-from tte.rank.run.provenance import device_name, provenance
-from tte.rank.run.sources import open_images
+from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
+from tte.rank.run.sources import checked_pixel_size, open_images
 from tte.rank.run.tools import objects_of
 
 if TYPE_CHECKING:
@@ -43,6 +42,9 @@ def rank_zero_shot(
     labels: str | PathLike | None = None,
     objects: bool | None = None,
     limit: int | None = None,
+    volumes: bool | None = None,
+    channel: int | None = None,
+    pixel_size: Sequence[float] | float | None = None,
     perturb: Sequence[str] = ("dropout",),
     lead: str | None = None,
     trust: bool = False,
@@ -67,6 +69,12 @@ def rank_zero_shot(
         Whether to compare objects or areas; None: objects if any of the models tells them apart.
     limit : int or None
         How many images to take, evenly spaced.
+    volumes : bool or None
+        A stack is one 3D image, or each of its slices is one; None: as the first model takes them.
+    channel : int or None
+        Which channel of the images, from 0; needed where there are several that are no colour.
+    pixel_size : sequence of float or None
+        Of the images along their axes, in µm. Images are rescaled for models that state a pixel size of their own.
     perturb : sequence of str
         See `tte.rank.run.perturbations.parse_perturbation`; "dropout" at the bottleneck by default.
     lead : str or None
@@ -104,23 +112,18 @@ def rank_zero_shot(
     perturb = (perturb,) if isinstance(perturb, str) else tuple(perturb)
     perturbations = [parse_perturbation(text) for text in dict.fromkeys(perturb)]
     device = device_of(device)
-    bank = Bank(models, trust)
-    run = {
-        "way": "zero-shot",
-        "models": str(Path(models).expanduser().absolute()) if isinstance(models, (str, Path)) else "given in Python",
-        "images": str(Path(images).expanduser().absolute()),
-        "labels": None if labels is None else str(Path(labels).expanduser().absolute()),
-        "limit": limit,
-        "objects": objects,
-        "lead": lead,
-        "perturb": [p.name for p in perturbations],
-        "seed": seed,
-    }
+    bank, size = Bank(models, trust), checked_pixel_size(pixel_size)
+    volumes = bank.takes_volumes if volumes is None else bool(volumes)
+    run = run_of(
+        "zero-shot", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
+        volumes=volumes, channel=channel, pixel_size=size, perturb=[p.name for p in perturbations], seed=seed,
+    )  # fmt: skip
     with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, limit=limit)
+        found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
         bank.fit(found, cells)
-        doubts = _checked(found, bank, cells, (perturbations, seed, device), log)
-        keys, failures = _computed(found, bank, cells, perturbations, seed, device)
+        settings = _Settings(perturbations, seed, device, size)
+        doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        keys, failures = _computed(found, bank, cells, settings)
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(found, bank, cells, keys, kept, objects)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
@@ -129,7 +132,7 @@ def rank_zero_shot(
         run,
         {name: bank.identity(name) for name in bank.names},
         {name: found.digest(name) for name in kept},
-        parameters={"objects": observed.objects, "lead": lead, "perturb": run["perturb"], "trust": trust},
+        parameters={**settings_of(run), "objects": observed.objects, "trust": trust},
         seed=seed,
         device=device_name(device),
         seconds={"in all": round(time.perf_counter() - started, 3)},
@@ -138,29 +141,26 @@ def rank_zero_shot(
     return ranking_of_run(observed, lead, seed)
 
 
-def _keys(found, bank, perturbations, seed, device):
+class _Settings(NamedTuple):
+    perturbations: list
+    seed: int
+    device: "torch.device"
+    pixel_size: tuple | None
+
+
+def _keys(found, bank, settings):
     """Return {image: {model: key of their cell}}."""
-    settings = [p.name for p in perturbations], seed, device.type
-    return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *settings) for m in bank.names} for n in found.names}
+    names = [p.name for p in settings.perturbations], settings.seed, settings.device.type, settings.pixel_size
+    return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *names) for m in bank.names} for n in found.names}
 
 
-def _checked(found, bank, cells, settings, log):
-    """Try every model that has something to do on the first image; what looks wrong, in words."""
-    keys = _keys(found, bank, *settings)
-    todo = [m for m in bank.names if any(not cells.has(keys[n][m]) for n in found.names)]
-    first = next(found.chunks(found.names[:1]), None) or next(found.chunks(found.names), None)
-    if not todo or first is None:
-        return []
-    return bank.preflight(todo, first[0][1].image, settings[-1], len(found.names), log)
-
-
-def _computed(found, bank, cells, perturbations, seed, device):
+def _computed(found, bank, cells, settings):
     """Run what has no cell yet; return {image: {model: key}} and what failed.
 
     Images are read a bounded number at a time and stay in memory while one model after the other runs on them.
     """
-    names, failures = found.names, []
-    keys = _keys(found, bank, perturbations, seed, device)
+    names, failures, device = found.names, [], settings.device
+    keys = _keys(found, bank, settings)
     missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in names}
     todo = tuple(name for name in names if missing[name])
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
@@ -172,7 +172,7 @@ def _computed(found, bank, cells, perturbations, seed, device):
                     model, waiting = on_device(bank.opened(model_name), device), []
                     for name, sample in sorted(mine, key=lambda pair: pair[1].image.shape):  # a trace fits one shape
                         try:
-                            outputs = run_passes(model, sample.image, name, perturbations, seed, device)
+                            outputs = run_passes(model, sample.image, name, *settings)
                         except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
                             failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
                             bar.update()

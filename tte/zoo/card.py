@@ -82,9 +82,9 @@ def read_card(folder, model):
     raise ConfigError(f"{path} is not a model card: {reason[:300]}")
 
 
-def load_model(folder, model, device="cpu", **arguments):
-    """Return (network in evaluation mode, Card)."""
-    card = read_card(folder, model)
+def load_model(folder, model, device="cpu", *, card=None, **arguments):
+    """Return (network in evaluation mode, Card); a card that was read already need not be read again."""
+    card = card or read_card(folder, model)
     network = build_network(card.network, **arguments)
     fit_weights(network, load_weights(folder, model), f"{model}.safetensors")
     return network.to(device).eval(), card

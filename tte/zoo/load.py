@@ -14,7 +14,7 @@ from tte._yaml import read_yaml
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.perturbation.inference import submodule
 from tte.zoo.card import class_logits, load_model
-from tte.zoo.formats.networks import UNKNOWN, filled, own_facts
+from tte.zoo.formats.networks import UNKNOWN, filled, fixed_size, own_facts
 from tte.zoo.formats.onnx import open_onnx
 from tte.zoo.formats.registry import FORMATS, function_of
 from tte.zoo.output import Output
@@ -168,12 +168,15 @@ def _torch(entry, trust):
     if entry.network is not None:
         network = filled(entry.network, entry.weights, entry.key, trust)
         activation, layers = own_facts(network)
-        return network, activation, None, layers
+        return network, activation, None, layers, {"roi_size": fixed_size(entry.network)}
     path, card = Path(entry.weights), stored_card(entry)
     stated = "out_channels" in card.network.arguments
-    network, _ = load_model(path.parent, path.stem, **({} if stated else {"out_channels": len(card.classes)}))
+    network, _ = load_model(
+        path.parent, path.stem, card=card, **({} if stated else {"out_channels": len(card.classes)})
+    )
     layers = {"bottleneck": card.network.bottleneck} if card.network.bottleneck else {}
     facts = {"classes": tuple(card.classes), "files": (path,), "card": _for_people(card)}
+    facts["roi_size"] = fixed_size(card.network)
     if card.activation == "softmax" and len(card.classes) > 1:
         network, layers = _Background(network), {name: f"network.{where}" for name, where in layers.items()}
         facts["classes"] = ("background", *card.classes)

@@ -96,7 +96,7 @@ class Model:
         image : ndarray, shape (C, H, W[, Z])
             As stored, in any real type.
         pixel_size : tuple of float, µm, optional
-            Of the image along its axes; where the model states its own, the image is rescaled to it.
+            Of the image along its axes, or one number for all; where the model states its own, the image is rescaled.
 
         Returns
         -------
@@ -152,6 +152,7 @@ class Model:
 
     def _zoom(self, pixel_size):
         given = np.atleast_1d(np.asarray(pixel_size, float))
+        given = np.repeat(given, self.spatial_dims) if len(given) == 1 else given
         if len(given) != self.spatial_dims or not (np.isfinite(given).all() and (given > 0).all()):
             raise InputError(f"pixel_size: expected {self.spatial_dims} positive numbers in µm, got {pixel_size}")
         return given / np.asarray(self.pixel_size)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tte.errors import ConfigError, InputError, TTEError
-from tte.rank.preflight import preflight, report
+from tte.rank.preflight import check_model, report
 from tte.rank.result import LeftOut
 from tte.rank.run.output import cell_key, digest_of
 from tte.zoo.file import read_bank
@@ -71,6 +71,11 @@ class Bank:
         """Names of the models that are still in, in the order of the bank."""
         return tuple(name for name in self._entries if name in self._identities)
 
+    @property
+    def takes_volumes(self):
+        """Whether the first model takes 3D images."""
+        return self.opened(self.names[0]).spatial_dims == 3
+
     def require_some(self):
         """Raise `ConfigError` where no model is left."""
         if not self.names:
@@ -88,42 +93,49 @@ class Bank:
         if name not in self._open:
             entry = self._entries[name]
             model = entry if isinstance(entry, Model) else open_model(entry, trust=self._trust)
-            if name in self._rules:
-                model = replace(model, preprocessing=self._rules[name])
-            self._open[name] = model
+            self._open[name] = self._scaled(name, model)
             while len(self._open) > 1 and sum(map(_bytes, self._open.values())) > _OPEN_BYTES:
                 self._open.popitem(last=False)
         self._open.move_to_end(name)
         return self._open[name]
 
+    def _scaled(self, name, model):
+        return replace(model, preprocessing=self._rules[name]) if name in self._rules else model
+
     def identity(self, name):
         """What names the model, its weights and how images are scaled for it."""
         return digest_of(self._identities[name], str(self._rules.get(name, "")))
 
-    def preflight(self, names, image, device, n_images, log=None):
-        """Run each of the models once on one image: those that fail are left out, what looks wrong is returned.
+    def preflight(self, found, keys, cells, device, pixel_size=None, log=None):
+        """Run every model that has something to do once, on one image.
 
         Parameters
         ----------
-        names : sequence of str
-        image : ndarray, shape (C, H, W[, Z])
+        found : ImageSet
+        keys : dict of str to dict
+            {image: {model: key of their cell}}.
+        cells : Cells
         device : torch.device
-        n_images : int
-            For the estimate of minutes.
+        pixel_size : tuple of float, µm, or None
         log : callable, optional
             Takes a line of text.
 
         Returns
         -------
         list of str
+            What looks wrong. Models that fail are left out.
         """
-        entries = [self._entries[name] for name in names if not isinstance(self._entries[name], Model)]
-        checks = preflight(entries, [image], trust=self._trust, device=device)
+        todo = [m for m in self.names if any(not cells.has(keys[n][m]) for n in found.names)]
+        first = next(found.chunks(found.names[:1]), None) or next(found.chunks(found.names), None)
+        if not todo or first is None:
+            return []
+        options = {"device": device, "pixel_size": pixel_size, "timed": False}
+        checks = [check_model(m, lambda m=m: self.opened(m), [first[0][1].image], **options) for m in todo]
         for check in checks:
             if not check.ok:
                 self.drop(check.name, check.error)
-        if log is not None and checks:
-            log(report(checks, n_images).splitlines()[0])
+        if log is not None:
+            log(report(checks, len(found.names)).splitlines()[0])
         self.require_some()
         return [f"{check.name}: {text}" for check in checks if check.ok for text in check.warnings]
 
@@ -148,7 +160,7 @@ class Bank:
                 self.drop(name, line(error))
                 continue
             self._rules[name] = rule.model_copy(update={"window": window, "percentiles": None})
-            self._open.pop(name)
+            self._open[name] = self._scaled(name, model)
         self.require_some()
 
 

@@ -7,12 +7,14 @@ import time
 
 import numpy as np
 from scipy import ndimage
+from skimage.transform import resize
 
 from tte.errors import InputError, defined
 from tte.estimators.registry import ESTIMATORS
 from tte.features.layers import layer_names
 from tte.features.samples import FeatureSamples
 from tte.features.sampling import sample_features
+from tte.zoo.formats.tiles import Tiled
 
 __all__ = ["as_classes", "labelled_scores", "layers_of", "sample_case", "score_of"]
 
@@ -39,16 +41,32 @@ def as_classes(label, objects):
 def layers_of(model):
     """{layer: number of samples} that are drawn from a model: its last decoder blocks, where it has such names.
 
-    Otherwise the layers that its entry names, or its output alone.
+    Otherwise the layers that its entry names, or its output alone. Of a model that takes one size only they are those
+    of the network behind its tiles.
     """
-    known = layer_names(model.module)
+    known = layer_names(_network(model))
     layers = {name: number for name, number in _DECODER.items() if name in known}
     if not layers:
-        layers = {path: _OTHER for path in dict.fromkeys(model.layers.values()) if path in known}
+        behind = "network." if isinstance(model.module, Tiled) else ""
+        paths = [path.removeprefix(behind) for path in model.layers.values()]
+        layers = {path: _OTHER for path in dict.fromkeys(paths) if path in known}
     return layers or {LOGITS: _OTHER}
 
 
-def sample_case(model, image, label, seed, device):
+def _network(model):
+    """What runs on one window."""
+    return model.module.network if isinstance(model.module, Tiled) else model.module
+
+
+def _window(model):
+    """Voxels of a window along each axis."""
+    if isinstance(model.module, Tiled):
+        return model.module.roi_size
+    side = max(_WINDOW[model.spatial_dims], model.divisor)
+    return side - side % model.divisor
+
+
+def sample_case(model, image, label, seed, device, pixel_size=None):
     """Sample one case, once with background from everywhere and once with the rim of the foreground as background.
 
     Parameters
@@ -58,6 +76,8 @@ def sample_case(model, image, label, seed, device):
     label : ndarray of int, shape (H, W[, Z]); classes
     seed : sequence of int
     device : torch.device
+    pixel_size : tuple of float, µm, or None
+        Of the image; where the model states its own, image and label are rescaled to it.
 
     Returns
     -------
@@ -70,21 +90,22 @@ def sample_case(model, image, label, seed, device):
         The model does not take the image, or the label has no foreground.
     """
     started = time.perf_counter()
-    x = model.input(image)
+    x = model.input(image, pixel_size)
+    if pixel_size is not None and model.pixel_size is not None and label.shape == image.shape[1:]:
+        label = resize(label, x.shape[1:], order=0, anti_aliasing=False, preserve_range=True).astype(label.dtype)
     if x.shape[1:] != label.shape:
         raise InputError(f"the model sees the image at {x.shape[1:]}, its labels are {label.shape}")
     layers = layers_of(model)
     last = list(layers)[-1]
-    side = max(_WINDOW[model.spatial_dims], model.divisor)
-    options = {"roi_size": side - side % model.divisor, "rng": list(seed), "device": device}
+    network, options = _network(model), {"roi_size": _window(model), "rng": list(seed), "device": device}
     both = layers if LOGITS in layers else {**layers, LOGITS: layers[last]}
-    sampled = sample_features(model.module, x, label, tuple(both), both, background=(last, LOGITS) if last != LOGITS
+    sampled = sample_features(network, x, label, tuple(both), both, background=(last, LOGITS) if last != LOGITS
                               else (LOGITS,), **options)  # fmt: skip
     arrays = {f"{layer}/{c}": rows for layer, classes in sampled.items() for c, rows in classes.items()}
     reach = ndimage.iterate_structure(ndimage.generate_binary_structure(label.ndim, 1), _REACH)
     near = ndimage.binary_dilation(label > 0, reach)
     rim = np.where((label > 0) | near, label, -1)
-    around = sample_features(model.module, x, rim, tuple(layers), layers, background=tuple(layers), **options)
+    around = sample_features(network, x, rim, tuple(layers), layers, background=tuple(layers), **options)
     arrays |= {f"{RIM}/{layer}/{c}": rows for layer, classes in around.items() for c, rows in classes.items()}
     return {"layers": list(layers), "activation": model.activation, "seconds": time.perf_counter() - started}, arrays
 

@@ -90,8 +90,18 @@ def opened(folder, identity, overwrite=False):
     try:
         atomic_write(cells / _RUN, json.dumps(identity, indent=1, sort_keys=True, default=str) + "\n")
         yield Cells(cells)
+    except BaseException:
+        if not _holds_anything(folder):  # a command that failed at once must not stand in the way of its correction
+            (cells / _RUN).unlink(missing_ok=True)
+        raise
     finally:
         lock.release()
+
+
+def _holds_anything(folder):
+    """Whether there are results or finished cells."""
+    others = (path for path in folder.iterdir() if path.name not in (_CELL_FOLDER, _LOCK))
+    return any(others) or any((folder / _CELL_FOLDER).glob("*/*.npz"))
 
 
 def _check_free(folder, identity, overwrite):

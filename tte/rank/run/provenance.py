@@ -3,12 +3,14 @@
 Reads the versions of installed packages; returns what `provenance.json` holds.
 """
 
+import os
 import platform
 import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-__all__ = ["command_line", "device_name", "provenance"]
+__all__ = ["command_line", "device_name", "provenance", "run_of", "settings_of"]
 
 _PACKAGES = ("numpy", "scipy", "scikit-image", "pandas", "torch", "monai", "onnxruntime", "bioimageio.core")
 
@@ -17,6 +19,28 @@ def command_line():
     """The command that this process was started with, or "" outside the command line."""
     name = sys.argv[0].rpartition("/")[2] if sys.argv else ""
     return shlex.join(["tte", *sys.argv[1:]]) if name in ("tte", "cli.py", "__main__.py") else ""
+
+
+def run_of(way, paths, **settings):
+    """What makes a run another run: its way, where its files lie, and every setting that changes a number.
+
+    Examples
+    --------
+    >>> run_of("masks", {"labels": None, "models": ["m"]}, seed=0)
+    {'way': 'masks', 'labels': None, 'models': 'given in Python', 'seed': 0}
+    """
+    return {"way": way, **{name: _where(path) for name, path in paths.items()}, **settings}
+
+
+def _where(path):
+    if path is None:
+        return None
+    return str(Path(path).expanduser().absolute()) if isinstance(path, str | os.PathLike) else "given in Python"
+
+
+def settings_of(run):
+    """The settings of a run, without where its files lie."""
+    return {name: value for name, value in run.items() if name not in ("way", "models", "images", "labels", "seed")}
 
 
 def device_name(device):

@@ -6,12 +6,14 @@ Reads the files of one folder; writes nothing.
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from tte.errors import InputError, TTEError
 from tte.images import Case, Dataset, open_folder
 from tte.rank.result import LeftOut
 from tte.rank.run.output import digest_of, file_digest
 
-__all__ = ["ImageSet", "open_images"]
+__all__ = ["ImageSet", "checked_pixel_size", "open_images"]
 
 _CHUNK_BYTES = 256 << 20  # of decoded images held at once
 _DICOM = (".dcm", ".dicom", ".ima")
@@ -27,11 +29,14 @@ class ImageSet:
     kind : "instance", "semantic" or "classes"
         Of the labels.
     entries : dict of str to (Dataset, Case)
+    channel : int or None
+        Which one is read, where the files have several.
     """
 
     folder: Path
     kind: str
     entries: dict[str, tuple[Dataset, Case]]
+    channel: int | None = None
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _digests: dict = field(default_factory=dict)
@@ -51,7 +56,8 @@ class ImageSet:
         _, case = self.entries[name]
         if case.image not in self._digests:
             self._digests[case.image] = file_digest(case.image)
-        return digest_of(self._digests[case.image], case.part)
+        chosen = () if self.channel is None else (self.channel,)
+        return digest_of(self._digests[case.image], case.part, *chosen)
 
     def label_digest(self, name):
         """What names the image's labels, or "" where it has none."""
@@ -120,18 +126,24 @@ class ImageSet:
             if case.image in damaged:
                 self.drop(name, damaged[case.image])
 
+    def require_some(self):
+        """Raise `InputError` where no image is left."""
+        if not self.entries and self.left_out:
+            more = f", and so {len(self.left_out) - 1} more" if len(self.left_out) > 1 else ""
+            raise InputError(f"no image can be read: {self.left_out[0].reason}{more}")
+
     def drop(self, name, reason):
         """Take an image out of the run."""
         self.entries.pop(name, None)
-        self.left_out.append(LeftOut("image", name, reason))
+        self.left_out.append(_left_out(name, reason, self.channel))
 
 
-def open_images(images, labels=None, *, kind="instance", limit=None, volumes=False):
+def open_images(images, labels=None, *, kind="instance", limit=None, volumes=False, channel=None):
     """List the images of a run.
 
     Parameters
     ----------
-    images, labels, volumes
+    images, labels, volumes, channel
         As `tte.images.open_folder` takes them; no labels unless they are named here.
     kind : "instance", "semantic" or "classes"
     limit : int or None
@@ -149,9 +161,12 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
         There is no image in it, or no image matches any label.
     """
     folder = Path(images).expanduser()
-    pairs, left_out = _cases(folder, labels, kind, volumes)
+    if channel is not None and (int(channel) != channel or channel < 0):
+        raise InputError(f"channel: expected a number of at least 0 (the first channel is 0), got {channel}")
+    pairs, left_out = _cases(folder, labels, {"kind": kind, "volumes": volumes, "channel": channel})
     _refuse_dicom(folder, pairs)
-    found = ImageSet(folder, kind, {case.id: (dataset, case) for dataset, case in pairs}, left_out)
+    found = ImageSet(folder, kind, {case.id: (dataset, case) for dataset, case in pairs}, channel, left_out)
+    found.require_some()
     if labels is not None and not found.labelled:
         example = next(iter(found.entries), "an image")
         raise InputError(
@@ -160,13 +175,38 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
         )
     found.thin(limit)
     found.verify()
+    found.require_some()
     return found
 
 
-def _cases(folder, labels, kind, volumes):
+def _left_out(name, reason, channel):
+    """An image with its reason, and how to choose a channel where that is what it needs."""
+    advice = "; say which with --channel (channel=), counted from 0" if channel is None and "channel" in reason else ""
+    return LeftOut("image", name, reason + advice)
+
+
+def checked_pixel_size(pixel_size):
+    """A pixel size as a tuple of one to three numbers in µm, or None.
+
+    Examples
+    --------
+    >>> checked_pixel_size(0.5), checked_pixel_size([0.2, 0.2]), checked_pixel_size(None)
+    ((0.5,), (0.2, 0.2), None)
+    """
+    if pixel_size is None:
+        return None
+    try:
+        sizes = tuple(float(size) for size in np.atleast_1d(pixel_size))
+    except (TypeError, ValueError):
+        sizes = ()
+    if not 1 <= len(sizes) <= 3 or not all(0 < size < np.inf for size in sizes):
+        raise InputError(f"pixel_size: expected one number in µm, or one per axis, above 0; got {pixel_size}")
+    return sizes
+
+
+def _cases(folder, labels, options):
     """[(dataset, case)], and what is left out; where one damaged file stops the listing, file by file."""
     nowhere = folder / ".no-labels" / "masks"  # images alone: what lies beside them is not taken for labels
-    options = {"kind": kind, "volumes": volumes}
     try:
         dataset = open_folder(folder, nowhere if labels is None else labels, **options)
         return [(dataset, case) for case in dataset.cases(labelled=False)], []
@@ -182,7 +222,7 @@ def _cases(folder, labels, kind, volumes):
             pairs += [(dataset, case) for case in dataset.cases(labelled=False)]
         except InputError as error:
             if "got none" not in str(error):  # not an image
-                left_out.append(LeftOut("image", path.name, str(error)))
+                left_out.append(_left_out(path.name, str(error), options["channel"]))
     return pairs, left_out
 
 

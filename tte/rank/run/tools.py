@@ -38,11 +38,13 @@ class Tool:
     clean, perturbed : path, and path or None
     images : path
         The folder of the images that the masks are named after.
+    options
+        As for `tte.images.open_folder`.
     """
 
-    def __init__(self, clean, perturbed, images):
-        self.clean = _opened(images, clean)
-        self.perturbed = None if perturbed is None else _opened(images, perturbed)
+    def __init__(self, clean, perturbed, images, **options):
+        self.clean = _opened(images, clean, options)
+        self.perturbed = None if perturbed is None else _opened(images, perturbed, options)
 
     def names(self):
         """Names of the images that have a mask."""
@@ -74,12 +76,12 @@ class Tool:
         return labels, ""
 
 
-def _opened(images, folder):
-    dataset = open_folder(images, Path(folder).expanduser())
+def _opened(images, folder, options):
+    dataset = open_folder(images, Path(folder).expanduser(), **options)
     return dataset, {case.id: case for case in dataset.cases()}
 
 
-def open_tools(masks, images, names):
+def open_tools(masks, images, names, **options):
     """Open the mask folders of all tools.
 
     Parameters
@@ -88,6 +90,8 @@ def open_tools(masks, images, names):
     images : path
     names : sequence of str
         Of the images.
+    options
+        As for `tte.images.open_folder`.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def open_tools(masks, images, names):
     for name, given in masks.items():
         clean, perturbed = given if isinstance(given, (tuple, list)) else (given, None)
         try:
-            tool = Tool(clean, perturbed, images)
+            tool = Tool(clean, perturbed, images, **options)
             if not tool.names() & set(names):
                 raise ConfigError(f"{clean}: no mask is named like an image")
         except (TTEError, OSError) as error:

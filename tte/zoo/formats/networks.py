@@ -13,7 +13,7 @@ from tte.zoo.released.unet_config import UNET_NAMES, unet_config
 from tte.zoo.trusted import imported, of_smp
 from tte.zoo.weights import fit_weights, read_weights
 
-__all__ = ["UNKNOWN", "filled", "own_facts"]
+__all__ = ["UNKNOWN", "filled", "fixed_size", "own_facts"]
 
 UNKNOWN = "unknown"  # activation that the files of a model do not say
 
@@ -42,6 +42,21 @@ def filled(spec, path, key, trust=False):
         weights = dynunet_names(weights)
     fit_weights(network, weights, Path(path).name)
     return network
+
+
+def fixed_size(spec):
+    """The one size that a network takes by its arguments, or None: UNETR has a position embedding of `img_size`.
+
+    Examples
+    --------
+    >>> from tte.zoo.schema import Network
+    >>> fixed_size(Network(network="UNETR", arguments={"img_size": 48, "spatial_dims": 2}))
+    (48, 48)
+    """
+    size = spec.arguments.get("img_size") if spec.network == "UNETR" else None
+    if isinstance(size, int):
+        return (size,) * int(spec.arguments.get("spatial_dims", 3))
+    return None if size is None else tuple(size)
 
 
 def own_facts(network):

@@ -1,0 +1,179 @@
+"""Channels, stacks and pixel sizes on the command line: what is read, and how it is rescaled for a model."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+from tool_masks import MISSED, discs, found_by, write
+
+import tte
+from tte.cli import main
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def bank(folder, kind, number=3, **more):
+    paths = sorted((MODELS / kind).glob("*.safetensors"))[:number]
+    entries = [{"name": p.stem, "source": "torch", "weights": str(p), "group": p.stem, **more} for p in paths]
+    (folder / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
+    return str(folder / "bank.yml")
+
+
+def bright(labels, rng):
+    return ((labels > 0) * 140 + 50 + rng.normal(0, 6, labels.shape)).clip(0, 255).astype(np.uint8)
+
+
+def zero_shot(folder, *more, out="out", kind="nuclei"):
+    return ["rank", "zero-shot", "--models", bank(folder, kind), "--images", str(folder / "images"),
+            "--out", str(folder / out), "--perturb", "noise", *more]  # fmt: skip
+
+
+@pytest.fixture
+def two_channels(tmp_path):
+    """Three TIFFs of which channel 1 has nuclei and channel 0 has none; and their labels."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "labels", "plain"):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        labels = discs(rng, 64, 25)
+        stack = np.stack([rng.normal(90, 2, labels.shape).astype(np.uint8), bright(labels, rng)])
+        tifffile.imwrite(tmp_path / "images" / f"{i}.tif", stack, imagej=True, metadata={"axes": "CYX"})
+        tifffile.imwrite(tmp_path / "plain" / f"{i}.tif", stack[1])
+        tifffile.imwrite(tmp_path / "labels" / f"{i}.tif", labels)
+    return tmp_path
+
+
+def test_a_channel_must_be_named_and_is_the_one_that_is_read(two_channels, capsys):
+    assert main(zero_shot(two_channels)) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and "2 channels" in error[0] and "--channel" in error[0]
+    assert main(zero_shot(two_channels, "--channel", "1")) == 0
+    chosen = pd.read_csv(two_channels / "out" / "per_image.csv")
+    alone = tte.rank_zero_shot(bank(two_channels, "nuclei"), two_channels / "plain", perturb="noise").per_image
+    np.testing.assert_allclose(chosen["consensus_pixels"], alone["consensus_pixels"], atol=1e-5)
+    assert json.loads((two_channels / "out" / "provenance.json").read_text())["parameters"]["channel"] == 1
+    capsys.readouterr()
+    assert main(zero_shot(two_channels, "--channel", "0")) == 1
+    assert "another run (channel was 1, now 0)" in capsys.readouterr().err
+    assert main(zero_shot(two_channels, "--channel", "0", out="other")) == 0
+    other = pd.read_csv(two_channels / "other" / "per_image.csv")
+    assert other["mean_confidence"].tolist() != chosen["mean_confidence"].tolist()
+    assert main(zero_shot(two_channels, "--channel", "7", out="third")) == 1
+    assert "2 channels and the channel to read is 7" in capsys.readouterr().err
+
+
+def test_the_other_ways_take_a_channel_too(two_channels, capsys):
+    rng = np.random.default_rng(1)
+    for tool, missed in MISSED.items():
+        for path in sorted((two_channels / "labels").iterdir()):
+            write(two_channels / tool / path.name, found_by(rng, tifffile.imread(path), missed))
+    masks = [f"{tool}={two_channels / tool}" for tool in MISSED]
+    images = ["--images", str(two_channels / "images"), "--channel", "1"]
+    assert main(["rank", "masks", *images, "--masks", *masks, "--out", str(two_channels / "masks-out")]) == 0
+    assert "Use `good`" in capsys.readouterr().out
+    arguments = ["rank", "fine-tune", "--models", bank(two_channels, "nuclei", 2), *images]
+    arguments += ["--labels", str(two_channels / "labels"), "--out", str(two_channels / "fine")]
+    assert main(arguments) == 0
+    assert len(pd.read_csv(two_channels / "fine" / "ranking.csv")) == 2
+    assert main(["bank", bank(two_channels, "nuclei", 1), "--check", *images]) == 0
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Three NIfTI volumes with a bright ball of two classes, and their labels."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    grid = np.indices((32, 32, 16))
+    for i in range(3):
+        centre = rng.uniform([12, 12, 6], [20, 20, 10])
+        distance = np.sqrt(((grid - centre[:, None, None, None]) ** 2).sum(axis=0))
+        labels = (distance < 7).astype(np.uint8) + ((distance < 7) & (grid[0] > centre[0]))
+        image = (labels > 0) * 120 + 40 + rng.normal(0, 8, labels.shape)
+        for folder, array in (("images", image.astype(np.float32)), ("labels", labels.astype(np.uint8))):
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / folder / f"case {i}.nii.gz")
+    return tmp_path
+
+
+def test_a_bank_of_3d_models_takes_volumes_unasked(volumes, capsys):
+    labels = ["--labels", str(volumes / "labels")]
+    assert main(zero_shot(volumes, *labels, kind="volumes")) == 0
+    table = pd.read_csv(volumes / "out" / "per_image.csv")
+    assert set(table["image"]) == {f"case {i}" for i in range(3)} and table["model"].nunique() == 3
+    capsys.readouterr()
+    assert main(zero_shot(volumes, *labels, "--no-volumes", kind="volumes", out="slices")) == 1
+    assert "takes 3D images" in capsys.readouterr().err
+
+
+def test_a_bank_of_2d_models_takes_the_slices(volumes):
+    assert main(zero_shot(volumes, "--limit", "4")) == 0
+    assert pd.read_csv(volumes / "out" / "per_image.csv")["image"].nunique() == 4
+    provenance = json.loads((volumes / "out" / "provenance.json").read_text())
+    assert provenance["run"]["volumes"] is False and all("_z0" in name for name in provenance["images"])
+
+
+def test_3d_models_as_starting_points_for_fine_tuning(volumes, capsys):
+    arguments = ["rank", "fine-tune", "--models", bank(volumes, "volumes"), "--images", str(volumes / "images")]
+    arguments += ["--labels", str(volumes / "labels"), "--out", str(volumes / "fine")]
+    assert main(arguments) == 0
+    table = pd.read_csv(volumes / "fine" / "ranking.csv")
+    assert len(table) == 3 and np.isfinite(table[["score", "ccfv", "relative_variety", "logme"]]).all(axis=None)
+    assert (table["score_low"] < table["score"]).all()
+    assert "Use `" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_masks_of_volumes_are_compared_as_volumes(volumes):
+    for shift, tool in enumerate(("a", "b", "c")):
+        (volumes / tool).mkdir()
+        for path in sorted((volumes / "labels").iterdir()):
+            labels = np.roll(np.asarray(nibabel.load(path).dataobj), shift, axis=0)
+            nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), volumes / tool / path.name)
+    masks = {tool: volumes / tool for tool in ("a", "b", "c")}
+    ranking = tte.rank_masks(masks, volumes / "images", volumes=True)
+    assert set(ranking.per_image["image"]) == {f"case {i}" for i in range(3)}
+    assert ranking.table["model"].iloc[0] == "b"  # between the two others
+    assert tte.rank_masks(masks, volumes / "images", limit=5).per_image["image"].nunique() == 5
+
+
+def test_images_are_rescaled_to_the_pixel_size_of_a_model(two_channels, capsys, monkeypatch):
+    from tte.zoo.model import Model
+
+    path, seen, real = bank(two_channels, "nuclei", pixel_size=[0.5, 0.5]), [], Model.input
+
+    def watched(self, image, pixel_size=None):
+        x = real(self, image, pixel_size)
+        seen.append((image.shape[1:], x.shape[1:]))
+        return x
+
+    monkeypatch.setattr(Model, "input", watched)
+    common = ["--models", path, "--images", str(two_channels / "plain"), "--labels", str(two_channels / "labels")]
+    noise = [*common, "--perturb", "noise"]
+    assert main(["rank", "zero-shot", *noise, "--out", str(two_channels / "o"), "--pixel-size", "0.25", "0.25"]) == 0
+    assert set(seen) == {((64, 64), (32, 32))}
+    printed = capsys.readouterr().out
+    assert "pixel size" not in printed
+    fine = ["rank", "fine-tune", *common, "--out", str(two_channels / "f"), "--pixel-size", "0.25"]
+    assert main(fine) == 0
+    assert set(seen) == {((64, 64), (32, 32))}
+    capsys.readouterr()
+    assert main(["rank", "zero-shot", *noise, "--out", str(two_channels / "none")]) == 0
+    assert "only the model state a pixel size" in capsys.readouterr().out and seen[-1] == ((64, 64), (64, 64))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--pixel-size", "0"], "expected one number in µm"),
+        (["--pixel-size", "1", "1", "1", "1"], "one per axis"),
+        (["--channel", "-1"], "the first channel is 0"),
+    ],
+)
+def test_one_clear_line(two_channels, capsys, more, words):
+    assert main(zero_shot(two_channels, *more)) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and words in error[0]
