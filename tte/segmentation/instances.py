@@ -6,7 +6,7 @@ Reads label or probability arrays of one image, 2D or 3D; returns arrays. One de
 import numpy as np
 from scipy import ndimage
 from skimage.measure import label as connected_components
-from skimage.segmentation import relabel_sequential, watershed
+from skimage.segmentation import watershed
 
 from tte._arrays import IGNORE, label_array, probability_array, same_shape, unit_threshold
 from tte.errors import InputError
@@ -100,8 +100,6 @@ def instances(foreground, boundary=None, *, threshold=0.5, boundary_threshold=0.
 
 def _without_small(labels, min_size):
     """Return int32 labels numbered from 1 without those of fewer than `min_size` pixels."""
-    sizes = np.bincount(labels.ravel(), minlength=1)
-    small = sizes < min_size
-    small[0] = True
-    kept = np.where(small[labels], 0, labels)
-    return relabel_sequential(kept)[0].astype(np.int32)
+    kept = np.bincount(labels.ravel(), minlength=1) >= max(min_size, 1)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
