@@ -18,13 +18,13 @@ from tte.zoo.formats.networks import UNKNOWN, filled, fixed_size, own_facts
 from tte.zoo.formats.onnx import open_onnx
 from tte.zoo.formats.registry import FORMATS, function_of
 from tte.zoo.output import Output
-from tte.zoo.packages import bundle_network, open_package, stored_card, training_configuration
+from tte.zoo.packages import open_package, stored_card, training_configuration
 from tte.zoo.preprocessing import Standardisation
 from tte.zoo.released.unet import ReleasedUNet
 from tte.zoo.released.unet_config import unet_config
 from tte.zoo.schema import Normalisation
-from tte.zoo.trusted import BUNDLE, IMPORT, PACKAGE, SCRIPT, evaluated, from_package, scripted
-from tte.zoo.weights import fit_weights, read_weights, unpacked
+from tte.zoo.trusted import IMPORT, PACKAGE, SCRIPT, from_package, scripted
+from tte.zoo.weights import fit_weights, read_weights
 
 __all__ = ["LoadedModel", "load", "trust_reason"]
 
@@ -42,8 +42,10 @@ class LoadedModel(NamedTuple):
         For `tte.zoo.file.preprocess`.
     layers : dict of str to str
         Named layers → their paths in the network.
-    output, classes, channels, spatial_dims, divisor, roi_size, halo
+    output, classes, channels, spatial_dims, divisor, roi_size, halo, pixel_size
         What its files say of its output and input; None or empty where they do not.
+    tiling : (overlap, mode) or ()
+        How its own windows of `roi_size` are joined, where its files say so.
     card : dict
         What its files say for people.
     files : tuple of Path
@@ -61,6 +63,8 @@ class LoadedModel(NamedTuple):
     divisor: int | None = None
     roi_size: tuple | None = None
     halo: int = 0
+    pixel_size: tuple | None = None
+    tiling: tuple = ()
     card: dict = {}  # noqa: RUF012 — never written to
     files: tuple = ()
 
@@ -137,10 +141,6 @@ def trust_reason(entry):
 
 def _script_reason(_):
     return SCRIPT
-
-
-def _bundle_reason(entry):
-    return "" if entry.network or bundle_network(unpacked(entry.weights), entry.config)[1] else BUNDLE
 
 
 def _package_reason(entry):
@@ -223,19 +223,6 @@ def _pytorch3dunet(entry, _):
 
 def _torchscript(entry, trust):
     return scripted(Path(entry.weights), trust), UNKNOWN, None, {}
-
-
-def _monai_bundle(entry, trust):
-    folder = unpacked(entry.weights)
-    path, key = folder / "models" / "model.pt", entry.key
-    if entry.network is not None:
-        return filled(entry.network, path, key, trust), UNKNOWN, None, {}
-    config, spec = bundle_network(folder, entry.config)
-    if spec is not None:
-        return filled(spec, path, key), UNKNOWN, None, {}
-    network = evaluated(config, folder, trust)
-    fit_weights(network, read_weights(path, key), path.name)
-    return network, UNKNOWN, None, {}
 
 
 def _bioimageio(entry, trust):

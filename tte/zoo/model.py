@@ -186,7 +186,7 @@ def open_model(entry, *, trust=False, device="cpu"):
     module, layers = loaded.network, loaded.layers
     if roi_size:
         module, layers = (
-            Tiled(module, roi_size, loaded.halo),
+            Tiled(module, roi_size, loaded.halo, *loaded.tiling),
             {name: f"network.{where}" for name, where in layers.items()},
         )
     divisor = entry.divisor or loaded.divisor or (1 if roi_size else DIVISOR)
@@ -206,7 +206,7 @@ def open_model(entry, *, trust=False, device="cpu"):
         divisor=divisor,
         output=entry.output or loaded.output or default_output(loaded.activation, entry.classes or loaded.classes),
         preprocessing=loaded.preprocessing,
-        pixel_size=entry.pixel_size,
+        pixel_size=_pixel_size(entry, loaded, spatial_dims),
         repeat_gray=entry.repeat_gray,
         weights_hash=digest,
         identity=hashlib.sha256(f"{digest} {json.dumps(stated, sort_keys=True)}".encode()).hexdigest()[:12],
@@ -223,6 +223,11 @@ def _input_of(entry, loaded):
     if missing:
         raise InputError(f"{entry.name}: its file does not say what it takes; state {' and '.join(missing)}")
     return spatial_dims, channels
+
+
+def _pixel_size(entry, loaded, spatial_dims):
+    size = entry.pixel_size or loaded.pixel_size
+    return size if size is None or len(size) == spatial_dims else tuple(size[:spatial_dims])
 
 
 def _dropout_layer(loaded, module, layers, shape):

@@ -21,7 +21,7 @@ from tte.zoo.released.unet_config import UNET_NAMES
 from tte.zoo.schema import Network
 from tte.zoo.weights import unpacked
 
-__all__ = ["Package", "bundle_network", "open_package", "stored_card", "training_configuration"]
+__all__ = ["Package", "bundle_network", "open_package", "read_mapping", "stored_card", "training_configuration"]
 
 _DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")
 _PYTORCH3DUNET = "pytorch3dunet.unet3d.model"  # its networks are built here
@@ -62,7 +62,7 @@ class Package:
         self.description = next((folder / name for name in _DESCRIPTIONS if (folder / name).is_file()), None)
         if self.description is None:
             raise InputError(f"{folder} is no BioImage Model Zoo package: it has no rdf.yaml")
-        self.content = _read_mapping(self.description)
+        self.content = read_mapping(self.description)
         if not isinstance(self.content.get("weights"), dict):
             raise InputError(f"{self.description} describes no weights: expected the description of a model")
         self.network = self._network()
@@ -180,7 +180,7 @@ def bundle_network(folder, config=None):
     path = next((path for path in found if path.is_file()), None)
     if path is None:
         raise DataNotFound(f"MONAI bundle {folder}: its configuration is not there; expected {found[0]}")
-    definition = _read_mapping(path).get("network_def")
+    definition = read_mapping(path).get("network_def")
     if not isinstance(definition, dict):
         raise InputError(f"{path} defines no network: expected a key `network_def`")
     module, _, name = str(definition.get("_target_")).rpartition(".")
@@ -205,7 +205,8 @@ def _is_plain(value):
     return not (isinstance(value, str) and value.startswith(("$", "@", "%")))
 
 
-def _read_mapping(path):
+def read_mapping(path):
+    """The content of a JSON or YAML file that holds keys and values."""
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)

@@ -4,21 +4,30 @@ Reads TorchScript archives, configurations of MONAI bundles and packages of the 
 """
 
 import importlib
+import sys
 import warnings
 
 import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from tte.errors import ConfigError, DataNotFound, InputError
+from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 
-__all__ = ["BUNDLE", "IMPORT", "PACKAGE", "SCRIPT", "evaluated", "from_package", "imported", "of_smp", "scripted"]
+__all__ = [
+    *("BUNDLE", "BUNDLE_STEP", "IMPORT", "PACKAGE", "SCRIPT"),
+    *("evaluated", "evaluated_step", "from_package", "imported", "of_smp", "scripted"),
+]
 
 SCRIPT = "a TorchScript archive is a program"
 BUNDLE = "the bundle's configuration is evaluated to build its network; stating `network` in the entry avoids it"
+BUNDLE_STEP = "its preprocessing is evaluated, where the entry does not state its own"
 PACKAGE = "the package's own code makes its network; stating `network` in the entry avoids it"
 
 IMPORT = "its network is imported from code of yours"
+
+
+_PROGRAMS = {"os", "posix", "nt", "subprocess", "pty", "shutil", "runpy", "code", "ctypes", "socket", "importlib"}
+_RUNS_TEXT = {f"builtins.{name}" for name in ("eval", "exec", "compile", "__import__", "open")}
 
 
 def _allow(trust, what, reason):
@@ -42,16 +51,49 @@ def scripted(path, trust):
 def evaluated(config, folder, trust):
     """Return the network that a bundle's configuration makes when MONAI evaluates it, with weights as drawn."""
     _allow(trust, config, BUNDLE)
-    parser = ConfigParser()
-    try:
-        parser.read_config(str(config))
-        parser["bundle_root"] = str(folder)
-        network = parser.get_parsed_content("network_def")
-    except Exception as error:  # whatever the bundle's expressions raise
-        raise InputError(f"{config}: network_def could not be built: {_line(error)}") from None
+    network = _parsed(config, folder, "network_def")
     if not isinstance(network, nn.Module):
         raise InputError(f"{config}: network_def is {type(network).__name__}, expected a network")
     return network
+
+
+def evaluated_step(config, folder, step):
+    """Return the transform that a step of a trusted bundle's preprocessing makes when MONAI evaluates it."""
+    made = _parsed(config, folder, "step_of_preprocessing", step)
+    if not callable(made):
+        raise InputError(f"{config}: {step['_target_']} made {type(made).__name__}, expected a transform")
+    return made
+
+
+def _parsed(config, folder, name, content=None):
+    """A part of a configuration as MONAI evaluates it, with the modules of the bundle in reach."""
+    parser, path = ConfigParser(), list(sys.path)
+    try:
+        parser.read_config(str(config))
+        parser["bundle_root"] = str(folder)
+        if content is not None:
+            parser[name] = content
+        _refuse_programs(parser.get(), config)
+        sys.path.insert(0, str(folder))
+        return parser.get_parsed_content(name)
+    except TTEError:
+        raise
+    except Exception as error:  # whatever the bundle's expressions raise
+        raise InputError(f"{config}: {name} could not be built: {_line(error)}") from None
+    finally:
+        sys.path[:] = path
+
+
+def _refuse_programs(content, config):
+    """Refuse a `_target_` that starts programs or runs text, with trust too: no model needs one."""
+    if isinstance(content, dict):
+        target = str(content.get("_target_", ""))
+        if target.partition(".")[0] in _PROGRAMS or target in _RUNS_TEXT:
+            raise ConfigError(
+                f"{config}: names {target}, which makes no network and no transform: nothing of it was run"
+            )
+    for item in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _refuse_programs(item, config)
 
 
 def imported(spec, trust):

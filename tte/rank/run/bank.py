@@ -59,7 +59,7 @@ class Bank:
             try:
                 model = self.opened(name)
             except (TTEError, OSError, RuntimeError, ImportError) as error:
-                self.drop(name, line(error))
+                self.drop(name, line(error).removeprefix(f"{name}: "))
                 continue
             self.groups[name] = model.group or name
             self.cards[name] = {"group": self.groups[name], **model.card}

@@ -49,7 +49,12 @@ FORMATS = {
         "tte.zoo.load:_pytorch3dunet", takes_config=True, states_network=True, states_activation=True
     ),
     "torchscript": Format("tte.zoo.load:_torchscript", "tte.zoo.load:_script_reason", states_network=True),
-    "monai-bundle": Format("tte.zoo.load:_monai_bundle", "tte.zoo.load:_bundle_reason", takes_config=True),
+    "monai-bundle": Format(
+        "tte.zoo.formats.bundle:open_bundle",
+        "tte.zoo.formats.bundle:bundle_reason",
+        takes_config=True,
+        states_all="always",
+    ),
     "bioimageio": Format("tte.zoo.load:_bioimageio", "tte.zoo.load:_package_reason", states_all="always"),
 }
 

@@ -21,7 +21,10 @@ class Tiled(nn.Module):
         Of a window, one number per spatial axis. Smaller images are reflected at their ends to this size.
     halo : int, pixels
         Rim of a window that counts only where no other window has the pixel further inside, at the rim of the image.
-        0 takes the mean of the windows, weighted by a Gaussian, with a quarter of a window in common.
+        0 takes the mean of the windows, weighted as `mode` says.
+    overlap : float or sequence of float
+        Share of a window that the next one has too; counts without a halo.
+    mode : "gaussian" or "constant"
 
     Examples
     --------
@@ -30,9 +33,10 @@ class Tiled(nn.Module):
     (1, 1, 5, 21)
     """
 
-    def __init__(self, network, roi_size, halo=0):
+    def __init__(self, network, roi_size, halo=0, overlap=0.25, mode="gaussian"):
         super().__init__()
         self.network, self.roi_size = network, tuple(roi_size)
+        self.overlap, self.mode = overlap, mode
         self.halo = halo if 4 * halo <= min(roi_size) else 0  # windows that are nearly all rim would never end
 
     def forward(self, x):
@@ -43,9 +47,10 @@ class Tiled(nn.Module):
                 x = _reflected(x, axis, window - x.shape[axis])
         if x.shape[2:] == self.roi_size:
             return self.network(x)[(slice(None), slice(None), *(slice(0, n) for n in size))]
-        overlap = [2 * self.halo / n for n in self.roi_size] if self.halo else 0.25
+        overlap = [2 * self.halo / n for n in self.roi_size] if self.halo else self.overlap
         out = sliding_window_inference(
-            x, self.roi_size, sw_batch_size=1, predictor=self.network, overlap=overlap, mode="gaussian",
+            x, self.roi_size, sw_batch_size=1, predictor=self.network, overlap=overlap,
+            mode="gaussian" if self.halo else self.mode,
             roi_weight_map=self._inside() if self.halo else None,
         )  # fmt: skip
         return out[(slice(None), slice(None), *(slice(0, n) for n in size))]
