@@ -4,7 +4,9 @@ Reads names and headers of files in a folder; loads nothing and runs nothing.
 """
 
 import json
+import re
 import struct
+import zipfile
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -90,15 +92,29 @@ def _models(folder):
         elif path.suffix.lower() in _TORCH:
             yield path, _weights_kind(path)
         elif path.suffix.lower() in _ARCHIVES:
-            yield path, {"source": "bioimageio"}
+            yield path, _archive_kind(path)
 
 
 def _folder_kind(path):
     if (path / "rdf.yaml").is_file() or (path / "bioimageio.yaml").is_file():
         return {"source": "bioimageio"}
     if (path / "configs").is_dir() and (path / "models").is_dir():
-        return {"source": "monai-bundle", "activation": _UNKNOWN, "preprocessing": _UNKNOWN}
+        return {"source": "monai-bundle"}
+    if (path / "plans.json").is_file() and (path / "dataset.json").is_file():
+        return {"source": "nnunet"}
     return None
+
+
+def _archive_kind(path):
+    """What a package is, by the names in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bundle = any(
+                re.search(r"(^|/)configs/(inference|train)\.(json|ya?ml)$", name) for name in archive.namelist()
+            )
+    except (zipfile.BadZipFile, OSError, struct.error, ValueError):
+        bundle = False
+    return {"source": "monai-bundle" if bundle else "bioimageio"}
 
 
 def _weights_kind(path):
@@ -116,8 +132,6 @@ def _weights_kind(path):
 
 def _is_torchscript(path):
     """True for a zip archive with code in it, which TorchScript is and a checkpoint is not."""
-    import zipfile
-
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())

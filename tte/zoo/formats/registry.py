@@ -48,6 +48,9 @@ FORMATS = {
     "pytorch-3dunet": Format(
         "tte.zoo.load:_pytorch3dunet", takes_config=True, states_network=True, states_activation=True
     ),
+    "nnunet": Format(
+        "tte.zoo.formats.nnunet:open_nnunet", states_network=True, states_activation=True, states_all="always"
+    ),
     "torchscript": Format("tte.zoo.load:_torchscript", "tte.zoo.load:_script_reason", states_network=True),
     "monai-bundle": Format(
         "tte.zoo.formats.bundle:open_bundle",

@@ -1,4 +1,4 @@
-"""The released CC-FV U-Net is the U-Net of nnU-Net 1; MONAI's DynUNet computes the same under other names.
+"""The U-Nets of nnU-Net 1, which the released CC-FV model is, and 2: MONAI's DynUNet computes the same.
 
 Takes weights by name; returns them under the names of DynUNet.
 """
@@ -6,10 +6,23 @@ Takes weights by name; returns them under the names of DynUNet.
 import re
 
 import torch
+from monai.networks.blocks.dynunet_block import UnetUpBlock
+from monai.networks.nets import DynUNet
 
 from tte.errors import InputError
 
-__all__ = ["dynunet_names", "is_nnunet"]
+__all__ = ["PlainConvUNet", "dynunet_names", "dynunet_names_2", "is_nnunet"]
+
+
+class PlainConvUNet(DynUNet):
+    """The U-Net of nnU-Net 2: a block of the decoder has the kernel of the level it leads to, not that below."""
+
+    def get_upsamples(self):
+        """Make the blocks of the decoder, deepest first."""
+        return self.get_module_list(
+            self.filters[:0:-1], self.filters[-2::-1], self.kernel_size[-2::-1], self.strides[:0:-1], UnetUpBlock,
+            self.upsample_kernel_size[::-1], trans_bias=self.trans_bias,
+        )  # fmt: skip
 
 
 def is_nnunet(weights):
@@ -80,3 +93,54 @@ def _encoder(level):
 
 def _decoder(step):
     return f"upsamples.{step}.conv_block"
+
+
+def dynunet_names_2(weights):
+    """Rename the weights of an nnU-Net 2 `PlainConvUNet` to those of MONAI's DynUNet.
+
+    Parameters
+    ----------
+    weights : dict of str to tensor
+        Names such as ``encoder.stages.0.0.convs.1.conv.weight``, with two convolutions per stage.
+
+    Returns
+    -------
+    dict of str to tensor
+        Of the same function; what stands there twice (``all_modules``, ``decoder.encoder``), biases in front of a norm
+        and heads of lower resolution are left out.
+    bool
+        Whether the transposed convolutions have a bias.
+
+    Raises
+    ------
+    InputError
+        A name has no place in DynUNet.
+    """
+    last = max((int(name.split(".")[2]) for name in weights if name.startswith("decoder.seg_layers.")), default=-1)
+    depth = max((int(name.split(".")[2]) for name in weights if name.startswith("encoder.stages.")), default=-1)
+    renamed = {}
+    for name, value in weights.items():
+        if ".all_modules." in name or name.startswith("decoder.encoder."):
+            continue
+        if found := re.fullmatch(r"decoder\.seg_layers\.(\d+)\.(weight|bias)", name):
+            if int(found[1]) == last:
+                renamed[f"output_block.conv.conv.{found[2]}"] = value
+        elif found := re.fullmatch(r"decoder\.transpconvs\.(\d+)\.(weight|bias)", name):
+            renamed[f"upsamples.{found[1]}.transp_conv.conv.{found[2]}"] = value
+        elif not name.endswith(".conv.bias"):
+            renamed[_renamed_2(name, depth)] = value
+    return renamed, any(name.startswith("decoder.transpconvs.") and name.endswith(".bias") for name in weights)
+
+
+def _renamed_2(name, depth):
+    """The name in DynUNet of a part of a block."""
+    part = r"convs\.(?P<k>[01])\.(?P<part>conv|norm)\.(?P<end>weight|bias)"
+    if found := re.fullmatch(rf"encoder\.stages\.(?P<n>\d+)\.(?:0\.)?{part}", name):
+        level = int(found["n"])
+        block = "bottleneck" if level == depth else _encoder(level)
+    elif found := re.fullmatch(rf"decoder\.stages\.(?P<n>\d+)\.{part}", name):
+        block = _decoder(int(found["n"]))
+    else:
+        raise InputError(f"weights of an nnU-Net 2 U-Net: no place in DynUNet for {name!r}")
+    inner = "conv." if found["part"] == "conv" else ""
+    return f"{block}.{found['part']}{int(found['k']) + 1}.{inner}{found['end']}"
