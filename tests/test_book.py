@@ -109,7 +109,7 @@ def test_equations_are_drawn_and_numbered(visit):
     page.wait_for_selector("mjx-container", timeout=20000)
     assert page.locator("mjx-merror").count() == 0
     source = (ROOT / "book" / "methods.md").read_text(encoding="utf-8")
-    labels = re.findall(r"^\$\$ \((eq-[a-z0-9]+)\)$", source, flags=re.MULTILINE)
+    labels = re.findall(r"^\$\$ \((eq-[a-z0-9-]+)\)$", source, flags=re.MULTILINE)
     assert page.locator("div.math mjx-container").count() == len(set(labels)) == 13
     assert page.locator("span.eqno").count() == len(labels)
 

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from tte.errors import ConfigError
 
-__all__ = ["faults", "read_yaml", "validated"]
+__all__ = ["faults", "parsed_yaml", "read_yaml", "validated"]
 
 _MOST = 100_000  # values of a file, with what its aliases stand for
+_DEEPEST = 100  # levels of nesting: libyaml builds a node by recursion in C, which no RecursionError ends
 
 
 def read_yaml(path, kind=dict):
@@ -32,7 +33,7 @@ def read_yaml(path, kind=dict):
     """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parsed_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, nested too deep
         raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if _expanded(content) > _MOST:
@@ -41,6 +42,17 @@ def read_yaml(path, kind=dict):
         expected = {dict: "a mapping of keys to values", list: "a list"}[kind]
         raise ConfigError(f"{path.name}: expected {expected}, got {type(content).__name__}")
     return content
+
+
+def parsed_yaml(text):
+    """Return what `yaml.safe_load` does, by libyaml where PyYAML was built with it: ten times as fast."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError(f"nested deeper than {_DEEPEST} levels")
+    return yaml.load(text, Loader=loader)
 
 
 def validated(model, content, name):

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 
-import yaml
-
+from tte._yaml import parsed_yaml
 from tte.errors import ConfigError
 from tte.images.layout import CODINGS, KINDS, LAYOUTS, Layout
 
@@ -134,8 +133,7 @@ def catalogue():
 
 
 def _table(*path):
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML has it: our own files, and long
-    return yaml.load(files(__package__).joinpath(*path).read_text(encoding="utf-8"), Loader=loader)
+    return parsed_yaml(files(__package__).joinpath(*path).read_text(encoding="utf-8"))
 
 
 def _entry(name, row):

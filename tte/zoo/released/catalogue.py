@@ -6,10 +6,9 @@ Reads the table that lies beside this module; writes nothing. What is not known 
 from functools import cache
 from importlib.resources import files
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tte._yaml import faults
+from tte._yaml import faults, parsed_yaml
 from tte.errors import ConfigError
 
 __all__ = ["ReleasedModel", "released_models"]
@@ -72,7 +71,7 @@ def released_models():
     >>> released_models()["cte/checkpoints"].doi
     '10.5281/zenodo.15211900'
     """
-    table = yaml.safe_load(files(__package__).joinpath("models.yml").read_text(encoding="utf-8"))
+    table = parsed_yaml(files(__package__).joinpath("models.yml").read_text(encoding="utf-8"))
     return {name: _model(name, row) for name, row in table.items()}
 
 
