@@ -11,7 +11,7 @@ from companion.analysis.select import Estimate
 from companion.data import catalogue
 from companion.zero_shot.scores import OF_ONE_RUN
 from tte.agreement import rank_agreement
-from tte.errors import UndefinedScore
+from tte.errors import defined
 from tte.estimators import ESTIMATORS
 
 __all__ = ["computed", "digitised_targets", "methods", "pixels_only", "published", "published_target"]
@@ -79,10 +79,8 @@ def computed(study, agreement, *, measure=None, models="others", seed=0):
 
 
 def _p(study, estimate, measure, models, seed):
-    try:
-        return over_targets.significance(study, estimate, "zero_shot", seed=seed, models=models, measure=measure).p
-    except UndefinedScore:
-        return float("nan")
+    found = defined(over_targets.significance, study, estimate, "zero_shot", seed=seed, models=models, measure=measure)
+    return getattr(found, "p", np.nan)
 
 
 def _spread(mean, sd):

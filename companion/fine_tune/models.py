@@ -17,7 +17,7 @@ from companion.study import model_id, require
 from companion.training import loop, store
 from companion.training.fit import fit, stored_card
 from tte._locks import locked
-from tte.errors import DataNotFound, UndefinedScore
+from tte.errors import DataNotFound, defined
 from tte.segmentation import metrics
 from tte.zoo.card import Card, build_network, load_model, load_weights, weights_hash
 
@@ -206,10 +206,7 @@ def dice_per_case(module, data, classes, roi_size, device):
     """Yield (case id, mean Dice over the classes); NaN where neither prediction nor label has a foreground."""
     for case, image, label in zip(data.cases, data.images, data.labels, strict=True):
         found = predict(module, image, roi_size, device)
-        try:
-            yield case.id, metrics.mean_dice(found, label, range(1, len(classes) + 1))
-        except UndefinedScore:
-            yield case.id, float("nan")
+        yield case.id, defined(metrics.mean_dice, found, label, range(1, len(classes) + 1))
 
 
 def load_tuned(study, task, initial, seed, device="cpu"):
