@@ -151,6 +151,7 @@ Markdown(
 #
 # Means over the tasks, for models of other tasks only.
 # The permutation control deals the same Dice values to the models at random: 95% of such means lie in the range given, so a mean inside it is no evidence of anything.
+# The weighted τ is the one that SciPy computes by default, the mean of the two whose weights follow performance and score; the tables of the paper are taken to print the same.
 
 # %% tags=["remove-input"]
 ours = pooling.with_control(work, agreement, pooling.table_1(work), seed=seed)
