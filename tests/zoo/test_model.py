@@ -105,6 +105,16 @@ def test_percentiles_of_a_folder_do_not_depend_on_the_layout(shape):
     assert window == (0.0, 1000.0)
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1)])
+def test_percentiles_of_a_folder_are_those_of_every_pixel(axes):
+    rng = np.random.default_rng(0)
+    images = [rng.lognormal(4, 1, (1, 40, 30, 20)).astype(np.float32), rng.lognormal(6, 1, (1, 5, 9, 7))]
+    pooled = np.concatenate([image.astype(np.float32).ravel() for image in images])
+    rule = Normalisation(percentiles=(1, 99.8))
+    once = (np.transpose(image, axes) for image in images)  # an iterator
+    assert fixed_to(once, rule).window == pytest.approx(np.percentile(pooled, (1, 99.8)), rel=1e-6)
+
+
 def test_contrast_is_equalised_first_and_inversion_comes_last():
     rule = Scaling(percentiles=(0, 100), scope="image", invert=True)
     plain = preprocess([IMAGE], Normalisation(percentiles=(0, 100), scope="image"))[0]

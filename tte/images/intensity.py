@@ -34,7 +34,7 @@ def pooled_percentiles(images, percentiles):
 
     Parameters
     ----------
-    images : sequence of ndarray of any shape, float; counted in float32
+    images : iterable of ndarray of any shape; counted in float32. Gone through twice, one image after the other
     percentiles : sequence of float, from 0 to 100
 
     Returns
@@ -52,12 +52,16 @@ def pooled_percentiles(images, percentiles):
     >>> [float(value) for value in pooled_percentiles([np.arange(50.0), np.arange(50.0, 101.0)], (5, 98))]
     [5.0, 98.0]
     """
-    n = sum(image.size for image in images)
-    if n == 0 or any(np.isnan(image).any() for image in images):
-        raise InputError(f"images: expected pixels without NaN for percentiles, got {n} pixels")
+    n, upper = 0, np.zeros(1 << _HALF, np.int64)
+    for image in images:
+        keys = _sortable(image)
+        upper += np.bincount(keys >> _HALF, minlength=1 << _HALF)
+        n += keys.size
+    if n == 0:
+        raise InputError("images: expected pixels for percentiles, got none")
     places = [percentile / 100 * (n - 1) for percentile in percentiles]
     ranks = sorted({rank for place in places for rank in (int(place), min(int(place) + 1, n - 1))})
-    values = dict(zip(ranks, _ranked(images, ranks), strict=True))
+    values = dict(zip(ranks, _ranked(images, ranks, upper), strict=True))
     ends = [
         np.float64(values[int(place)])
         + (np.float64(values[min(int(place) + 1, n - 1)]) - values[int(place)]) * (place - int(place))
@@ -66,11 +70,8 @@ def pooled_percentiles(images, percentiles):
     return tuple(np.float32(end) for end in ends)
 
 
-def _ranked(images, ranks):
-    """The values that have these ranks among all pixels in ascending order, as float32."""
-    upper = np.zeros(1 << _HALF, np.int64)
-    for image in images:
-        upper += np.bincount(_sortable(image) >> _HALF, minlength=1 << _HALF)
+def _ranked(images, ranks, upper):
+    """The values that have these ranks among all pixels in ascending order, as float32; `upper` counts upper halves."""
     below = np.cumsum(upper) - upper  # pixels below each bin
     bins = np.searchsorted(np.cumsum(upper), ranks, side="right")
     lower = {int(bin_): np.zeros(1 << _HALF, np.int64) for bin_ in bins}
@@ -88,7 +89,10 @@ def _ranked(images, ranks):
 
 def _sortable(image):
     """Each pixel as an unsigned integer in the order of the float32 values."""
-    bits = (np.asarray(image, np.float32).ravel() + np.float32(0)).view(np.uint32)  # −0 counts as 0
+    values = np.asarray(image, np.float32).ravel()
+    if np.isnan(values).any():
+        raise InputError("images: expected pixels without NaN for percentiles, got NaN")
+    bits = (values + np.float32(0)).view(np.uint32)  # −0 counts as 0
     return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
 
 

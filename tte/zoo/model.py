@@ -84,7 +84,7 @@ class Model:
         Parameters
         ----------
         images : iterable of ndarray, shape (C, H, W[, Z])
-            As stored, read one after the other; only a sample of their pixels is kept.
+            As stored; gone through twice, see `fixed_to`.
         """
         return replace(self, preprocessing=fixed_to(images, self.preprocessing)) if self.needs_folder else self
 

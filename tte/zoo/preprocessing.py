@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from tte._arrays import float_array
 from tte.errors import InputError
-from tte.images.intensity import scale
+from tte.images.intensity import pooled_percentiles, scale
 from tte.zoo.schema import Interval, Normalisation
 
 __all__ = ["Preprocessing", "Scaling", "Standardisation", "described", "fixed_to", "needs_folder", "preprocess"]
@@ -115,12 +115,12 @@ def needs_folder(rule):
 
 
 def fixed_to(images, rule):
-    """Return the rule with its percentiles measured on `images`, as a window that one image is scaled by.
+    """Return the rule with its percentiles, those of every pixel of `images`, as a window that one image is scaled by.
 
     Parameters
     ----------
     images : iterable of ndarray, shape (C, H, W[, Z])
-        Read once, one after the other; evenly spaced pixels of each are kept.
+        Gone through twice, one image after the other; an iterator, which gives its images once, is kept whole.
     rule : any rule that `preprocess` takes
         Returned as it is unless `needs_folder`.
 
@@ -131,21 +131,22 @@ def fixed_to(images, rule):
     """
     if not needs_folder(rule):
         return rule
-    clahe = getattr(rule, "clahe", None)
-    pixels = [_evenly(_equalised(image, clahe) if clahe else float_array(image, "image")) for image in images]
-    if not pixels:
-        raise InputError("images: expected at least one to measure percentiles on, got none")
-    low, high = np.percentile(np.concatenate(pixels), rule.percentiles)
+    images = list(images) if iter(images) is images else images
+    low, high = pooled_percentiles(_Prepared(images, getattr(rule, "clahe", None)), rule.percentiles)
     if not low < high:
         raise InputError(f"images: percentiles {rule.percentiles} of all pixels are both {low:g}; nothing to scale by")
     return rule.model_copy(update={"window": (float(low), float(high)), "percentiles": None})
 
 
-def _evenly(image, most=20_000):
-    """Pixels at evenly spread, not strided, positions: a stride that divides the depth would see one slice only."""
-    if image.size <= most:
-        return image.ravel()
-    return image.ravel()[np.random.default_rng(0).choice(image.size, most, replace=False)]
+class _Prepared:
+    """Images as their percentiles are taken, made anew each time they are gone through."""
+
+    def __init__(self, images, clahe):
+        self._images, self._clahe = images, clahe
+
+    def __iter__(self):
+        for image in self._images:
+            yield _equalised(image, self._clahe) if self._clahe else float_array(image, "image")
 
 
 def _equalised(image, clip_limit):

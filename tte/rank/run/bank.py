@@ -147,11 +147,11 @@ class Bank:
             if not model.needs_folder:
                 continue
             rule = model.preprocessing
-            key = cell_key("scaling", json.loads(rule.model_dump_json()), pixels)
+            key = cell_key("scaling of all pixels", json.loads(rule.model_dump_json()), pixels)
             kept = cells.read(key) if cells.has(key) else None
             try:
                 if kept is None:
-                    fitted = model.fitted(sample.image for chunk in found.chunks(found.names) for _, sample in chunk)
+                    fitted = model.fitted(_Stored(found))
                     window = fitted.preprocessing.window
                     cells.write(key, {"window": list(window)})
                 else:
@@ -162,6 +162,16 @@ class Bank:
             self._rules[name] = rule.model_copy(update={"window": window, "percentiles": None})
             self._open[name] = self._scaled(name, model)
         self.require_some()
+
+
+class _Stored:
+    """The stored images of a folder, read anew each time they are gone through."""
+
+    def __init__(self, found):
+        self._found = found
+
+    def __iter__(self):
+        return (sample.image for chunk in self._found.chunks(list(self._found.names)) for _, sample in chunk)
 
 
 def _bytes(model):
