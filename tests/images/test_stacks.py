@@ -10,7 +10,7 @@ from PIL import Image
 
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.images import Case
-from tte.images.listing import parts
+from tte.images.case import parts
 from tte.images.windows import read_window, stored_shape
 
 

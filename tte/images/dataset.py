@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
-from tte.images.case import Case
+from tte.images.case import Case, parts
 from tte.images.cases import read_case, read_case_label, read_label
-from tte.images.files.unread import unread, unread_words
+from tte.images.files.unread import advice_for, unread, unread_words
 from tte.images.identity import fingerprint
 from tte.images.labels import colour_codes
 from tte.images.layout import Layout
-from tte.images.listing import hdf5_keys, image_paths, list_cases, natural_key, parts
+from tte.images.listing import hdf5_keys, image_paths, list_cases, natural_key
 from tte.images.msd import channel_count, label_table, msd_files, pair_files, read_index
 from tte.images.windows import orientation, read_window, stored_shape, verify
 
@@ -204,7 +204,7 @@ class Dataset:
         """(id, image, label, part) of the files that the patterns of the entry find."""
         rows = list_cases(self.folder, self.entry, split, self.volumes, self._ras)
         if rows and self.entry.layout == "folder":
-            self._warn_of_unread({row[1].name.partition(".")[0] for row in rows})
+            self._warn_of_unread(self.folder / self.entry.images, {row[1].name.partition(".")[0] for row in rows})
         bare = [image for _, image, label, _ in rows if label is None] if labelled else []
         if bare and self.entry.layout != "folder":
             raise DataNotFound(
@@ -217,16 +217,19 @@ class Dataset:
                 f"and so for {len(bare)} image(s), got none; list the images alone with "
                 f"cases(labelled=False){unread_words(self.folder / self.entry.labels)}"
             )
+        if bare:
+            self._warn_of_unread(
+                self.folder / self.entry.labels, {row[2].name.partition(".")[0] for row in rows if row[2]}
+            )
         return [row for row in rows if row[2] is not None] if labelled else rows
 
-    def _warn_of_unread(self, read):
-        """Say which files beside the images, of other names, are of no type that is read."""
-        place = self.folder / self.entry.images
+    def _warn_of_unread(self, place, read):
+        """Say which files in a folder, of other names than those that were read, are of no type that is read."""
         left_out = [name for name in unread(place) if name.partition(".")[0] not in read]
         if left_out:
             warnings.warn(
                 f"{place}: {len(left_out)} file(s) of types that are not read are left out, such as {left_out[0]}; "
-                "convert them to TIFF, PNG or NIfTI",
+                f"convert them to TIFF, PNG or NIfTI ({advice_for(left_out[0])})",
                 stacklevel=4,
             )
 

@@ -116,7 +116,7 @@ def label_ids(stored, path, ndim=2, coding="ids", ignore=(), samples=PLAIN, colo
     """
     if samples.lossy:
         raise InputError(
-            f"{path}: expected label ids as they were stored, got {samples.lossy} compression, which changes them; "
+            f"{path}: expected label ids as they were stored, got {samples.lossy} compression, which may change them; "
             "save the label map without loss"
         )
     if stored.ndim != ndim + (samples.n > 1):
@@ -234,9 +234,16 @@ def _numbers(stored, path, samples, coding):
 def _integers(stored, path, samples):
     if stored.dtype.kind in "biu":
         return stored
-    stored = stored.astype(np.float32) if stored.dtype == np.float16 else stored
+    dtype = stored.dtype
+    stored = stored.astype(np.float32) if dtype == np.float16 else stored
     nearest = np.round(stored)
     if stored.dtype.kind == "f" and np.array_equal(stored, nearest):
+        largest = 2 << np.finfo(dtype).nmant  # beyond it two ids may have become one
+        if stored.size and samples.step == 0 and np.abs(stored).max() > largest:
+            raise InputError(
+                f"{path}: expected label ids that {dtype} holds exactly, up to {largest}, got "
+                f"{np.abs(stored).max():.0f}, so that neighbouring ids may have become one; save them as integers"
+            )
         return stored
     with np.errstate(invalid="ignore"):
         off = np.abs(stored - nearest)

@@ -3,18 +3,20 @@
 import os
 import re
 import unicodedata
+import warnings
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.images.beside import MASK, beside, image_key, masks_by_name
+from tte.images.beside import MASK, beside, channel_files, image_key, masks_by_name
+from tte.images.case import parts
 from tte.images.files.hdf5 import IMAGES, LABELS
 from tte.images.files.seg import SEG
 from tte.images.files.stored import OtherChannel
-from tte.images.windows import HDF5, SUFFIXES, Keys, bare_name, files_of_stack, has_key, stored_shape
+from tte.images.windows import HDF5, SUFFIXES, Keys, bare_name, files_of_stack, has_key, over_time, stored_shape
 
-__all__ = ["hdf5_keys", "image_paths", "list_cases", "natural_key", "parts"]
+__all__ = ["hdf5_keys", "image_paths", "list_cases", "natural_key"]
 
 WILD = re.compile(r"(\*\*/|\*\*|\*|\?)")
 PLACES = {  # layout: where images and labels lie if the entry does not say
@@ -95,6 +97,12 @@ def list_cases(folder, entry, split=None, volumes=False, ras=False):
                 f"{row.image}: one slice of a stack that is spread over files ({', '.join(others[:3])}); join them to "
                 "one file, or list slices (volumes=False)"
             )
+        if volumes and len(shape) == 3 and over_time(row.image, entry.channel):
+            warnings.warn(
+                f"{row.image}: its metadata call its {shape[0]} pages times; they are read as slices of a volume: "
+                "list them as images (volumes=False) if they are times",
+                stacklevel=4,
+            )
         if slices and len(shape) == 2 and not slices[0] <= z < slices[1]:
             continue
         cases += [
@@ -111,63 +119,6 @@ def list_cases(folder, entry, split=None, volumes=False, ras=False):
 def image_paths(folder, entry):
     """The files of all images, in natural order of their ids."""
     return [row.image for row in _rows(folder, entry)]
-
-
-def parts(shape, slices=None, tile=None, volumes=False):
-    """Cut a stored image into the windows that are a case each.
-
-    Patches of `tile` × `tile` pixels follow each other from the first pixel; where the side is no multiple of `tile`,
-    the last patch is moved back to end with the image, so that all are of one size, none is padded, and together they
-    are the slice. The pixels that two patches share then count in both. A side shorter than `tile` is one short patch.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (H, W) or (Z, H, W).
-    slices : (start, stop) or None
-        The slices of a stack to take; those beyond its end do not exist.
-    tile : int or None
-        None leaves slices whole.
-    volumes : bool
-        Leave a stack in one piece.
-
-    Returns
-    -------
-    list of (suffix of the id, part)
-        Part is one (start, stop) per axis, or None for the whole of the file.
-
-    Examples
-    --------
-    >>> parts((2, 4, 6), slices=(1, 2), tile=4)  # doctest: +NORMALIZE_WHITESPACE
-    [('_z001_y000_x000', ((1, 2), (0, 4), (0, 4))), ('_z001_y000_x002', ((1, 2), (0, 4), (2, 6)))]
-    >>> parts((4, 6))
-    [('', None)]
-    """
-    *depth, height, width = shape
-    start, stop = slices or (0, depth[0] if depth else 1)
-    if volumes and depth:
-        stop = min(stop, *depth)
-        whole = ((start, stop), (0, height), (0, width)) if slices else None
-        return [("", whole)] if start < stop else []
-    windows = [("", ((0, height), (0, width)))]
-    if tile:
-        windows = [
-            (f"_y{y:03d}_x{x:03d}", ((y, min(y + tile, height)), (x, min(x + tile, width))))
-            for y in _starts(height, tile)
-            for x in _starts(width, tile)
-        ]
-    if depth:
-        return [
-            (f"_z{z:03d}{suffix}", ((z, z + 1), *window))
-            for z in range(start, min(stop, *depth))
-            for suffix, window in windows
-        ]
-    return windows if tile else [("", None)]
-
-
-def _starts(side, tile):
-    """First pixel of each patch along one side; the last patch ends with the side."""
-    return [*range(0, side - tile, tile), max(side - tile, 0)]
 
 
 def hdf5_keys(entry, which, lone=True):
@@ -208,10 +159,13 @@ def _labelled(folder, entry, images):
     named = _found(folder, pattern, (*SUFFIXES, *SEG)) if together else {}
     by_name = masks_by_name({**labels, **{key: one.path for key, one in named.items()}}.items()) if plain else {}
     rows = []
+    bare = [key for key, one in images.items() if key not in products and key not in labels and one.whole not in labels]
+    of_channel = channel_files(bare, labels) if plain else {}
     for key, (place, image, whole) in images.items():
         if key in products:
             continue
         label = labels.get(key, labels.get(whole)) if pattern else image
+        label = label or labels.get(of_channel.get(key))
         label = label or by_name.get(image_key(key))
         if label is None and plain and place.lower().endswith(HDF5):
             label = image if has_key(image, hdf5_keys(entry, "label")) else None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tte.errors import DataNotFound, InputError
 from tte.images.dataset import Dataset
+from tte.images.files.unread import unread_words
 
 __all__ = ["open_masks"]
 
@@ -82,4 +83,6 @@ def open_masks(folder, images, *, coding="ids"):
 def _foreign(folder):
     """What else is in a folder that may have been meant, in words."""
     there = {path.suffix.lower() for path in folder.iterdir()}
-    return next((f"; the folder has {words}" for ends, words in FOREIGN.items() if there & set(ends)), "")
+    return next(
+        (f"; the folder has {words}" for ends, words in FOREIGN.items() if there & set(ends)), unread_words(folder)
+    )

@@ -32,6 +32,7 @@ __all__ = [
     "has_key",
     "opened",
     "orientation",
+    "over_time",
     "read_window",
     "same_dataset",
     "stored_shape",
@@ -106,10 +107,18 @@ def files_of_stack(path, channel=None):
     return [name for name in spread if path.with_name(name).is_file() and name != path.name]
 
 
+def over_time(path, channel=None):
+    """Whether the pages of a TIFF are times, not slices, by its metadata."""
+    with _guarded(path):
+        stat = path.stat()
+        tiff = path.name.lower().endswith(TIFF)
+        return tiff and _header(path, None, channel, False, stat.st_mtime_ns, stat.st_size)[2]
+
+
 @lru_cache(maxsize=1024)  # a compressed TIFF tells its shape only after all page headers are read
 def _header(path, keys, channel, ras, changed, size):
     with opened(path, keys, channel, ras) as stored:
-        return stored.shape, stored.spread
+        return stored.shape, stored.spread, stored.times
 
 
 def read_window(path, keys=None, part=None, channel=None, ras=False):

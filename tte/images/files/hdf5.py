@@ -12,6 +12,7 @@ import numpy as np
 
 from tte.errors import InputError
 from tte.images.beside import role
+from tte.images.files.hdf5_sources import lossy_filter, require_values
 from tte.images.files.stored import Samples, Stored, real_numbers
 
 __all__ = ["HDF5", "IMAGES", "LABELS", "Keys", "dataset_names", "has_key", "open_hdf5", "read_whole", "same_dataset"]
@@ -57,8 +58,8 @@ def open_hdf5(path, keys, channel=None):
     with _file(path) as file:
         dataset, name = _resolved(file, path, keys)
         real_numbers(dataset.dtype, f"{path}: {name!r}")
-        _is_all_here(dataset, path, name)
-        layout = _layout(dataset)
+        require_values(dataset, path, name)
+        layout = _layout(dataset, path, name)
         if "c" in layout:
             at, n = layout.index("c"), dataset.shape[layout.index("c")]
             if not isinstance(channel, int) or not 0 <= channel < n:
@@ -84,7 +85,8 @@ def open_hdf5(path, keys, channel=None):
             return np.asarray(dataset[tuple(parts)]).transpose(*order)
 
         shape = tuple(dataset.shape[space[i]] for i in order)
-        yield Stored(shape, dataset.dtype, read, Samples(bits=dataset.dtype.itemsize * 8, chosen=True))
+        samples = Samples(bits=dataset.dtype.itemsize * 8, lossy=lossy_filter(dataset), chosen=True)
+        yield Stored(shape, dataset.dtype, read, samples)
 
 
 def has_key(path, keys):
@@ -126,6 +128,11 @@ def _resolved(file, path, keys):
     """The dataset and the name it was found under."""
     for name in keys.names:
         if (found := _get(file, name)) is not None:
+            if _named_as_other((found.name or "").strip("/"), keys.not_named):
+                raise InputError(
+                    f"{path}: {name!r} leads to {found.name} in {Path(found.file.filename).name}, which is called as "
+                    "the other part of a case; set the key"
+                )
             return found, name
         if (link := _dangling(file, name)) is not None:
             raise InputError(f"{path}: {name!r} is a link to {link}, which is not there; copy it to that place")
@@ -203,19 +210,12 @@ def _names(file):
     return names
 
 
-def _is_all_here(dataset, path, name):
-    """A virtual or external dataset whose sources are missing would be read as fill values."""
-    here = Path(dataset.file.filename).parent
-    sources = [source.file_name for source in dataset.virtual_sources()] if dataset.is_virtual else []
-    sources += [source[0] for source in dataset.external or ()]
-    sources = [source.decode() if isinstance(source, bytes) else source for source in sources]
-    missing = [source for source in sources if source != "." and not (here / source).is_file()]
-    if missing:
-        raise InputError(f"{path}: {name!r} takes its values from {missing[0]}, which is not there; copy it there")
-
-
-def _layout(dataset):
+def _layout(dataset, path, name):
     """A letter per axis: z, y, x, c for channels, and "1" for an axis of one that is none of these."""
+    if "MATLAB_class" in dataset.attrs:
+        raise InputError(
+            f"{path}: {name!r} was saved by MATLAB, whose axes are in reverse order; write it as TIFF there (imwrite)"
+        )
     shape, tags = dataset.shape, dataset.attrs.get("axistags")
     if tags is not None:
         try:
@@ -223,10 +223,16 @@ def _layout(dataset):
         except (ValueError, KeyError, TypeError):
             letters = []
         if len(letters) == len(shape):
-            return [
+            known = [
                 "1" if size == 1 and letter not in "yx" and not (letter == "z" and len(shape) == 3) else letter
                 for letter, size in zip(letters, shape, strict=True)
             ]
+            if other := [letter for letter in known if letter not in "1zyxc"]:
+                raise InputError(
+                    f"{path}: {name!r} has the axes {''.join(letters)} of sizes {shape}, expected (Y, X) or (Z, Y, X), "
+                    f"perhaps with channels (C); store what is at one place of {', '.join(other)}"
+                )
+            return known
     if len(shape) == 4 and shape[0] != 1:
         return ["c", "z", "y", "x"]
     if len(shape) == 3 and shape[2] in (2, 3, 4) and min(shape[:2]) > 2 * shape[2]:
@@ -238,9 +244,11 @@ def read_whole(path, name):
     """Read every chunk of a dataset, which compares its checksums; what it holds does not matter."""
     with _file(path) as file:
         dataset = file[name]
-        if dataset.dtype.kind not in "biufc":
+        if dataset.dtype.kind not in "biufc" or not (
+            dataset.is_virtual or dataset.external or dataset.id.get_storage_size()
+        ):
             return
-        _is_all_here(dataset, path, name)
+        require_values(dataset, path, name)
         rows = max(1, (1 << 26) // max(1, dataset.nbytes // max(1, len(dataset))))
         for start in range(0, len(dataset), rows):
             dataset[start : start + rows]

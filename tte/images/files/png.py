@@ -19,6 +19,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TYPES = {0: ("gray", 1), 2: ("rgb", 3), 3: ("palette", 1), 4: ("gray", 2), 6: ("rgb", 4)}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 GRAY, PALETTE, WITH_ALPHA = 0, 3, (4, 6)
+ORIENTATION, MOST_TAGS = 274, 1000
 STRETCHED = {1: 255, 2: 85, 4: 17}  # libpng fills 8 bits with a shorter gray sample: exactly these multiples
 
 
@@ -50,7 +51,7 @@ def open_png(path):
         if not stored or len(stored) % 3:
             raise ValueError("indexed colours without a palette")
         palette = np.frombuffer(stored, np.uint8).reshape(-1, 3)
-    samples = Samples(meaning, n, alpha=colour in WITH_ALPHA, palette=palette, bits=bits)
+    samples = Samples(meaning, n, colour in WITH_ALPHA, palette, bits, turned=_turned(chunks))
     data = _inflated(chunks, _length(width, height, bits * n, interlaced))
     dtype = np.dtype(np.uint16 if bits == 16 else np.uint8)
     yield Stored((height, width), dtype, lambda window: _pixels(header, data, samples)[window], samples)
@@ -83,6 +84,44 @@ def _header(chunks):
     if not width or not height or bits not in DEPTHS.get(colour, ()):
         raise ValueError(f"its header gives {width} x {height} pixels of {bits} bits and colour type {colour}")
     return header
+
+
+def _turned(chunks):
+    """The orientation tag of Exif data, in a chunk of its own or as ImageMagick writes it; 1 where there is none."""
+    for kind, data in chunks:
+        try:
+            if kind == b"eXIf":
+                return orientation_tag(data)
+            if kind in (b"tEXt", b"zTXt") and data.startswith((b"Raw profile type exif", b"Raw profile type APP1")):
+                text = data.partition(b"\0")[2]
+                text = zlib.decompress(text[1:]) if kind == b"zTXt" else text
+                found = bytes.fromhex(
+                    "".join(text.decode("latin-1").split()[2:])
+                )  # after the words "exif" and a length
+                return orientation_tag(found.removeprefix(b"Exif\0\0"))
+        except (ValueError, zlib.error, struct.error):
+            continue
+    return 1
+
+
+def orientation_tag(exif):
+    r"""The orientation of Exif data, 1 where they do not give it.
+
+    Examples
+    --------
+    >>> orientation_tag(b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, 6, 0, 0))
+    6
+    """
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    if order is None:
+        return 1
+    (at,) = struct.unpack_from(f"{order}I", exif, 4)
+    (number,) = struct.unpack_from(f"{order}H", exif, at)
+    for k in range(min(number, MOST_TAGS)):
+        tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, at + 2 + 12 * k)
+        if tag == ORIENTATION:
+            return value if 1 <= value <= 8 else 1
+    return 1
 
 
 def _length(width, height, depth, interlaced):

@@ -69,6 +69,8 @@ class Stored:
         Of (H, W, Z) indices to space, for NIfTI.
     spread : tuple of str
         Other files over which a stack is spread, of which this file has one slice.
+    times : bool
+        The first axis of a stack is time by what the file says.
     orientation : str
         For NIfTI: where the axes of the file point, as "LPI", or "unknown"; empty for other types, whose axes are rows
         and columns.
@@ -81,6 +83,7 @@ class Stored:
     affine: np.ndarray | None = None
     orientation: str = ""
     spread: tuple[str, ...] = ()
+    times: bool = False
 
 
 def real_numbers(dtype, what="it"):

@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 
 from tte.errors import InputError
+from tte.images.files.lossy import loss
 from tte.images.files.ome import own_planes
 from tte.images.files.stored import OtherChannel, Samples, Stored
 
@@ -20,8 +21,8 @@ __all__ = ["TIFF", "open_tiff"]
 TIFF = (".tif", ".tiff")
 BROKEN = re.compile(r"page offset|offset to page|corrupted|failed to reshape|missing .*frames|raised|invalid")
 ALPHA = (1, 2)  # ExtraSamples: associated and unassociated
+OF_A_PAGE = (274, 320)  # tags by which pages may differ unseen: orientation and palette
 MEANING = {"MINISWHITE": "white", "MINISBLACK": "gray", "RGB": "rgb", "PALETTE": "palette", "MASK": "gray"}
-LOSSY = {"JPEG": "JPEG", "OJPEG": "JPEG", "JPEG_LOSSY": "JPEG", "JPEG_2000_LOSSY": "JPEG 2000"}
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def open_tiff(path, channel=None):
         if complaints:
             raise ValueError(complaints[0])
         if len(series) != 1:
-            raise ValueError(f"{len(series)} images of different shapes in one file")
+            raise ValueError(f"{len(series)} images of different shapes or coding in one file")
         (series,) = series
         pages = list(series.pages)
         if any(page is None or page.parent is not file for page in pages):
@@ -66,7 +67,7 @@ def open_tiff(path, channel=None):
         def read(window):
             return _read(series, pages, layout, chosen, window)
 
-        yield Stored(shape, series.dtype, read, samples, spread=spread)
+        yield Stored(shape, series.dtype, read, samples, spread=spread, times=layout.get("T", 1) > 1)
 
 
 def _layout(file, series, pages, path):
@@ -127,11 +128,10 @@ def _plane(series):
 def _samples(series, file):
     page = series.keyframe
     name = getattr(page.photometric, "name", str(page.photometric))
-    compression = getattr(page.compression, "name", "")
-    lossy = LOSSY.get(compression, "")
+    lossy = _loss(file, page)
     n = int(series.shape[series.axes.index("S")]) if "S" in series.axes else 1
     meaning = MEANING.get(name, name)
-    if name == "YCBCR" and lossy:  # the decoder turns it to RGB
+    if name == "YCBCR" and lossy == "JPEG":  # the decoder turns it to RGB
         meaning = "rgb"
     extra = tuple(page.extrasamples)
     alpha = bool(extra) and extra[-1] in ALPHA and n == {"rgb": 4}.get(meaning, 2)
@@ -145,6 +145,15 @@ def _samples(series, file):
     turned = page.tags.get(274)
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     return Samples(meaning, n, alpha, palette, int(bits), lossy, 0.0, int(turned.value) if turned else 1)
+
+
+def _loss(file, page):
+    """The name of a lossy compression, by the first strip or tile that was written; empty for every other."""
+    written = [at for at in zip(page.dataoffsets, page.databytecounts, strict=True) if at[1]]
+    if not written or page.compression == tifffile.COMPRESSION.NONE:
+        return ""
+    file.filehandle.seek(written[0][0])
+    return loss(getattr(page.compression, "name", str(page.compression)), file.filehandle.read(written[0][1]))
 
 
 def _read(series, pages, layout, channel, window):
@@ -165,12 +174,23 @@ def _read(series, pages, layout, channel, window):
 
 def _page(page, series):
     """One page (H, W[, samples])."""
+    _like_the_first(page, series.keyframe)
     if any(size == 0 for size in page.databytecounts):
         raise ValueError("a strip or tile of its pixels was never written")
     pixels = page.asarray()
     planar = "S" in series.axes and series.axes.index("S") < series.axes.index("Y")
     pixels = np.moveaxis(pixels, 0, -1) if planar and pixels.ndim == 3 else pixels
     return pixels.reshape(*_plane(series), -1) if "S" in series.axes else pixels.reshape(_plane(series))
+
+
+def _like_the_first(page, first):
+    """Raise unless a page is coded as the first one is: the decoder takes for granted that the pages of a stack are."""
+    if page.index == first.index:
+        return
+    page = page.aspage()
+    there, expected = ([repr(one.tags.valueof(tag)) for tag in OF_A_PAGE] for one in (page, first))
+    if page.hash != first.hash or there != expected:
+        raise ValueError("images of different coding, palette or orientation tag in one stack; save them alike")
 
 
 @contextmanager
