@@ -50,10 +50,11 @@ torch.save({"state_dict": weights}, "models/mine.ckpt")
 # %% [markdown]
 # ## A first bank file
 #
-# `tte bank --init models` writes what the files say, and marks what they cannot say.
+# `tte bank --init models` writes `models/bank.yml`: what the files say, and a mark where they cannot say it.
 
 # %%
 _ = main(["bank", "--init", "models"])
+print(Path("models/bank.yml").read_text())
 
 # %% [markdown]
 # ## The entry, complete
@@ -64,23 +65,23 @@ _ = main(["bank", "--init", "models"])
 entry = """models:
   - name: mine
     source: torch
-    weights: models/mine.ckpt
+    weights: mine.ckpt
     network: {network: UNet, arguments: {spatial_dims: 2, in_channels: 1, out_channels: 1, channels: [8, 16, 32], strides: [2, 2]}}
     preprocessing: {percentiles: [1, 99.8], scope: image}
     activation: sigmoid
     trained_on: my own images
 """
-Path("bank.yml").write_text(entry)
+Path("models/bank.yml").write_text(entry)
 print(entry)
 
 # %% [markdown]
 # ## The check
 #
-# `tte bank bank.yml --check --images images` loads every model and runs it once on one of your images.
+# `tte bank models/bank.yml --check --images images` loads every model and runs it once on one of your images.
 # It says what the model saw and what came out, and warns of outputs that look wrong: squashed twice, empty, constant, or all foreground.
 
 # %%
-_ = main(["bank", "bank.yml", "--check", "--images", "images"])
+_ = main(["bank", "models/bank.yml", "--check", "--images", "images"])
 
 # %% [markdown]
 # The network of this page is not trained, and the check says what its output looks like.

@@ -64,7 +64,7 @@ def _add_bank(commands):
     ways = bank.add_mutually_exclusive_group()
     ways.add_argument("--check", action="store_true", help="load every model and run it once, say what came out")
     ways.add_argument(
-        "--init", metavar="FOLDER", help="print a bank file of the models in a folder, what is not known marked"
+        "--init", metavar="FOLDER", help="write FOLDER/bank.yml with the models in the folder, what is not known marked"
     )
     ways.add_argument("--schema", action="store_true", help="print the JSON schema of bank files, for editors")
     bank.add_argument(
@@ -223,9 +223,9 @@ def _bank(options):
         print(schema(), end="")
         return 0
     if options.init:
-        from tte.zoo.start import written_bank
+        from tte.zoo.start import write_bank
 
-        print(written_bank(options.init), end="")
+        print(write_bank(options.init))
         return 0
     if options.check:
         if not options.path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from companion.analysis import agreement, select
-from companion.analysis.arrays import read_or_make
+from companion.arrays import read_or_make
 from companion.config import config_hash
 from companion.wings import wing, wing_of
 from tte.errors import DataNotFound

@@ -9,7 +9,7 @@ import numpy as np
 from openTSNE import TSNE
 
 from companion.analysis import agreement
-from companion.analysis.arrays import read_or_make
+from companion.arrays import read_or_make
 from companion.config import config_hash
 from companion.fine_tune import models as fine_tune
 from companion.fine_tune.scores import sample_cases

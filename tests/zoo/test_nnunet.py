@@ -16,7 +16,7 @@ from tte.zoo.file import BankEntry
 from tte.zoo.formats.nnunet import NnUNetScaling
 from tte.zoo.load import load, trust_reason
 from tte.zoo.model import open_model
-from tte.zoo.start import written_bank
+from tte.zoo.start import bank_text
 
 FLAT = {"widths": [4, 8, 8], "kernels": [[3, 3]] * 3, "strides": [[1, 1], [2, 2], [2, 1]]}
 DEEP = {"widths": [4, 6, 6], "kernels": [[1, 3, 3], [3, 3, 3], [3, 3, 3]], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]]}
@@ -223,7 +223,7 @@ def test_nnunet_models_are_found_checked_and_ranked_on_the_command_line(tmp_path
     (tmp_path / "images").mkdir()
     for i in range(5):
         iio.imwrite(tmp_path / "images" / f"{i}.png", RNG.integers(1, 200, (40, 40)).astype(np.uint8))
-    text = written_bank(tmp_path / "zoo")
+    text = bank_text(tmp_path / "zoo")
     found = yaml.safe_load(text)["models"]
     assert [model["source"] for model in found] == ["nnunet"] * 3 and "TODO" not in str([m["source"] for m in found])
     path = tmp_path / "zoo" / "bank.yml"

@@ -10,7 +10,7 @@ import yaml
 from tte.cli import main
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.file import read_bank
-from tte.zoo.start import schema, written_bank
+from tte.zoo.start import bank_text, schema
 
 
 def test_the_schema_knows_every_key_of_an_entry():
@@ -47,7 +47,11 @@ def test_a_folder_of_models_becomes_a_bank_file_with_what_is_unknown_marked(tmp_
     (tmp_path / "p" / "weights.onnx").write_bytes(b"")  # belongs to the package
     (tmp_path / "notes.txt").write_text("")
     assert main(["bank", "--init", str(tmp_path)]) == 0
-    text = capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith(f"Wrote {tmp_path / 'bank.yml'}: 4 model(s). Fill in what it marks TODO (")
+    text = (tmp_path / "bank.yml").read_text()
+    assert main(["bank", "--init", str(tmp_path)]) == 1 and (tmp_path / "bank.yml").read_text() == text
+    assert "bank.yml exists; edit that" in capsys.readouterr().err
     models = {model["name"]: model for model in yaml.safe_load(text)["models"]}
     assert {name: model["source"] for name, model in models.items()} == {
         "a_model": "torch",
@@ -57,20 +61,19 @@ def test_a_folder_of_models_becomes_a_bank_file_with_what_is_unknown_marked(tmp_
     }
     assert models["a_model"]["network"]["network"] == "TODO" and models["d"]["preprocessing"] == "TODO"
     assert not models["p"]["trained_on"]  # a word here would make one group of them all
-    (tmp_path / "bank.yml").write_text(text)
     with pytest.raises(ConfigError, match="a_model: activation"):
         read_bank(tmp_path / "bank.yml")
 
 
 def test_a_folder_without_models_is_one_line(tmp_path, capsys):
     with pytest.raises(InputError, match="holds no models"):
-        written_bank(tmp_path)
+        bank_text(tmp_path)
     with pytest.raises(DataNotFound, match="is no folder"):
-        written_bank(tmp_path / "x")
+        bank_text(tmp_path / "x")
     assert main(["bank", "--init", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("tte: --init: ")
 
 
 def test_names_with_yaml_in_them_stay_names(tmp_path):
     (tmp_path / 'x"]: {y.onnx').write_bytes(b"")
-    assert yaml.safe_load(written_bank(tmp_path))["models"][0]["name"] == 'x"]: {y'
+    assert yaml.safe_load(bank_text(tmp_path))["models"][0]["name"] == 'x"]: {y'

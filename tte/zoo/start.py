@@ -11,11 +11,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from tte._atomic import atomic_write
 from tte.errors import DataNotFound, InputError
 from tte.zoo.file import BankEntry, BankReference
 
-__all__ = ["schema", "written_bank"]
+__all__ = ["bank_text", "schema", "write_bank"]
 
+_FILE = "bank.yml"
 _UNKNOWN = "TODO"
 _TORCH = (".pt", ".pth", ".ckpt", ".safetensors", ".t7", ".pytorch", ".bin", ".tar")
 _ARCHIVES = (".zip",)
@@ -43,7 +45,28 @@ def schema():
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def written_bank(folder):
+def write_bank(folder):
+    """Write `bank.yml` into a folder of models, as its weights are named relative to it; return what was written where.
+
+    Raises
+    ------
+    DataNotFound
+        There is no such folder.
+    InputError
+        No model is in it, or it has a bank file, which is never overwritten.
+    """
+    path, text = Path(folder).expanduser() / _FILE, bank_text(folder)
+    if path.exists():
+        raise InputError(f"--init: {path} exists; edit that, or move it away to have one written anew")
+    atomic_write(path, text)
+    models, open_questions = len(re.findall("^  - name:", text, re.MULTILINE)), text.count(_UNKNOWN) - 1
+    return (
+        f"Wrote {path}: {models} model(s). Fill in what it marks {_UNKNOWN} ({open_questions} times), "
+        f"then run: tte bank {path} --check"
+    )
+
+
+def bank_text(folder):
     """Return the text of a bank file of the models in a folder and below it; what cannot be known says TODO.
 
     Parameters
@@ -70,9 +93,7 @@ def written_bank(folder):
         _block(name, path.relative_to(folder).as_posix(), stated)
         for name, (path, stated) in zip(names, found, strict=True)
     ]
-    head = (
-        f"# Models found in {_quoted(folder.name)[1:-1]}. Fill in every {_UNKNOWN}, then: tte bank THIS.yml --check\n"
-    )
+    head = f"# Models found in {_quoted(folder.name)[1:-1]}. Fill in every {_UNKNOWN}, then: tte bank {_FILE} --check\n"
     return head + "models:\n" + "".join(blocks)
 
 

@@ -12,8 +12,8 @@ import pytest
 from safetensors import deserialize
 
 from companion.analysis import agreement, panels, select
-from companion.analysis.arrays import read_arrays, write_arrays
 from companion.analysis.panels import load_panels
+from companion.arrays import read_arrays, write_arrays
 from companion.data import write_phantom
 from companion.fine_tune import models as fine_tune
 from companion.pages import pictures
