@@ -146,7 +146,10 @@ class Model:
         if image.ndim != self.spatial_dims + 1 or 0 in image.shape:
             raise InputError(f"{self.name}: takes {self.spatial_dims}D images with a channel axis, got {image.shape}")
         if len(image) != self.channels and not (self.repeat_gray and len(image) == 1):
-            advice = "; state `repeat_gray: true` if gray images go in as equal channels" if len(image) == 1 else ""
+            equal = (
+                f"; state `channels: {self.channels}` and `repeat_gray: true` if gray images go in as equal channels"
+            )
+            advice = equal if len(image) == 1 else ""
             raise InputError(f"{self.name}: takes {self.channels} channel(s), the image has {len(image)}{advice}")
         return image
 
