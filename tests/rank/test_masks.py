@@ -74,13 +74,18 @@ def test_two_runs_give_the_same_bytes(tools):
         assert (tools / "out" / name).read_bytes() == (tools / "again" / name).read_bytes()
 
 
-def test_finished_images_are_not_compared_again(tools, monkeypatch):
+def test_finished_masks_are_not_read_again_and_one_tool_more_reads_that_tool(tools, monkeypatch):
     assert main(command(tools)) == 0
     before = (tools / "out" / "ranking.csv").read_bytes()
     from tte.rank import masks
 
-    monkeypatch.setattr(masks, "_image", lambda *_: pytest.fail("computed twice"))
-    assert main(command(tools)) == 0
+    read, real = [], masks._cell
+    monkeypatch.setattr(masks, "_cell", lambda name, shape, tool: read.append(tool.clean[0]) or real(name, shape, tool))
+    assert main(command(tools)) == 0 and read == []
+    assert (tools / "out" / "ranking.csv").read_bytes() == before
+    assert main(command(tools, names=[*MISSED, "fair-perturbed"])) == 0
+    assert len(read) == 6 and {dataset.entry.labels for dataset in read} == {"fair-perturbed"}
+    assert main(command(tools)) == 0 and len(read) == 6
     assert (tools / "out" / "ranking.csv").read_bytes() == before
 
 

@@ -177,3 +177,44 @@ def test_one_clear_line(two_channels, capsys, more, words):
     assert main(zero_shot(two_channels, *more)) == 1
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and words in error[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.czi", "bfconvert a.czi a.ome.tif"),
+        ("a.nd2", "Fiji"),
+        ("slide.svs", "Bio-Formats"),
+        ("model.czseg", "ZEISS models are no images: unzip them"),
+        ("a.nrrd", "a.nii.gz"),
+        ("a.jpg", "convert them to TIFF, PNG or NIfTI"),
+    ],
+)
+def test_what_is_not_read_says_how_to_convert_it(tmp_path, capsys, name, words):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / name).write_bytes(b"any")
+    assert main(zero_shot(tmp_path)) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and name in error[0] and words in error[0]
+
+
+@pytest.mark.parametrize(("name", "words"), [("a.czann", "name the .onnx in it"), ("a.h5", "convert it with tf2onnx")])
+def test_a_model_of_another_type_says_how_to_convert_it(two_channels, capsys, name, words):
+    (two_channels / name).write_bytes(b"any")
+    model = {"name": "a", "source": "onnx", "weights": name, "activation": "sigmoid", "preprocessing": "none"}
+    (two_channels / "other.yml").write_text(yaml.safe_dump({"models": [model]}))
+    arguments = ["--models", str(two_channels / "other.yml"), "--images", str(two_channels / "plain")]
+    assert main(["rank", "zero-shot", *arguments, "--out", str(two_channels / "o")]) == 1
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and words in error[0]
+
+
+def test_labels_that_are_damaged_are_left_out_before_anything_runs(two_channels, capsys):
+    path = two_channels / "labels" / "0.tif"
+    path.write_bytes(path.read_bytes()[:-200])
+    arguments = zero_shot(two_channels, "--labels", str(two_channels / "labels"), "--channel", "1")
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "Warning: 0: its labels are left out" in printed
+    cells = pd.read_csv(two_channels / "out" / "per_image.csv").groupby("image")["measured_f1"].count()
+    assert cells.to_dict() == {0: 0, 1: 3, 2: 3}

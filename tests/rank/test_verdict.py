@@ -45,3 +45,14 @@ def test_labels_can_overrule_the_score():
 def test_a_model_that_often_finds_nothing_is_named():
     words = verdict(table([0.9, 0.5], "AB", finds_nothing=[0.1, 0.4]))
     assert words.endswith("`d` finds nothing in 40% of the images.") and "`b` finds" not in words
+
+
+def test_a_suspicious_model_never_wins_in_silence():
+    words = verdict(table([0.9, 0.5], "AB"), doubts={"b": "constant: one value"})
+    assert words.startswith("Use `d`. `b` scores higher and looks wrong (constant: one value): look at it first.")
+    words = verdict(table([0.9, 0.5], "AB"), doubts={"d": "constant: one value"})
+    assert words == "Use `b`. `d` is clearly behind."
+    labelled = verdict(table([0.9, 0.5], "AA", probability_best=[0.6, 0.4]), 2, {"b": "all foreground"})
+    assert labelled.startswith("Use `d`: with 2 images labelled it is the best with 40%. `b` scores higher and looks")
+    both = verdict(table([0.9, 0.5], "AB"), doubts={"b": "x", "d": "y"})
+    assert both == "Use none of them unseen: the outputs of all look wrong (`b`: x; `d`: y)."

@@ -102,6 +102,11 @@ def test_a_missing_file(tmp_path):
     [
         ("laid-back-lobster", True),
         ("pioneering-rhino", True),
+        ("10.5281/zenodo.5764892", True),
+        ("10.5281/zenodo.5764892/6647674", True),
+        ("https://doi.org/10.5281/zenodo.5764892", True),
+        ("doi:10.5281/zenodo.5764892", True),
+        ("10.5281", False),
         ("model.zip", False),
         ("zoo/pioneering-rhino", False),
         ("x", False),

@@ -242,6 +242,20 @@ def test_a_downloaded_nickname_is_kept(package, tmp_path):
     assert torch.equal(output(load(zoo("pioneering-rhino")).network), output(network))
 
 
+@pytest.mark.parametrize(
+    "doi", ["10.5281/zenodo.12/34", "doi:10.5281/zenodo.12/34", "https://doi.org/10.5281/zenodo.12/34"]
+)
+def test_a_doi_is_found_where_it_was_downloaded_to(package, tmp_path, doi, monkeypatch):
+    folder, network = package()
+    _hide(monkeypatch)
+    with pytest.raises(
+        DataNotFound, match=r"DOI '10\.5281/zenodo\.12/34' needs bioimageio\.core: pip install it, or download"
+    ):
+        load(zoo(doi))
+    shutil.copytree(folder, tmp_path / "cache" / "bioimageio" / "10.5281_zenodo.12_34")
+    assert torch.equal(output(load(zoo(doi)).network), output(network))
+
+
 # ---- with the library
 
 

@@ -9,12 +9,16 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
+from scipy.stats import kendalltau
 
 from tte._arrays import float_array
 from tte.agreement import rank_agreement
 from tte.errors import ConfigError, InputError, UndefinedScore
 
-__all__ = ["coverage", "evidence_of", "expected_performance", "read_evidence", "scores_with_evidence", "track_record"]
+__all__ = [
+    *("coverage", "evidence_of", "expected_performance", "kendalls", "read_evidence"),
+    *("scores_with_evidence", "track_record"),
+]
 
 _KEYS = ("study", "target", "model", "seen")
 _MEASURES = ("ap50", "map", "f1", "f1_tolerant")
@@ -84,6 +88,26 @@ def track_record(lead, measure="ap50", evidence=None):
         rows.append({"study": study, "target": target, "n_models": len(group), **agreement})
     columns = ["study", "target", "n_models", "kendall", "kendall_p", "regret", "random_regret"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def kendalls(lead, measure="ap50", evidence=None):
+    """Kendall's tau of a score with the performance on each target: `track_record` without its p-values and regrets.
+
+    Returns
+    -------
+    Series of float
+        By study and target; targets on which it is undefined are left out.
+
+    Examples
+    --------
+    >>> rows = [("s", "t", f"m{m}", 0, m / 3, m / 3) for m in range(3)]
+    >>> evidence = pd.DataFrame(rows, columns=["study", "target", "model", "seen", "consensus", "ap50"])
+    >>> kendalls("consensus", evidence=evidence).tolist()
+    [1.0]
+    """
+    groups = _pairs(lead, measure, evidence).groupby(["study", "target"], sort=False)
+    found = {key: kendalltau(one["score"], one["performance"]).statistic for key, one in groups if len(one) > 1}
+    return pd.Series(found, dtype=float).dropna()
 
 
 def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.8):

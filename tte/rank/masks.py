@@ -11,16 +11,17 @@ import numpy as np
 from tqdm import tqdm
 
 from tte.errors import ConfigError
-from tte.rank.judgement.measured import performance
-from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
-from tte.rank.run.agree import add_consensus, image_pairs
+from tte.rank.run.agree import packed
+from tte.rank.run.gather import gathered
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import provenance, run_of, settings_of
 from tte.rank.run.scores import Forms, consistencies
 from tte.rank.run.sources import open_images
 from tte.rank.run.tools import objects_of, open_tools
+from tte.segmentation.suspect import noted
 
 __all__ = ["rank_masks"]
 
@@ -106,21 +107,18 @@ def rank_masks(
     with workplace(out, run, overwrite) as cells:
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
         tools, left_out = open_tools(masks, images, found.names, volumes=volumes, channel=channel)
-        seen = _seen(found, tools, cells)
-    left_out += found.left_out
-    kept = tuple(seen)
-    for name in kept:
-        left_out += [LeftOut("cell", f"{tool}, {name}", reason) for tool, reason in seen[name][0]["failed"].items()]
-    if objects is None:
-        objects = any(facts["objects"] for facts, _ in seen.values())
-    observed = _observed(tuple(tools), seen, objects, groups)
+        keys = _computed(found, tools, cells)
+        kept = tuple(keys)
+        own = {tool: (groups or {}).get(tool, tool) for tool in tools}
+        observed = gathered("masks", tuple(tools), kept, found, cells, keys, objects, own)
+        left_out += [*found.left_out, *_failed(cells, keys)]
     observed.left_out, observed.warnings = left_out, observed.warnings + found.warnings
-    observed.pictures = _pictures(found, tools)
+    observed.seconds, observed.pictures = None, _pictures(found, tools)
     observed.provenance = provenance(
         run,
         {name: tool.digest() for name, tool in tools.items()},
         {name: found.digest(name) for name in kept},
-        parameters={**settings_of(run), "objects": objects, "groups": groups or {}},
+        parameters={**settings_of(run), "objects": observed.objects, "groups": groups or {}},
         seed=seed,
         seconds={"in all": round(time.perf_counter() - started, 3)},
         command=command,
@@ -128,75 +126,49 @@ def rank_masks(
     return ranking_of_run(observed, lead, seed)
 
 
-def _seen(found, tools, cells):
-    """{image: (facts, arrays)} of every image that can be read; what was computed before is not computed again."""
-    seen, missing = {}, {}
-    for name in found.names:
-        key = cell_key(
-            "masks", found.digest(name), found.label_digest(name), [tool.key(name) for tool in tools.values()]
-        )
-        kept = cells.read(key) if cells.has(key) else None
-        if kept is None:
-            missing[name] = key
-        else:
-            seen[name] = kept
-    bar = tqdm(total=len(missing), desc="images", unit="image", disable=None if missing else True)
+def _computed(found, tools, cells):
+    """Read every mask that has no cell yet; return {image: {tool: key}}."""
+    keys = {n: {t: cell_key("tool", found.digest(n), tool.key(n)) for t, tool in tools.items()} for n in found.names}
+    missing = {n: [t for t, key in keys[n].items() if not cells.has(key)] for n in keys}
+    todo = tuple(name for name in keys if missing[name])
+    bar = tqdm(total=len(todo), desc="images", unit="image", disable=None if todo else True)
     with bar:
-        for chunk in found.chunks(tuple(missing)):
+        for chunk in found.chunks(todo):
             for name, sample in chunk:
-                facts, arrays = _image(name, sample, tools)
-                cells.write(missing[name], facts, **arrays)
-                seen[name] = facts, arrays
+                for tool in missing[name]:
+                    facts, arrays = _cell(name, sample.image.shape[1:], tools[tool])
+                    cells.write(keys[name][tool], facts, **arrays)
                 bar.update()
-    return {name: seen[name] for name in found.names if name in seen}
+    return {name: keys[name] for name in found.names if name in keys}
 
 
-def _image(name, sample, tools):
-    """What the tools say of one image."""
-    shape = sample.image.shape[1:]
-    clean, failed, objects = [], {}, False
-    for tool_name, tool in tools.items():
-        labels, reason = tool.read(name, shape)
-        clean.append(labels)
-        objects |= labels is not None and bool(labels.max(initial=0) > 1)
-        if reason:
-            failed[tool_name] = reason
-    instances = [None if labels is None else objects_of(labels) for labels in clean]
-    masks = [None if labels is None else labels > 0 for labels in clean]
-    arrays = {f"pairs_{measure}": matrix for measure, matrix in image_pairs(instances, masks).items()}
-    arrays["empty"] = np.array([np.nan if mask is None else float(not mask.any()) for mask in masks])
-    columns = {}
-    for m, tool in enumerate(tools.values()):
-        values = {}
-        if masks[m] is not None and tool.perturbed is not None:
-            other, _ = tool.read(name, shape, perturbed=True)
-            if other is not None:
-                perturbed = Forms(other > 0, None, objects_of(other))
-                values = consistencies(Forms(masks[m], None, instances[m]), perturbed, _PERTURBED)
-        if masks[m] is not None and sample.label is not None:
-            values |= performance(instances[m], masks[m], objects_of(sample.label))
-        for quantity, value in values.items():
-            columns.setdefault(quantity, np.full(len(tools), np.nan))[m] = value
-    return {"failed": failed, "objects": objects}, arrays | {f"value_{key}": column for key, column in columns.items()}
+def _cell(name, shape, tool):
+    """What one tool says of one image."""
+    labels, reason = tool.read(name, shape)
+    if labels is None:
+        return {"reason": reason, "empty": None, "objects": False, "values": {}}, {}
+    instances, mask = objects_of(labels), labels > 0
+    other = None if tool.perturbed is None else tool.read(name, shape, perturbed=True)[0]
+    values = {}
+    if other is not None:
+        perturbed = Forms(other > 0, None, objects_of(other))
+        values = consistencies(Forms(mask, None, instances), perturbed, _PERTURBED)
+    facts = {
+        "reason": "",
+        "values": {quantity: None if np.isnan(value) else float(value) for quantity, value in values.items()},
+        "empty": not bool(mask.any()),
+        "objects": bool(labels.max(initial=0) > 1),
+        "seen": noted(labels[None], mask, perturbed=[] if other is None else [other[None]]),
+    }
+    return facts, {"instances": packed(instances), "mask": np.packbits(mask)}
 
 
-def _observed(tools, seen, objects, groups):
-    arrays = [arrays for _, arrays in seen.values()]
-    shape = (len(tools), len(seen))
-
-    def stacked(name):
-        columns = [image.get(name, np.full(len(tools), np.nan)) for image in arrays]
-        return np.stack(columns, axis=-1) if columns else np.empty((*shape[:1], 0))
-
-    names = dict.fromkeys(key for image in arrays for key in image if key.startswith("value_"))
-    values = {key.removeprefix("value_"): stacked(key) for key in names}
-    if not objects:
-        values = {key: value for key, value in values.items() if key != "measured_ap50"}
-    observed = Observed("masks", tools, tuple(seen), values, stacked("empty"), objects=objects)
-    pairs = {measure: np.stack([image[f"pairs_{measure}"] for image in arrays], axis=-1)
-             for measure in ("instances", "pixels")} if arrays else {}  # fmt: skip
-    add_consensus(observed, pairs, {tool: (groups or {}).get(tool, tool) for tool in tools})
-    return observed
+def _failed(cells, keys):
+    """Tools that have no mask of an image, with the reason."""
+    for name, by_tool in keys.items():
+        for tool, key in by_tool.items():
+            if reason := (cells.facts(key) or {}).get("reason"):
+                yield LeftOut("cell", f"{tool}, {name}", reason)
 
 
 def _pictures(found, tools):

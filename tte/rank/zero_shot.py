@@ -9,23 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from tte._atomic import DiskFull
 from tte.errors import TTEError
-from tte.rank.judgement.measured import performance
-from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
-from tte.rank.run.agree import add_consensus, image_pairs
 from tte.rank.run.bank import Bank, device_of, line
+from tte.rank.run.gather import gathered
 from tte.rank.run.output import cell_key, workplace
-from tte.rank.run.passes import cell_of, maps_of, on_device, run_passes
+from tte.rank.run.passes import cell_of, on_device, run_passes
 from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images
-from tte.rank.run.tools import objects_of
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +122,8 @@ def rank_zero_shot(
         doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
         keys, failures = _computed(found, bank, cells, settings)
         kept = tuple(name for name in found.names if name in keys)
-        observed = _observed(found, bank, cells, keys, kept, objects)
+        observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
+    observed.cards, observed.pictures = bank.cards, _pictures(found, cells, keys)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
     observed.warnings += [*doubts, *found.warnings]
     observed.provenance = provenance(
@@ -203,58 +201,6 @@ def _settle(waiting, ahead, model_name, failures, bar):
         except (RuntimeError, ValueError, TypeError, IndexError) as error:  # TTEError is a ValueError
             failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
         bar.update()
-
-
-def _observed(found, bank, cells, keys, kept, objects):
-    """What all cells say together, one image at a time."""
-    models = bank.names
-    shape = (len(models), len(kept))
-    values, empty, seconds, apart = {}, np.full(shape, np.nan), np.full(shape, np.nan), False
-    pairs = {measure: np.full((len(models), *shape), np.nan, np.float32) for measure in ("instances", "pixels")}
-    for n, name in enumerate(kept):
-        for m, model in enumerate(models):
-            facts = cells.facts(keys[name][model])
-            if facts is None:
-                continue
-            empty[m, n], seconds[m, n] = facts["empty"], facts["seconds"]
-            apart |= facts["objects"]
-            for quantity, value in facts["values"].items():
-                if value is not None:
-                    values.setdefault(quantity, np.full(shape, np.nan))[m, n] = value
-        arrays = _image_cell(found, cells, name, [keys[name][model] for model in models])
-        for key, column in arrays.items():
-            kind, _, quantity = key.partition("_")
-            if kind == "pairs":
-                pairs[quantity][:, :, n] = column
-            else:
-                values.setdefault(quantity, np.full(shape, np.nan))[:, n] = column
-    objects = apart if objects is None else objects
-    if not objects:
-        values.pop("measured_ap50", None)
-    observed = Observed("zero-shot", models, kept, values, empty, objects=objects, cards=bank.cards)
-    observed.seconds = np.array([np.nan if np.isnan(row).all() else np.nanmedian(row) for row in seconds])
-    add_consensus(observed, pairs, bank.groups)
-    observed.pictures = _pictures(found, cells, keys)
-    return observed
-
-
-def _image_cell(found, cells, name, keys):
-    """Agreements of every two models on one image, and their measured performance where it has labels."""
-    key = cell_key("image", keys, [cells.has(one) for one in keys], found.label_digest(name))
-    kept = cells.read(key) if cells.has(key) else None
-    if kept is not None:
-        return kept[1]
-    maps = [None if (cell := cells.read(one)) is None else maps_of(cell[1]) for one in keys]
-    pairs = image_pairs([m and m[0] for m in maps], [m and m[1] for m in maps])
-    arrays = {f"pairs_{measure}": matrix.astype(np.float32) for measure, matrix in pairs.items()}
-    label = found.read(name).label if found.label_digest(name) else None
-    if label is not None:
-        truth = objects_of(label)
-        measured = [{} if m is None else performance(*m, truth) for m in maps]
-        for quantity in ("measured_ap50", "measured_f1"):
-            arrays[f"value_{quantity}"] = np.array([one.get(quantity, np.nan) for one in measured])
-    cells.write(key, {}, **arrays)
-    return arrays
 
 
 def _pictures(found, cells, keys):

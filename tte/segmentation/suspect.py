@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["SuspectOutput", "Watch"]
+__all__ = ["SuspectOutput", "Watch", "noted", "suspicions"]
 
 _ALL = 0.99  # share of foreground from which a model is said to call everything foreground
 _CONSTANT = 1e-6  # range of the probabilities of an image below which they are one value
@@ -41,50 +41,85 @@ class Watch:
 
     def __init__(self, threshold=0.5):
         self._threshold = threshold
-        self._seen = []  # per image: twice squashed, share of foreground, range, digest, whether the others equal it
+        self._seen = []
 
     def see(self, clean, perturbed=()):
         """Take note of one image: the `Prediction` of the clean run, and those of the perturbed ones."""
-        p, foreground = clean.probabilities, clean.foreground
-        self._seen.append(
-            (
-                _squashed_twice(p, clean.activation),
-                float((foreground > self._threshold).mean()),
-                float(np.ptp(foreground)),
-                (p.shape, zlib.crc32(np.ascontiguousarray(p))),
-                bool(len(perturbed)) and all(np.array_equal(p, q.probabilities) for q in perturbed),
-            )
-        )
+        others = [one.probabilities for one in perturbed]
+        self._seen.append(noted(clean.probabilities, clean.foreground, clean.activation, self._threshold, others))
 
     def suspicions(self):
         """Return one sentence for each thing that holds on every image; empty for a model that looks healthy."""
-        if not self._seen:
-            return ()
-        twice, share, spread, digest, unchanged = (list(column) for column in zip(*self._seen, strict=True))
-        found = []
-        if all(twice):
-            found.append(
-                "squashed twice: all outputs lie where a second sigmoid or softmax puts those of a first one, "
-                "so the network seems to end in one already; give activation=None"
-            )
-        if np.mean(share) > _ALL:
-            found.append(
-                f"all foreground: the model calls {np.mean(share):.1%} of the pixels foreground; look at its "
-                "predictions, and check the activation, the channel, the threshold and how the images are scaled"
-            )
-        if max(spread) < _CONSTANT:
-            found.append(
-                "constant: the foreground probability is one value all over every image; check the weights and how the "
-                "images are scaled"
-            )
-        elif len(digest) > 1 and len({shape for shape, _ in digest}) == 1 and len(set(digest)) == 1:
-            found.append("the same everywhere: the output is the same for every image; check that the images differ")
-        if all(unchanged):
-            found.append(
-                "unchanged: no perturbation changes the output of any image, so the consistency says nothing; check "
-                "the layer or the strength"
-            )
-        return tuple(found)
+        return suspicions(self._seen)
+
+
+def noted(probabilities, foreground, activation=None, threshold=0.5, perturbed=()):
+    """What there is to note of one image: numbers and texts, so that they can be kept.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (K, H, W[, Z])
+    foreground : ndarray, shape (H, W[, Z])
+    activation : "sigmoid", "softmax" or None
+    threshold : float
+        Foreground is where its probability is greater.
+    perturbed : sequence of ndarray like `probabilities`
+
+    Returns
+    -------
+    list
+        Whether they look squashed twice, the share of foreground, the range of its probability, a digest, and whether
+        no perturbation changed them. For `suspicions`.
+    """
+    p = np.ascontiguousarray(probabilities)
+    return [
+        _squashed_twice(p, activation),
+        float((foreground > threshold).mean()),
+        float(np.max(foreground)) - float(np.min(foreground)),
+        f"{p.shape} {zlib.crc32(p)}",
+        bool(len(perturbed)) and all(np.array_equal(p, other) for other in perturbed),
+    ]
+
+
+def suspicions(seen):
+    """Return one sentence for each thing that holds on every image; empty for a model that looks healthy.
+
+    Parameters
+    ----------
+    seen : sequence of what `noted` returns
+
+    Examples
+    --------
+    >>> [text.partition(":")[0] for text in suspicions([noted(np.ones((1, 2, 2)), np.ones((2, 2)))])]
+    ['all foreground', 'constant']
+    """
+    if not seen:
+        return ()
+    twice, share, spread, digest, unchanged = (list(column) for column in zip(*seen, strict=True))
+    found = []
+    if all(twice):
+        found.append(
+            "squashed twice: all outputs lie where a second sigmoid or softmax puts those of a first one, "
+            "so the network seems to end in one already; give activation=None"
+        )
+    if np.mean(share) > _ALL:
+        found.append(
+            f"all foreground: the model calls {np.mean(share):.1%} of the pixels foreground; look at its "
+            "predictions, and check the activation, the channel, the threshold and how the images are scaled"
+        )
+    if max(spread) < _CONSTANT:
+        found.append(
+            "constant: the foreground probability is one value all over every image; check the weights and how the "
+            "images are scaled"
+        )
+    elif len(digest) > 1 and len(set(digest)) == 1:
+        found.append("the same everywhere: the output is the same for every image; check that the images differ")
+    if all(unchanged):
+        found.append(
+            "unchanged: no perturbation changes the output of any image, so the consistency says nothing; check "
+            "the layer or the strength"
+        )
+    return tuple(found)
 
 
 def _squashed_twice(p, activation):

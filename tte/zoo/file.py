@@ -18,6 +18,7 @@ from tte.zoo.schema import Network
 
 __all__ = ["BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
 
+_DOI = r"(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.\d{4,9}/[\w.()/;:-]+"
 _TAGS = ("normalise", "scale", "standardise")  # of a union, no keys of a file
 Size = Annotated[int, Field(ge=1)]
 
@@ -118,8 +119,14 @@ class BankReference(_Section):
 
 
 def is_nickname(weights):
-    """True for words joined by hyphens, as the BioImage Model Zoo names its models."""
-    return re.fullmatch(r"[a-z]+(-[a-z]+)+", weights) is not None
+    """True for what the BioImage Model Zoo calls a model: words joined by hyphens, or a DOI.
+
+    Examples
+    --------
+    >>> is_nickname("laid-back-lobster"), is_nickname("10.5281/zenodo.123"), is_nickname("model.zip")
+    (True, True, False)
+    """
+    return re.fullmatch(rf"[a-z]+(-[a-z]+)+|{_DOI}", weights) is not None
 
 
 def read_bank(path):

@@ -28,6 +28,12 @@ from tte.zoo.weights import fit_weights, read_weights
 
 __all__ = ["LoadedModel", "load", "trust_reason"]
 
+_ONNX = "and state `source: onnx`"
+_CONVERTED = {  # what is of no format here, and what turns it into one
+    (".czann", ".czseg"): f"is a ZEISS model, a zip archive: unzip it, name the .onnx in it as `weights` {_ONNX}",
+    (".h5", ".hdf5", ".keras", ".pb", ".tflite"): f"is a TensorFlow model: convert it with tf2onnx {_ONNX}",
+}
+
 
 class LoadedModel(NamedTuple):
     """What an entry of a bank file stands for.
@@ -103,6 +109,7 @@ def load(entry, trust=False):
     ConfigError
         The model needs trust, or the entry lacks what neither it nor the files say.
     """
+    _refuse_other_types(entry)
     _check_digest(entry)
     network, activation, preprocessing, layers, *facts = function_of(FORMATS[entry.source].open)(entry, trust)
     if entry.activation:
@@ -123,6 +130,14 @@ def load(entry, trust=False):
         except InputError as error:
             raise ConfigError(f"{entry.name}: layers.{name}: {error}") from None
     return LoadedModel(network.eval(), activation, preprocessing, layers, **(facts[0] if facts else {}))
+
+
+def _refuse_other_types(entry):
+    """Say how to convert what no format here is."""
+    suffix = Path(entry.weights).suffix.lower()
+    how = next((words for ends, words in _CONVERTED.items() if suffix in ends), None)
+    if how is not None:
+        raise InputError(f"{entry.name}: {Path(entry.weights).name} {how}")
 
 
 def trust_reason(entry):

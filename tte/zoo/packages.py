@@ -4,6 +4,7 @@ Reads files, folders and archives and runs nothing of them; bioimageio.spec, whe
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -137,24 +138,27 @@ def open_package(weights):
 
 
 def _downloaded(nickname):
-    folder = cache_folder() / "bioimageio" / nickname
+    doi = re.search(r"10\.\d{4,9}/.+", nickname)
+    name = doi[0] if doi else nickname
+    folder = cache_folder() / "bioimageio" / re.sub(r"[^\w.-]", "_", name)
     if folder.is_dir():
         return folder
-    advice = f"download {nickname!r} from the BioImage Model Zoo as a .zip and give its path as `weights`"
+    what = f"DOI {name!r}" if doi else f"nickname {name!r}"
+    advice = f"download {name!r} from the BioImage Model Zoo as a .zip and give its path as `weights`"
     try:
         from bioimageio.spec import save_bioimageio_package_as_folder
     except ImportError:
-        raise DataNotFound(f"nickname {nickname!r} needs bioimageio.core: pip install it, or {advice}") from None
-    with locked(folder, nickname):
+        raise DataNotFound(f"{what} needs bioimageio.core: pip install it, or {advice}") from None
+    with locked(folder, folder.name):
         if folder.is_dir():  # another process was faster
             return folder
         scratch = empty_beside(folder)
         try:
-            save_bioimageio_package_as_folder(nickname, output_path=scratch / "package")
+            save_bioimageio_package_as_folder(name, output_path=scratch / "package")
             (scratch / "package").rename(folder)
         except Exception as error:  # of any library below it: no network, no such model, a changed address
             reason = " ".join(str(error).split())[:120]
-            raise DataNotFound(f"nickname {nickname!r} could not be downloaded ({reason}): {advice}") from None
+            raise DataNotFound(f"{what} could not be downloaded ({reason}): {advice}") from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return folder

@@ -49,6 +49,7 @@ _HOW = {
 _OBJECTS = {  # no images, but perhaps meant as label maps
     (".zip", ".roi"): "ImageJ ROIs are to be turned to a label image (in Fiji: ROI Manager, then LOCI > ROI Map)",
     (".geojson", ".qpdata"): "QuPath objects are to be exported as a label image (LabeledImageServer), saved as TIFF",
+    (".czann", ".czseg"): "ZEISS models are no images: unzip them and name the .onnx in them in a bank file",
 }
 _DICOM = (128, b"DICM")
 

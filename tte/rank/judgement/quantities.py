@@ -6,6 +6,7 @@ Takes and returns names and words; reads and computes nothing.
 from dataclasses import dataclass
 
 from tte.errors import ConfigError
+from tte.rank.expected import evidence_of, kendalls, scores_with_evidence
 
 __all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words"]
 
@@ -25,11 +26,7 @@ QUANTITIES = {
 MEASURED = ("measured_ap50", "measured_f1")
 
 _WHY = {
-    "consensus": (
-        "on models by different authors the agreement with the other models ordered the targets best, "
-        "and confidence worst",
-        "methods.html#bank-consensus",
-    ),
+    "consensus": ("models that know nothing of each other rarely make the same mistake", "methods.html#bank-consensus"),
     "consistency": ("fewer than three groups of models have an opinion, so they cannot be asked about each other",
                     "methods.html#consistency"),
     "measured": ("no score without labels can be computed here, so the labelled images decide", "methods.html"),
@@ -105,7 +102,7 @@ def choose_lead(available, asked=None, objects=True):
         found = next((name for name in available if asked in (name, name.partition(":")[0])), None)
         if found is None:
             raise ConfigError(f"lead: {asked!r} has no values here; choose one of {', '.join(available)}")
-        return _lead(found, "chosen")
+        return _lead(found, "chosen", "ap50" if objects else "f1")
     first, second = ("instances", "pixels") if objects else ("pixels", "instances")
     order = [
         *((f"consensus_{kind}", "consensus") for kind in (first, second)),
@@ -116,10 +113,34 @@ def choose_lead(available, asked=None, objects=True):
     for wanted, why in order:
         found = next((name for name in available if name.partition(":")[0] == wanted), None)
         if found is not None:
-            return _lead(found, why)
+            return _lead(found, why, "ap50" if objects else "f1")
     return _lead(available[0], "measured")
 
 
-def _lead(name, why):
+def _lead(name, why, measure="ap50"):
     reason, link = _WHY[why]
-    return Lead(name, in_words(name), reason, link)
+    return Lead(name, in_words(name), f"{reason}{_record_of(name, measure)}", link)
+
+
+def _record_of(name, measure):
+    """How far the score was right where the truth is known, beside the other scores without labels; "" if unknown."""
+    known = evidence_of(name)
+    if known is None:
+        return ""
+    own = kendalls(known, measure)
+    if not len(own):
+        return ""
+    others = {}
+    for other in scores_with_evidence():
+        shared = kendalls(other, measure).reindex(own.index).dropna()
+        if other.partition("_")[0] != known.partition("_")[0] and len(shared):
+            others[other] = float(shared.mean())
+    words = (
+        f"; on {len(own)} collections of models and images where the truth is known its order had a Kendall's tau of "
+        f"{own.mean():.2f} with the true one on average"
+    )
+    if not others:
+        return words
+    best, worst = max(others, key=others.get), min(others, key=others.get)
+    rest = "" if worst == best else f" and {others[worst]:.2f} for the worst, {worst}"
+    return f"{words}, beside {others[best]:.2f} for the best of the other kinds of score, {best},{rest}".rstrip(",")

@@ -40,6 +40,8 @@ class Observed:
         Agreement of two models on an image.
     seconds : ndarray, shape (M,)
         Per image; NaN where unknown.
+    suspicions : dict of str to tuple of str
+        What is wrong with a model's outputs on all images, as `tte.segmentation.suspect` says it.
     """
 
     way: str
@@ -51,6 +53,7 @@ class Observed:
     pairs: np.ndarray | None = None
     seconds: np.ndarray | None = None
     objects: bool = True
+    suspicions: dict = field(default_factory=dict)
     left_out: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
     provenance: dict = field(default_factory=dict)
@@ -97,14 +100,15 @@ def ranking_of_run(observed, lead=None, seed=0):
                                                             labelled)  # fmt: skip
     n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
     names = [observed.models[m] for m in kept]
+    doubts = _doubts(observed, chosen.name, names)
     return Ranking(
         way=observed.way,
         table=table,
         per_image=_long(observed),
         left_out=(*observed.left_out, *dropped),
-        warnings=tuple(observed.warnings),
+        warnings=(*(f"`{name}` looks wrong: {'; '.join(told)}" for name, told in doubts.items()), *observed.warnings),
         lead=chosen,
-        verdict=verdict(table, n_labelled),
+        verdict=verdict(table, n_labelled, {name: told[0] for name, told in doubts.items()}),
         label_next=tuple(observed.images[n] for n in ask),
         probability_best={name: float(share) for name, share in zip(names, best, strict=True)},
         provenance=observed.provenance,
@@ -122,6 +126,16 @@ def _with_value(observed, lead):
     dropped = [LeftOut("model", name, reason) for name, ok in zip(observed.models, defined, strict=True)
                if not ok and name not in out]  # fmt: skip
     return np.flatnonzero(defined), dropped
+
+
+def _doubts(observed, lead, names):
+    """{model: why its scores may mean nothing}; an output that no perturbation changes matters to consistency alone."""
+    quiet = () if lead.startswith("cte_") else ("unchanged:",)
+    found = {
+        name: [text.partition(";")[0] for text in observed.suspicions.get(name, ()) if not text.startswith(quiet)]
+        for name in names
+    }
+    return {name: tuple(told) for name, told in found.items() if told}
 
 
 def _standing(observed, lead, kept, seed):

@@ -14,7 +14,7 @@ _ALIKE = 0.05  # a spread of scores that is clear to statistics and means little
 _LISTED = 5  # names in a sentence
 
 
-def verdict(table, n_labelled=0):
+def verdict(table, n_labelled=0, doubts=None):
     """Say what a table of models means.
 
     Parameters
@@ -23,6 +23,9 @@ def verdict(table, n_labelled=0):
         As `Ranking.table`, best first.
     n_labelled : int
         Images whose labels entered `probability_best`; with some the most probable model is the one to use.
+
+    doubts : dict of str to str
+        Models whose outputs look wrong, and how; none of them is the one to use while there is another.
 
     Returns
     -------
@@ -35,13 +38,21 @@ def verdict(table, n_labelled=0):
     ...     "probability_best": [0.6, 0.4, 0.0], "expected_high": [np.nan] * 3}))
     'Use `b`. `b` and `d` are too close to call, `a` is clearly behind. `a` finds nothing in 40% of the images.'
     """
-    first = table["model"].iloc[0]
-    chosen = table["model"].loc[table["probability_best"].idxmax()] if n_labelled else first
+    doubts = doubts or {}
+    sound = table[~table["model"].isin(list(doubts))]
+    if sound.empty:
+        told = "; ".join(f"`{name}`: {doubts[name]}" for name in table["model"][:_LISTED])
+        return f"Use none of them unseen: the outputs of all look wrong ({told})."
+    first, best = table["model"].iloc[0], table.loc[table["probability_best"].idxmax()]
+    chosen = sound.loc[sound["probability_best"].idxmax()] if n_labelled else sound.iloc[0]
+    share, chosen = chosen["probability_best"], chosen["model"]
     sentences = [_hopeless(table), f"Use `{chosen}`."]
     if n_labelled:
-        share = table["probability_best"].max()
         sentences[1] = f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with {share:.0%}."
-    if chosen != first:
+    passed_over = best["model"] if n_labelled else first
+    if passed_over in doubts:
+        sentences.append(f"`{passed_over}` scores higher and looks wrong ({doubts[passed_over]}): look at it first.")
+    if chosen != first and first not in doubts:
         sentences.append(f"By the score alone `{first}` leads.")
     else:
         sentences.append(_groups(table))

@@ -99,5 +99,5 @@ def _warn(observed, groups, merged):
 
 def packed(labels):
     """A label map in the smallest type that holds its ids, for the disk."""
-    top = int(labels.max(initial=0))
+    top = int(labels.max(initial=0)) if labels.min(initial=0) >= 0 else 65536
     return labels.astype(np.uint8 if top < 256 else np.uint16 if top < 65536 else np.int32)

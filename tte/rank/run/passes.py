@@ -16,6 +16,7 @@ from tte.perturbation import perturbed_probabilities
 from tte.rank.run.agree import packed
 from tte.rank.run.perturbations import perturbed, stream
 from tte.rank.run.scores import Forms, confidences, consistencies
+from tte.segmentation.suspect import noted
 
 __all__ = ["Outputs", "cell_of", "maps_of", "on_device", "run_passes"]
 
@@ -118,8 +119,16 @@ def cell_of(model, outputs, shape):
         "empty": not bool(clean.mask.any()),
         "objects": tells_apart,
         "seconds": outputs.seconds,
+        "seen": _noted(model, outputs, clean),
     }
     return facts, arrays
+
+
+def _noted(model, outputs, clean):
+    """What there is to note of the outputs that may say that something is wrong with the model."""
+    activation = None if model.output.decoder == "stardist" else model.activation
+    threshold = model.output.threshold
+    return noted(outputs.clean, clean.probability, activation, threshold, list(outputs.perturbed.values()))
 
 
 def _forms(model, probabilities, shape):

@@ -78,10 +78,8 @@ class ImageSet:
         try:
             return dataset.read(case)
         except TTEError as error:
-            bare = replace(case, label=None)
-            sample = dataset.read(bare)  # raises where it is the image that is at fault
-            self.entries[name] = (dataset, bare)
-            self.warnings.append(f"{name}: its labels are left out: {error}")
+            sample = dataset.read(replace(case, label=None))  # raises where it is the image that is at fault
+            self._without_label(name, dataset, case, error)
             return sample
 
     def chunks(self, names):
@@ -117,14 +115,28 @@ class ImageSet:
             self.entries = {name: self.entries[name] for name in [self.names[int(i * step)] for i in range(limit)]}
 
     def verify(self):
-        """Read every image file to its end once, before anything runs; those that are damaged go to `left_out`."""
+        """Read every image and label file to its end once, before anything runs.
+
+        Images that are damaged go to `left_out`; damaged labels are taken off their image, with a warning.
+        """
         cases = {}
         for dataset, case in self.entries.values():
-            cases.setdefault(dataset, []).append(replace(case, label=None))
+            cases.setdefault(dataset, []).append(case)
         damaged = {path: text for dataset, some in cases.items() for path, text in dataset.damaged(some).items()}
-        for name, (_, case) in list(self.entries.items()):
+        for name, (dataset, case) in list(self.entries.items()):
             if case.image in damaged:
                 self.drop(name, damaged[case.image])
+                continue
+            of_label = next((text for path, text in damaged.items() if case.label in (path, path.parent)), None)
+            if case.label is not None and of_label is not None:
+                self._without_label(name, dataset, case, of_label)
+
+    def _without_label(self, name, dataset, case, reason):
+        """Go on without the labels of an image; the case that is left."""
+        bare = replace(case, label=None)
+        self.entries[name] = (dataset, bare)
+        self.warnings.append(f"{name}: its labels are left out: {reason}")
+        return bare
 
     def require_some(self):
         """Raise `InputError` where no image is left."""
