@@ -2,11 +2,11 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from report_browser import look_at, needs_chromium
 from scipy import ndimage
 from skimage.measure import label
 
@@ -17,7 +17,6 @@ from tte.rank.report import write_report
 from tte.rank.report.drawing import interval_bar, outline, scatter, thumbnail
 from tte.rank.result import LeftOut
 
-CHROMIUM = shutil.which("chromium")
 EVIL = 'a <script>window.broken = 1</script> & "b"'
 MODELS = ["first", "ünet two", EVIL]
 IMAGES = [f"img {i:02d} <b>.png" for i in range(9)]
@@ -181,33 +180,10 @@ def test_charts_say_their_numbers_to_readers_who_do_not_see_them():
     assert "a&lt;b" in chart and chart.count("<circle") == 2 and "nan" not in chart
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@needs_chromium
 @pytest.mark.xdist_group("browser")
 def test_in_a_browser_an_image_opens_and_the_theme_changes_without_any_request(page):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="light")
-        faults, requests = [], []
-        tab.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(page.as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-        light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        tab.click("#theme")
-        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
-        tab.focus(".heat thead button")
-        tab.keyboard.press("Enter")
-        tab.wait_for_selector("dialog[open] figure")
-        assert tab.locator("dialog figure").count() == len(MODELS)
-        assert tab.locator("dialog img.over").first.evaluate("image => image.complete && image.naturalWidth > 0")
-        tab.keyboard.press("Escape")
-        assert tab.locator("dialog[open]").count() == 0
-        assert tab.evaluate("window.broken") is None
-        assert faults == [] and [url for url in requests if not url.startswith(("file:", "data:"))] == []
-        browser.close()
+    look_at(page, len(MODELS))
 
 
 def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path, monkeypatch):
