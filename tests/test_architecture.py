@@ -96,7 +96,15 @@ def test_core_has_no_files_no_plots_and_no_command_line(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "companion" / "data").rglob("*.py")), ids=_name)
 def test_data_knows_nothing_of_models_and_studies(path):
-    allowed = ("companion.data", "companion.paths", "tte.errors", "tte._arrays", "tte._locks", "tte._yaml", "tte.images")
+    allowed = (
+        "companion.data",
+        "companion.paths",
+        "tte.errors",
+        "tte._arrays",
+        "tte._locks",
+        "tte._yaml",
+        "tte.images",
+    )
 
     def forbidden(name):
         ours = _within(name, "tte") or _within(name, "companion")

@@ -15,7 +15,7 @@ from tte.errors import DataNotFound
 try:
     import fcntl
 except ImportError:  # Windows: what a killed process had begun stays
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["DiskFull", "atomic_path", "atomic_write"]
 

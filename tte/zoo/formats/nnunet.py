@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import nn
 
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.zoo.formats.plans import Architecture, Plans
+from tte.zoo.formats.plans import CLASS_ARGUMENTS, Architecture, Plans
 from tte.zoo.output import Output
 from tte.zoo.packages import read_mapping
 from tte.zoo.released.nnunet import PlainConvUNet, dynunet_names_2
@@ -181,7 +181,7 @@ def _of_package(made, channels, outputs):
 
 def _with_classes(arguments):
     """The arguments with classes of torch.nn in place of their names."""
-    return {name: _class(value) if name in Architecture.CLASSES else value for name, value in arguments.items()}
+    return {name: _class(value) if name in CLASS_ARGUMENTS else value for name, value in arguments.items()}
 
 
 def _class(name):

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from tte.errors import ConfigError, InputError
 
-__all__ = ["Architecture", "Plans"]
+__all__ = ["CLASS_ARGUMENTS", "Architecture", "Plans"]
 
 _ROWS_FIRST = ("NaturalImage2DIO", "Tiff3DIO")  # readers that give (z, y, x) of which our images are (y, x, z)
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet")
 _PER_AXIS = ("kernel_sizes", "strides")
+
+
+CLASS_ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments of a network that name classes
 
 
 class Architecture(NamedTuple):
@@ -19,8 +22,6 @@ class Architecture(NamedTuple):
 
     name: str
     arguments: dict
-
-    CLASSES = ("conv_op", "norm_op", "dropout_op", "nonlin")  # arguments that name classes
 
     @property
     def eps(self):
