@@ -88,8 +88,10 @@ def _add_rank(commands):
         "each agrees with the others (consensus) and stays the same (CTE).",
     )
     _add_models(zero_shot)
-    zero_shot.add_argument("--perturb", metavar="KIND", nargs="+", default=["dropout"], help="dropout (default), "
-                           "noise, brightness, contrast, gamma; with a strength as in noise=0.05")  # fmt: skip
+    zero_shot.add_argument(
+        "--perturb", metavar="KIND", nargs="+", help="dropout (default; noise where a model has no layer for it), "
+        "noise, brightness, contrast, gamma; with a strength as in noise=0.05",
+    )  # fmt: skip
     _add_common(zero_shot)
     zero_shot.set_defaults(run=_rank_zero_shot)
     fine_tune = ways.add_parser(

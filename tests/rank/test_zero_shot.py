@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from tool_masks import discs, write
 
@@ -160,3 +161,37 @@ def test_starting_points_for_fine_tuning(nuclei, tmp_path, capsys):
     assert (table["score_low"] < table["score"]).all() and (table["score"] < table["score_high"]).all()
     before = (tmp_path / "out" / "ranking.csv").read_bytes()
     assert main(arguments) == 0 and (tmp_path / "out" / "ranking.csv").read_bytes() == before
+
+
+class Shut(torch.nn.Module):
+    """A network of one layer: nothing lies below it that could be dropped."""
+
+    def forward(self, x):
+        return 8 * (x - 0.5)
+
+
+def test_labels_and_another_lead_go_on_in_the_same_folder(nuclei, capsys, monkeypatch):
+    from tte.rank import zero_shot
+
+    arguments = ["rank", "zero-shot", "--models", str(bank(nuclei, NAMES[:3])), "--images", str(nuclei / "images")]
+    arguments += ["--out", str(nuclei / "grows"), "--perturb", "noise"]
+    assert main(arguments) == 0
+    monkeypatch.setattr(zero_shot, "run_passes", None)  # nothing is to run again
+    assert main([*arguments, "--labels", str(nuclei / "labels"), "--lead", "cte_nhd"]) == 0
+    assert "Ordered by cte_nhd:noise" in capsys.readouterr().out
+    assert pd.read_csv(nuclei / "grows" / "ranking.csv")["measured_ap50"].between(0, 1).all()
+    bank(nuclei)
+
+
+def test_where_a_model_has_no_layer_to_reach_all_are_perturbed_by_noise(nuclei, tmp_path):
+    torch.jit.trace(Shut(), torch.zeros(1, 1, 8, 8)).save(tmp_path / "shut.pt")
+    shut = {"name": "shut", "source": "torchscript", "weights": str(tmp_path / "shut.pt"), "activation": "sigmoid",
+            "preprocessing": {"percentiles": [1, 99.8], "scope": "image"}, "spatial_dims": 2, "channels": 1}  # fmt: skip
+    entries = [{"name": NAMES[0], "source": "torch", "weights": str(MODELS / f"{NAMES[0]}.safetensors")}, shut]
+    (tmp_path / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
+    ranking = tte.rank_zero_shot(tmp_path / "bank.yml", nuclei / "images", trust=True)
+    assert ranking.lead.name in ("cte_vrand:noise", "cte_nhd:noise")  # two models: no consensus
+    assert ranking.table[ranking.lead.name].notna().all() and not any(":dropout" in c for c in ranking.table)
+    assert any(w.startswith("shut: no layer of it can be reached, so noise perturbs all") for w in ranking.warnings)
+    ranking = tte.rank_zero_shot(tmp_path / "bank.yml", nuclei / "images", perturb="dropout", trust=True)
+    assert any("shut: no layer of it can be reached, so it has no score under" in w for w in ranking.warnings)

@@ -42,7 +42,7 @@ def rank_zero_shot(
     volumes: bool | None = None,
     channel: int | None = None,
     pixel_size: Sequence[float] | float | None = None,
-    perturb: Sequence[str] = ("dropout",),
+    perturb: Sequence[str] | str | None = None,
     lead: str | None = None,
     trust: bool = False,
     device: "str | torch.device | None" = None,
@@ -72,8 +72,9 @@ def rank_zero_shot(
         Which channel of the images, from 0; needed where there are several that are no colour.
     pixel_size : sequence of float or None
         Of the images along their axes, in µm. Images are rescaled for models that state a pixel size of their own.
-    perturb : sequence of str
-        See `tte.rank.run.perturbations.parse_perturbation`; "dropout" at the bottleneck by default.
+    perturb : str, sequence of str or None
+        See `tte.rank.run.perturbations.parse_perturbation`. None: "dropout" at the bottleneck, or "noise" where one of
+        the models has no layer for it, as all are to be perturbed alike.
     lead : str or None
         The score that leads, in place of the consensus.
     trust : bool
@@ -106,10 +107,10 @@ def rank_zero_shot(
     tte.errors.DataNotFound: bank file no-such-bank.yml is not there: expected a YAML file with a list `models`
     """
     started = time.perf_counter()
-    perturb = (perturb,) if isinstance(perturb, str) else tuple(perturb)
-    perturbations = [parse_perturbation(text) for text in dict.fromkeys(perturb)]
+    perturbations = _parsed(perturb)
     device = device_of(device)
     bank, size = Bank(models, trust), checked_pixel_size(pixel_size)
+    perturbations, notes = _for_all(bank, perturbations)
     volumes = bank.takes_volumes if volumes is None else bool(volumes)
     run = run_of(
         "zero-shot", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
@@ -125,7 +126,7 @@ def rank_zero_shot(
         observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
     observed.cards, observed.pictures = bank.cards, _pictures(found, cells, keys)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
-    observed.warnings += [*doubts, *found.warnings]
+    observed.warnings += [*notes, *doubts, *found.warnings]
     observed.provenance = provenance(
         run,
         {name: bank.identity(name) for name in bank.names},
@@ -137,6 +138,26 @@ def rank_zero_shot(
         command=command,
     )
     return ranking_of_run(observed, lead, seed)
+
+
+def _parsed(perturb):
+    """Perturbations by the user's words; None for those that the models decide."""
+    if perturb is None:
+        return None
+    texts = (perturb,) if isinstance(perturb, str) else tuple(perturb)
+    return [parse_perturbation(text) for text in dict.fromkeys(texts)]
+
+
+def _for_all(bank, perturbations):
+    """Return the perturbations, and a note on models that have no layer for dropout."""
+    shut = [name for name in bank.names if not bank.takes_dropout[name]]
+    if perturbations is None:
+        chosen = [parse_perturbation("noise" if shut else "dropout")]
+        why = "no layer of it can be reached, so noise perturbs all models; `--perturb dropout` is for the others alone"
+        return chosen, [f"{name}: {why}" for name in shut[:1]]
+    if all(p.of_image for p in perturbations):
+        return perturbations, []
+    return perturbations, [f"{name}: no layer of it can be reached, so it has no score under dropout" for name in shut]
 
 
 class _Settings(NamedTuple):

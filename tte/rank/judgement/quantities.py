@@ -30,6 +30,8 @@ _WHY = {
     "consistency": ("fewer than three groups of models have an opinion, so they cannot be asked about each other",
                     "methods.html#consistency"),
     "measured": ("no score without labels can be computed here, so the labelled images decide", "methods.html"),
+    "confidence": ("agreement needs models of three groups, consistency a perturbation, and neither has a value here",
+                   "methods.html"),
     "ccfv": ("it is the score for fine-tuning that the companion's studies follow", "methods.html#cc-fv"),
     "chosen": ("you asked for it", "methods.html"),
 }  # fmt: skip
@@ -114,7 +116,7 @@ def choose_lead(available, asked=None, objects=True):
         found = next((name for name in available if name.partition(":")[0] == wanted), None)
         if found is not None:
             return _lead(found, why, "ap50" if objects else "f1")
-    return _lead(available[0], "measured")
+    return _lead(available[0], "confidence")
 
 
 def _lead(name, why, measure="ap50"):

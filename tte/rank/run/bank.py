@@ -38,6 +38,8 @@ class Bank:
     left_out : list of LeftOut
     cards : dict of str to dict
         What is known of each model; with its group.
+    takes_dropout : dict of str to bool
+        Whether a model has a layer at which features can be dropped.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Bank:
             )
         self._entries, self._trust, self._open = dict(zip(names, entries, strict=True)), trust, OrderedDict()
         self.left_out, self.cards, self.groups, self._identities, self._rules = [], {}, {}, {}, {}
+        self.takes_dropout = {}
         for name in names:
             try:
                 model = self.opened(name)
@@ -64,6 +67,7 @@ class Bank:
             self.groups[name] = model.group or name
             self.cards[name] = {"group": self.groups[name], **model.card}
             self._identities[name] = model.identity
+            self.takes_dropout[name] = model.dropout_layer is not None
         self.require_some()
 
     @property

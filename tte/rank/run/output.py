@@ -58,7 +58,8 @@ def opened(folder, identity, overwrite=False):
     folder : path
         Made where it is not there.
     identity : dict
-        What makes a run another run, as JSON; the models and the number of images may change.
+        What makes a run another run, as JSON; the models and the number of images may change, and what only adds to
+        a run or looks at it anew: labels (they make a fine-tuning another run), the lead, the perturbations.
     overwrite : bool
         Replace the results of another run. Its cells stay: each is named by all that enters it.
 
@@ -121,7 +122,8 @@ def _check_free(folder, identity, overwrite):
     except (ValueError, OSError):
         before = {}
     now = json.loads(json.dumps(identity, default=str))
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    free = ("lead",) if now.get("way") == "fine-tune" else ("labels", "lead", "objects", "perturb")
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key not in free]
     if changed:
         first = changed[0]
         raise ConfigError(
