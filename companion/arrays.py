@@ -35,7 +35,7 @@ def read_arrays(path, identity):
         size = int.from_bytes(content[:8], "little")
         recorded = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["identity"])
         return load(content) if same_identity(recorded, identity) else None
-    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, SafetensorError):
+    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, RecursionError, SafetensorError):
         return None
 
 

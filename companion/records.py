@@ -97,10 +97,13 @@ class Records:
         path = self.folder / "provenance.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _damaged(path, error) from None
         if not isinstance(found, dict):
             raise _damaged(path, "expected an object")
+        for cell, entry in found.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("identity", {}), dict):
+                raise _damaged(path, f"expected what a record was made from under {cell}")
         return found
 
     def fingerprint(self):
@@ -175,10 +178,16 @@ def _table(path, name, changed, inode):
 
 def _read(data, name):
     data = gzip.decompress(data) if _FILES[name].endswith(".gz") else data
+    if not data.endswith(b"\n"):  # the last number of a table cut short would be another one
+        raise ValueError("its last line has no end")
     kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}
     frame = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False, na_values=[""])  # "NA" can be an image
     if missing := [column for column in COLUMNS[name] if column not in frame]:
         raise ValueError(f"no column {missing[0]}")
+    if extra := [column for column in frame if column not in COLUMNS[name]]:
+        raise ValueError(f"an unknown column {extra[0]}")
+    numbers = [column for column in COLUMNS[name] if column not in kinds]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric)  # raises where a text stands for a number
     text = [column for column in kinds if column in frame]
     frame[text] = frame[text].fillna("")
     return frame
@@ -202,7 +211,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
         The cell must be computed and the data are not at hand.
     """
     found = records.find(cell)
-    if found is not None and not recompute and same_identity(found.provenance["identity"], identity):
+    if found is not None and not recompute and same_identity(found.provenance.get("identity", {}), identity):
         return found
     started = time.perf_counter()
     try:
@@ -221,7 +230,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
 def is_recorded(records, cell, identity):
     """Whether a cell is on record with this identity; see `load_or_compute`."""
     entry = records.provenance().get(cell)
-    return entry is not None and same_identity(entry["identity"], identity)
+    return entry is not None and same_identity(entry.get("identity", {}), identity)
 
 
 def same_identity(recorded, identity):

@@ -17,9 +17,9 @@ try:
 except ImportError:  # Windows: what a killed process had begun stays
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["DiskFull", "atomic_path", "atomic_write"]
+__all__ = ["FULL", "DiskFull", "atomic_path", "atomic_write"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _BEGUN = ".writing-"
 
 
@@ -60,7 +60,7 @@ def atomic_path(path):
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise DiskFull(
             f"{path.parent}: the disk is full: make room or choose another folder, then run the same command again; "

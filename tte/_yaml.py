@@ -34,10 +34,10 @@ def read_yaml(path, kind=dict):
     path = Path(path)
     try:
         content = parsed_yaml(path.read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, nested too deep
         raise ConfigError(f"{path.name} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if _expanded(content) > _MOST:
-        raise ConfigError(f"{path.name}: its aliases stand for more than {_MOST:,} values: write out what is meant")
     if not isinstance(content, kind):
         expected = {dict: "a mapping of keys to values", list: "a list"}[kind]
         raise ConfigError(f"{path.name}: expected {expected}, got {type(content).__name__}")
@@ -45,14 +45,29 @@ def read_yaml(path, kind=dict):
 
 
 def parsed_yaml(text):
-    """Return what `yaml.safe_load` does, by libyaml where PyYAML was built with it: ten times as fast."""
+    """Return what `yaml.safe_load` does, by libyaml where PyYAML was built with it: ten times as fast.
+
+    Raises
+    ------
+    ConfigError
+        Its aliases stand for too much; nothing is built of them.
+    RecursionError, yaml.YAMLError, ValueError
+        It is nested too deep, or no YAML.
+    """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = 0
     for event in yaml.parse(text, Loader=loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise RecursionError(f"nested deeper than {_DEEPEST} levels")
-    return yaml.load(text, Loader=loader)
+    reader = loader(text)
+    try:
+        node = reader.get_single_node()
+        if _expanded(node) > _MOST:
+            raise ConfigError(f"its aliases stand for more than {_MOST:,} values: write out what is meant")
+        return None if node is None else reader.construct_document(node)
+    finally:
+        reader.dispose()
 
 
 def validated(model, content, name):
@@ -113,13 +128,13 @@ def _worded(fault, hidden):
     return f"{where}: {words}".removeprefix(": ")
 
 
-def _expanded(value, known=None):
+def _expanded(node, known=None):
     """Return how many values there are with every alias written out; infinite where one stands within itself."""
     known = {} if known is None else known
-    if not isinstance(value, dict | list):
+    if not isinstance(node, yaml.CollectionNode):
         return 1
-    if id(value) not in known:
-        known[id(value)] = float("inf")  # met again before it is counted: within itself
-        parts = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
-    return known[id(value)]
+    if id(node) not in known:
+        known[id(node)] = float("inf")  # met again before it is counted: within itself
+        parts = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]

@@ -6,6 +6,7 @@ Reads and writes what the named command says; every error a user can cause is on
 import argparse
 import sys
 
+from tte._atomic import FULL
 from tte.errors import ConfigError, TTEError
 
 __all__ = ["main", "run"]
@@ -36,6 +37,10 @@ def run(parser, arguments, name):
         print(f"{name}: stopped; run the same command to go on from here", file=sys.stderr)
         return 130
     except OSError as error:
+        if error.errno in FULL:
+            where = error.filename or "where this writes"
+            print(f"{name}: {where}: the disk is full: make room, then run the same command again", file=sys.stderr)
+            return 1
         print(f"{name}: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
         return 1
 

@@ -137,6 +137,15 @@ def _table(*path):
 
 
 def _entry(name, row):
+    try:
+        return _checked_entry(name, row)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"catalogue entry {name}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _checked_entry(name, row):
     known = set(CatalogueEntry.__dataclass_fields__) - {"name"}
     if unknown := set(row) - known:
         raise ConfigError(f"catalogue entry {name}: unknown keys {sorted(unknown)}; known are {sorted(known)}")

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save
 
 from companion.config import load_config
+from tests.hostile.more_attempts import BOMB, catalogues, more_archives, packages, records
 from tte.errors import TTEError
 from tte.images import open_folder
 from tte.images.archives import unpack
@@ -327,6 +328,7 @@ YAMLS = {
     "a tag of an object": "- !!python/object/new:subprocess.Popen [['touch', 'CANARY']]\n",
     "aliases that grow": "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{chr(98 + k)}: &{chr(98 + k)} [{', '.join([f'*{chr(97 + k)}'] * 9)}]\n" for k in range(8)),
+    "merges that grow": BOMB,
     "an alias of itself": "models: &m [*m]\n",
     "nothing": "",
     "only a comment": "# bank\n",
@@ -384,7 +386,7 @@ def _unpack(path):
 
 def _inside(target):
     outside = target.parent
-    return {path.name for path in outside.iterdir()} <= {"unpacked", "a.zip", "a.tar.gz", "a.tar"}
+    return {path.name for path in outside.iterdir()} <= {"unpacked", "a.zip", "a.tar.gz", "a.tar", "a.tar.xz"}
 
 
 def _zip_bytes(members):
@@ -437,4 +439,6 @@ def attempts(parts):
     """Every attempt; `parts` is in how many places of a file damage is done."""
     return [
         *_images(parts), *_named(), *_shapes(), *_folders(), *_checkpoints(parts), *_yamls(), *_archives(parts),
+        *more_archives(Attempt, _file, _inside), *packages(Attempt), *records(Attempt, _damages, parts),
+        *catalogues(Attempt, YAMLS),
     ]  # fmt: skip

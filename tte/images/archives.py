@@ -21,6 +21,8 @@ __all__ = ["is_archive", "need_space", "on_disk", "size_text", "unpack"]
 
 _TAR = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", re.IGNORECASE)
 _BLOCK = 512
+_MOST_TIMES = 1100  # what a deflate stream holds at most of its own size; other compressions of real data hold less
+_FREE = 10_000_000  # bytes that any archive may hold
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -82,6 +84,7 @@ def unpack(path, folder):
         with _members(path) as members, on_disk(folder):
             for name, _, regular, _ in members:
                 _check(path, name, regular)
+            _no_bomb(path, sum(size for _, size, _, _ in members))
             members = [member for member in members if not _added_by_macos(member[0])]
             need_space(folder, sum(size for _, size, _, _ in members))
             for name, size, _, source in members:
@@ -120,7 +123,7 @@ def _members(path):
             if archive.fileobj.read(_BLOCK) != bytes(_BLOCK):
                 raise tarfile.ReadError("its end is missing")
             yield [
-                (info.name, info.size, info.isreg(), lambda info=info: archive.extractfile(info))
+                (info.name, info.size, info.isreg() and not info.issparse(), lambda i=info: archive.extractfile(i))
                 for info in infos
                 if not info.isdir()
             ]
@@ -133,6 +136,14 @@ def _check(path, name, regular):
         raise InputError(f"{path.name}: {name!r} would be written outside its folder; nothing was unpacked")
     if not regular:
         raise InputError(f"{path.name}: {name!r} is a link or a device; nothing was unpacked")
+
+
+def _no_bomb(path, size):
+    if size > _MOST_TIMES * path.stat().st_size + _FREE:
+        raise InputError(
+            f"{path.name}: its {size_text(path.stat().st_size)} would become {size_text(size)}, more than data do; "
+            "nothing was unpacked"
+        )
 
 
 def _added_by_macos(name):

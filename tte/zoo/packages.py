@@ -13,6 +13,7 @@ import yaml
 from torch import nn
 
 from tte._locks import locked
+from tte._yaml import parsed_yaml
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.zoo.cache import cache_folder, empty_beside
 from tte.zoo.card import read_card
@@ -213,7 +214,7 @@ def read_mapping(path):
     """The content of a JSON or YAML file that holds keys and values."""
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if path.suffix == ".json" else parsed_yaml(text)
     except (ValueError, RecursionError, yaml.YAMLError):
         content = None
     if not isinstance(content, dict):

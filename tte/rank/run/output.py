@@ -119,8 +119,9 @@ def _check_free(folder, identity, overwrite):
         return
     try:
         before = json.loads(run.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+    except (ValueError, OSError, RecursionError):
         before = {}
+    before = before if isinstance(before, dict) else {}
     now = json.loads(json.dumps(identity, default=str))
     free = ("lead",) if now.get("way") == "fine-tune" else ("labels", "lead", "objects", "perturb")
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key not in free]
@@ -171,7 +172,7 @@ class Cells:
             with np.load(self.path(key), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files if with_arrays and name != "facts"}
                 return json.loads(stored["facts"].tobytes()), arrays
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, RecursionError):
             return None
 
     def write(self, key, facts, **arrays):
