@@ -172,7 +172,7 @@ def catalogues(attempt, texts):
         "catalogue", "whole", _catalogue(ROW), _read_catalogue, lambda found: found["x/y"].folder == "x", False
     )
     for name, row in CATALOGUES.items():
-        yield attempt("catalogue", name, _catalogue(row), _read_catalogue, bool, True)
+        yield attempt("catalogue", f"a row: {name}", _catalogue(row), _read_catalogue, bool, True)
     for name, text in texts.items():
         make = _catalogue(text)
         yield attempt("catalogue", name, lambda folder, make=make: make(folder), _read_catalogue, dict, None)
