@@ -114,9 +114,9 @@ def test_ids_beyond_what_a_float_holds_are_refused(folder, kind, largest):
 
 
 # ---- pixels that are not where they seem to be -------------------------------------------------------------------
-def with_chunk(kind, data):
-    """The image as a PNG with one more chunk behind its header."""
-    content, end = iio.imwrite("<bytes>", IMAGE, extension=".png"), 8 + 25
+def with_chunk(kind, data, pixels=IMAGE):
+    """A PNG with one more chunk behind its header."""
+    content, end = iio.imwrite("<bytes>", pixels, extension=".png"), 8 + 25
     chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     return content[:end] + chunk + content[end:]
 
@@ -135,12 +135,13 @@ def test_a_png_that_says_it_is_turned(folder, orientation, order, old):
     raw = b"Exif\0\0" + data
     text = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (len(raw), raw.hex().encode())
     path = folder / "images" / "a.png"
-    path.write_bytes(with_chunk(b"tEXt", text) if old else with_chunk(b"eXIf", data))
+    chunk = (b"tEXt", text) if old else (b"eXIf", data)
+    path.write_bytes(with_chunk(*chunk))
     turned = np.asarray(ImageOps.exif_transpose(Image.open(path)))
     assert np.array_equal(turned, IMAGE) == (orientation == 1)  # another program shows it so
-    (folder / "masks" / "a.png").write_bytes(path.read_bytes())
+    (folder / "masks" / "a.png").write_bytes(with_chunk(*chunk, IDS))
     dataset = open_folder(folder, kind="classes")
-    np.testing.assert_array_equal(dataset.read_label(dataset.cases()[0]), IMAGE)  # what is stored
+    np.testing.assert_array_equal(dataset.read_label(dataset.cases()[0]), IDS)  # what is stored
     if orientation == 1:
         np.testing.assert_array_equal(dataset.read(dataset.cases()[0]).image[0], IMAGE)
     else:
@@ -390,6 +391,28 @@ def test_images_stay_images(folder, name):
 def test_the_segmentation_of_several_modalities_is_no_modality(tmp_path):
     write_volumes(tmp_path, ["P_001_t1", "P_001_t1ce", "P_001_flair", "P_001_seg"])
     assert ids_of(tmp_path, volumes=True) == ["P_001_flair", "P_001_t1", "P_001_t1ce"]
+
+
+@pytest.mark.parametrize("images", [("img_1", "1"), ("1", "1 raw"), ("1.ome", "im 1")])
+def test_a_label_map_belongs_to_one_image(tmp_path, images):
+    for place, names in (("images", images), ("masks", ["mask_1"])):
+        (tmp_path / place).mkdir()
+        for name in names:
+            iio.imwrite(tmp_path / place / f"{name}.png", IMAGE)
+    with pytest.raises(InputError, match=r"mask_1\.png: by its name it belongs to .* and to .*; rename"):
+        open_folder(tmp_path).cases()
+
+
+def test_a_copy_of_the_image_as_label_map_is_said(folder):
+    iio.imwrite(folder / "masks" / "a.png", IMAGE)
+    dataset = open_folder(folder, kind="classes")
+    with pytest.warns(UserWarning, match=r"masks/a\.png: holds the numbers of its image a\.png, one for one"):
+        dataset.read(dataset.cases()[0])
+    for path in (folder / "images" / "a.png", folder / "masks" / "a.png"):
+        iio.imwrite(path, (IDS > 0).astype(np.uint8))  # a mask shown to itself
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dataset.read(dataset.cases()[0]).label.max() == 1
 
 
 ADVICE = {

@@ -1,6 +1,7 @@
 """One case as arrays, whatever file type it lies in: image, label map and voxel size of a part of them."""
 
 import os
+import warnings
 
 import numpy as np
 from monai.data.utils import affine_to_spacing
@@ -176,6 +177,11 @@ def _read_label(case, entry, image, listed, colours, ras):
     if image is not None and (shape := stored_shape(path, keys, ras=ras)) != image.shape:
         raise InputError(f"{case.image}: expected the shape of its label map {path.name}, {shape}; got {image.shape}")
     stored = read_window(path, keys, part, ras=ras)
+    if entry.layout == "folder" and image is not None and _alike(image.pixels, stored.pixels):
+        warnings.warn(
+            f"{path}: holds the numbers of its image {case.image.name}, one for one; are these the label maps?",
+            stacklevel=4,
+        )
     affines = [window.affine for window in (image, stored) if window is not None and window.affine is not None]
     if len(affines) == 2 and not np.allclose(*affines, rtol=0, atol=1e-3):
         raise InputError(
@@ -191,6 +197,11 @@ def _read_label(case, entry, image, listed, colours, ras):
             f"{path}: expected the label ids of dataset.json, {sorted(listed)}; got also {sorted(unknown)}"
         )
     return _by_kind(label, entry)
+
+
+def _alike(pixels, stored):
+    """Whether a label map is a copy of its image; two values may be a mask that is shown to itself."""
+    return pixels.shape == stored.shape and np.array_equal(pixels, stored) and len(np.unique(stored)) > 2
 
 
 def _spacing(image, entry, ndim):

@@ -180,8 +180,20 @@ def _labelled(folder, entry, images):
             f"{folder / entry.labels}: images and labels are the same folder, and no file in it is called a mask of "
             "another (as a_masks.tif is of a.tif); pass the folder of the label maps"
         )
+    if plain:
+        _one_image_each(rows)
     others = {row.label for row in rows if row.label != row.image}  # "*.tif" also finds what "*_mask.tif" finds
     return [row for row in rows if row.image not in others]
+
+
+def _one_image_each(rows):
+    owners = {}
+    for row in rows:
+        if row.label is not None and (other := owners.setdefault(row.label, row)) is not row:
+            raise InputError(
+                f"{row.label}: by its name it belongs to {other.image.name} and to {row.image.name}; rename one "
+                "of the three"
+            )
 
 
 def _same_folder(folder, entry):
