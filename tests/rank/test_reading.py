@@ -165,6 +165,24 @@ def test_images_are_rescaled_to_the_pixel_size_of_a_model(two_channels, capsys, 
     assert "only the model state a pixel size" in capsys.readouterr().out and seen[-1] == ((64, 64), (64, 64))
 
 
+def test_the_voxel_size_of_nifti_files_is_known(volumes, capsys, monkeypatch):
+    from tte.zoo.model import Model
+
+    seen, real = [], Model.input
+
+    def watched(self, image, pixel_size=None):
+        x = real(self, image, pixel_size)
+        seen.append((pixel_size, x.shape[1:]))
+        return x
+
+    monkeypatch.setattr(Model, "input", watched)
+    path = bank(volumes, "volumes", 1, pixel_size=[2000, 2000, 1000])
+    common = ["--models", path, "--images", str(volumes / "images"), "--labels", str(volumes / "labels")]
+    assert main(["rank", "fine-tune", *common, "--limit", "2", "--out", str(volumes / "o")]) == 0
+    assert set(seen) == {((1000.0, 1000.0, 1000.0), (16, 16, 16))}
+    assert "pixel size" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

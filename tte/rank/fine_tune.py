@@ -22,7 +22,7 @@ from tte.rank.run.labelled import as_classes, labelled_scores, sample_case, scor
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
-from tte.rank.run.sources import checked_pixel_size, open_images
+from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
 
 if TYPE_CHECKING:
     import torch
@@ -160,7 +160,12 @@ def _sampled(found, bank, cells, settings, device):
                         label = as_classes(sample.label, settings.objects)
                         number = [settings.seed, zlib.crc32(name.encode())]
                         made = sample_case(
-                            bank.opened(model_name), sample.image, label, number, device, settings.pixel_size
+                            bank.opened(model_name),
+                            sample.image,
+                            label,
+                            number,
+                            device,
+                            pixel_size_of(sample, settings.pixel_size),
                         )
                         cells.write(keys[name][model_name], made[0], **made[1])
                     except DiskFull:

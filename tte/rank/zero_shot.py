@@ -22,7 +22,7 @@ from tte.rank.run.passes import cell_of, on_device, run_passes
 from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
-from tte.rank.run.sources import checked_pixel_size, open_images
+from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,8 @@ def rank_zero_shot(
     channel : int or None
         Which channel of the images, from 0; needed where there are several that are no colour.
     pixel_size : sequence of float or None
-        Of the images along their axes, in µm. Images are rescaled for models that state a pixel size of their own.
+        Of the images along their axes, in µm; None: as NIfTI files say, else unknown. Images are rescaled for models
+        that state a pixel size of their own.
     perturb : str, sequence of str or None
         See `tte.rank.run.perturbations.parse_perturbation`. None: "dropout" at the bottleneck, or "noise" where one of
         the models has no layer for it, as all are to be perturbed alike.
@@ -190,8 +191,9 @@ def _computed(found, bank, cells, settings):
                 if mine:
                     model, waiting = on_device(bank.opened(model_name), device), []
                     for name, sample in sorted(mine, key=lambda pair: pair[1].image.shape):  # a trace fits one shape
+                        size = pixel_size_of(sample, settings.pixel_size)
                         try:
-                            outputs = run_passes(model, sample.image, name, *settings)
+                            outputs = run_passes(model, sample.image, name, *settings[:3], size)
                         except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
                             failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
                             bar.update()

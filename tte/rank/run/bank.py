@@ -14,6 +14,7 @@ from tte.errors import ConfigError, InputError, TTEError
 from tte.rank.preflight import check_model, report
 from tte.rank.result import LeftOut
 from tte.rank.run.output import cell_key, digest_of
+from tte.rank.run.sources import pixel_size_of
 from tte.zoo.file import read_bank
 from tte.zoo.model import Model, open_model
 
@@ -133,8 +134,9 @@ class Bank:
         first = next(found.chunks(found.names[:1]), None) or next(found.chunks(found.names), None)
         if not todo or first is None:
             return []
-        options = {"device": device, "pixel_size": pixel_size, "timed": False}
-        checks = [check_model(m, lambda m=m: self.opened(m), [first[0][1].image], **options) for m in todo]
+        sample = first[0][1]
+        options = {"device": device, "pixel_size": pixel_size_of(sample, pixel_size), "timed": False}
+        checks = [check_model(m, lambda m=m: self.opened(m), [sample.image], **options) for m in todo]
         for check in checks:
             if not check.ok:
                 self.drop(check.name, check.error)

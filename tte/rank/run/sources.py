@@ -13,9 +13,10 @@ from tte.images import Case, Dataset, open_folder
 from tte.rank.result import LeftOut
 from tte.rank.run.output import digest_of, file_digest
 
-__all__ = ["ImageSet", "checked_pixel_size", "open_images"]
+__all__ = ["ImageSet", "checked_pixel_size", "open_images", "pixel_size_of"]
 
 _CHUNK_BYTES = 256 << 20  # of decoded images held at once
+_MM = 1000.0  # µm; NIfTI counts in millimetres
 _DICOM = (".dcm", ".dicom", ".ima")
 
 
@@ -214,6 +215,13 @@ def checked_pixel_size(pixel_size):
     if not 1 <= len(sizes) <= 3 or not all(0 < size < np.inf for size in sizes):
         raise InputError(f"pixel_size: expected one number in µm, or one per axis, above 0; got {pixel_size}")
     return sizes
+
+
+def pixel_size_of(sample, stated=None):
+    """µm per pixel of an image along its axes: as stated, else as the header of a NIfTI file says, else None."""
+    if stated is not None or sample.orientation in ("", "unknown"):
+        return stated
+    return tuple(float(size) * _MM for size in sample.spacing)
 
 
 def _cases(folder, labels, options):
