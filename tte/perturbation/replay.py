@@ -137,9 +137,11 @@ def dropout_passes(model, x, layer):
     kept = _traces.setdefault(model, OrderedDict())
     key = (layer, tuple(x.shape), x.dtype, x.device, _state(model))
     if key not in kept:
-        kept[key] = _checked_trace(model, x, layer)
+        kept[key], shared = _checked_trace(model, x, layer)
         while len(kept) > _SHAPES_KEPT:
             kept.popitem(last=False)
+        if shared is not None:
+            return shared
     return FullPasses(model, x, layer) if kept[key] is None else SharedPrefix(kept[key], x)
 
 
@@ -151,7 +153,7 @@ def _state(model):
 
 
 def _checked_trace(model, x, layer):
-    """Return the first trace that reproduces the model on `x`, or None after a warning."""
+    """Return the first trace that reproduces the model on `x`, with its passes, or two times None after a warning."""
     full, seen = FullPasses(model, x, layer), []
     handle = submodule(model, layer).register_forward_hook(lambda module, inputs, output: seen.append(output))
     try:
@@ -173,14 +175,14 @@ def _checked_trace(model, x, layer):
             reasons.append(f"{trace_with.__name__[1:]}: {str(error).strip().splitlines()[0][:120]}")
             continue
         if same and untouched:
-            return trace
+            return trace, shared
         reasons.append(f"{trace_with.__name__[1:]}: the traced graph gives another output")
     warnings.warn(
         f"{type(model).__name__} could not be split at {layer!r}, so every perturbation takes a full forward pass "
         f"({'; '.join(reasons)})",
         stacklevel=3,
     )
-    return None
+    return None, None
 
 
 def _every_other(n_channels):
