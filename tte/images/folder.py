@@ -19,12 +19,13 @@ def open_folder(
 ):
     """Open a plain folder of images, with or without label maps.
 
-    The files are TIFF, PNG, NIfTI or HDF5; an image and its label map have one name but for the suffix, or the label
-    map is called a mask of it, as Cellpose, StarDist and QuPath do: "a_cp_masks.png", "a_seg.npy", "a-labels.tif" of
-    "a.tif". Such files beside the images are no images, and may be the labels: pass the folder for both. In an HDF5
-    file the image is looked for under "raw" or "image" and the labels under "label" or "labels", in a file of their own
-    or beside the image; a file with a single dataset needs no key. NIfTI volumes of one orientation stay as they are
-    stored; of several, all are brought to RAS order.
+    The files are TIFF, PNG, NIfTI or HDF5; an image and its label map have one name but for the suffix, or the
+    label map is called a mask of it, as Cellpose, StarDist and QuPath do: "a_cp_masks.png", "a_seg.npy",
+    "a-labels.tif" of "a.tif"; nnU-Net's "case_0000" belongs to "case". Such files beside the images are no images,
+    and may be the labels: pass the folder for both. In an HDF5 file the image is looked for under "raw" or "image"
+    and the labels under "label" or "labels", in a file of their own or beside the image; a file with a single
+    dataset needs no key. NIfTI volumes of one orientation stay as they are stored; of several, all are brought to
+    RAS order.
 
     Parameters
     ----------
