@@ -39,7 +39,9 @@ def test_none_is_good_enough_only_where_every_expectation_says_so(highs, said):
 
 def test_labels_can_overrule_the_score():
     words = verdict(table([0.9, 0.5], "AA", probability_best=[0.3, 0.7]), n_labelled=2)
-    assert words.startswith("Use `d`: with 2 images labelled it is the best with a probability of 70%. By the score alone `b` leads.")
+    assert words.startswith(
+        "Use `d`: with 2 images labelled it is the best with a probability of 70%. By the score alone `b` leads."
+    )
 
 
 def test_a_model_that_often_finds_nothing_is_named():
@@ -53,6 +55,7 @@ def test_a_suspicious_model_never_wins_in_silence():
     words = verdict(table([0.9, 0.5], "AB"), doubts={"d": "constant: one value"})
     assert words == "Use `b`. `d` is clearly behind."
     labelled = verdict(table([0.9, 0.5], "AA", probability_best=[0.6, 0.4]), 2, {"b": "all foreground"})
-    assert labelled.startswith("Use `d`: with 2 images labelled it is the best with a probability of 40%. `b` scores higher and looks")
+    begins = "Use `d`: with 2 images labelled it is the best with a probability of 40%. `b` scores higher and looks"
+    assert labelled.startswith(begins)
     both = verdict(table([0.9, 0.5], "AB"), doubts={"b": "x", "d": "y"})
     assert both == "Use none of them unseen: the outputs of all look wrong (`b`: x; `d`: y)."

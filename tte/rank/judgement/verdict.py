@@ -48,7 +48,9 @@ def verdict(table, n_labelled=0, doubts=None):
     share, chosen = chosen["probability_best"], chosen["model"]
     sentences = [_hopeless(table), f"Use `{chosen}`."]
     if n_labelled:
-        sentences[1] = f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with a probability of {share:.0%}."
+        sentences[1] = (
+            f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with a probability of {share:.0%}."
+        )
     passed_over = best["model"] if n_labelled else first
     if passed_over in doubts:
         sentences.append(f"`{passed_over}` scores higher and looks wrong ({doubts[passed_over]}): look at it first.")
