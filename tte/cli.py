@@ -122,7 +122,7 @@ def _add_rank(commands):
 
 def _add_reading(parser):
     parser.add_argument("--volumes", action=argparse.BooleanOptionalAction, help="a stack is one 3D image; or each of "
-                        "its slices is one (by default as the first model takes them)")  # fmt: skip
+                        "its slices is one (by default as the first model takes them; masks: slices)")  # fmt: skip
     parser.add_argument("--channel", metavar="N", type=int, help="which channel of the images to read, from 0")
 
 
@@ -132,10 +132,10 @@ def _add_pixel_size(parser):
 
 
 def _add_models(parser):
-    _add_pixel_size(parser)
     parser.add_argument("--models", metavar="BANK.yml", required=True, help="the models: see `tte bank --help`")
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1; a CUDA device where there is one")
     parser.add_argument("--trust", action="store_true", help="run code that comes with a model")
+    _add_pixel_size(parser)
 
 
 def _add_common(parser, labels="labels of some of the images: measured performance beside the scores", needed=False):

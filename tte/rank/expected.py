@@ -9,7 +9,6 @@ from importlib.resources import files
 import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
-from scipy.stats import kendalltau
 
 from tte._arrays import float_array
 from tte.agreement import rank_agreement
@@ -78,6 +77,17 @@ def track_record(lead, measure="ap50", evidence=None):
     ------
     ConfigError      there is no evidence for this score, or the measure is unknown.
     """
+    evidence = read_evidence() if evidence is None else evidence
+    key = lead, measure, id(evidence)
+    if _records.get(key, (None,))[0] is not evidence:
+        _records[key] = evidence, _track_record(lead, measure, evidence)
+    return _records[key][1].copy()
+
+
+_records: dict = {}  # {(lead, measure, id of the evidence): (the evidence, its record)}; p-values take a second
+
+
+def _track_record(lead, measure, evidence):
     rows = []
     for (study, target), group in _pairs(lead, measure, evidence).groupby(["study", "target"], sort=False):
         try:
@@ -106,8 +116,15 @@ def kendalls(lead, measure="ap50", evidence=None):
     [1.0]
     """
     groups = _pairs(lead, measure, evidence).groupby(["study", "target"], sort=False)
-    found = {key: kendalltau(one["score"], one["performance"]).statistic for key, one in groups if len(one) > 1}
+    found = {key: _tau(one["score"].to_numpy(), one["performance"].to_numpy()) for key, one in groups}
     return pd.Series(found, dtype=float).dropna()
+
+
+def _tau(x, y):
+    """Kendall's tau-b, NaN where all of one are equal."""
+    x, y = (np.sign(np.subtract.outer(values, values)) for values in (x, y))
+    both = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / both) if both else np.nan
 
 
 def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.8):
