@@ -186,7 +186,8 @@ def test_labels_and_another_lead_go_on_in_the_same_folder(nuclei, capsys, monkey
 def test_where_a_model_has_no_layer_to_reach_all_are_perturbed_by_noise(nuclei, tmp_path):
     torch.jit.trace(Shut(), torch.zeros(1, 1, 8, 8)).save(tmp_path / "shut.pt")
     shut = {"name": "shut", "source": "torchscript", "weights": str(tmp_path / "shut.pt"), "activation": "sigmoid",
-            "preprocessing": {"percentiles": [1, 99.8], "scope": "image"}, "spatial_dims": 2, "channels": 1}  # fmt: skip
+            "preprocessing": {"percentiles": [1, 99.8], "scope": "image"},
+            "spatial_dims": 2, "channels": 1}  # fmt: skip
     entries = [{"name": NAMES[0], "source": "torch", "weights": str(MODELS / f"{NAMES[0]}.safetensors")}, shut]
     (tmp_path / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
     ranking = tte.rank_zero_shot(tmp_path / "bank.yml", nuclei / "images", trust=True)
