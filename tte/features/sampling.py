@@ -32,7 +32,7 @@ def sample_features(
     label: ArrayLike,
     layers: Sequence[str] = ("decoder3", "decoder2", "out"),
     n_samples: int | None = None,
-    roi_size: Sequence[int] = (48, 48, 48),
+    roi_size: int | Sequence[int] = 48,
     overlap: float = 0.5,
     rng: int | np.random.Generator = 0,
     *,
@@ -53,7 +53,7 @@ def sample_features(
     n_samples : int, dict of str to int, or None; foreground points per case and layer, shared over the classes in
         proportion to their voxels. None takes the paper's {"decoder3": 100, "decoder2": 200, "out": 400}, and for
         `logits` what `out` has.
-    roi_size : int or tuple of 2 or 3 int; the window, in voxels
+    roi_size : int, or tuple of 2 or 3 int; the window, in voxels; one number for all axes
     overlap : float in [0, 1); of neighbouring windows
     rng : int, sequence of int, or numpy Generator. A number gives the same voxels whatever the model, window batch,
         device or order of cases; a Generator moves on with every case.
