@@ -33,13 +33,14 @@ def content(out):
 
 
 PARTS = {
-    "fast": [["--step", "train", "--only", f"source={SOURCE}"], ["--step", "evaluate", "--only", f"target={TARGET}"]],
-    "slow": [[]],
+    "one": [["--step", "train", "--only", f"source={SOURCE}"], ["--step", "evaluate", "--only", f"target={TARGET}"]],
+    "whole": [[]],
 }
 
 
 @pytest.mark.parametrize(
-    ("part", "number"), [("fast", 6), pytest.param("slow", 100, marks=pytest.mark.slow)], ids=["fast", "slow"]
+    ("part", "number"),
+    [("one", 6), pytest.param("one", 100, marks=pytest.mark.slow), pytest.param("whole", 20, marks=pytest.mark.slow)],
 )
 def test_a_study_after_kill(place, tmp_path, part, number):
     arguments, study = place
