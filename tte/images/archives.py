@@ -94,7 +94,9 @@ def unpack(path, folder):
                     shutil.copyfileobj(stream, file, 1 << 20)
                 if target.stat().st_size != size:
                     raise InputError(f"{path.name}: {name} has {target.stat().st_size} bytes, the archive says {size}")
-    except _DAMAGE as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, _DAMAGE) and error.errno != errno.EINVAL:
+            raise  # EINVAL: a directory that points before the beginning of its file
         reason = " ".join(str(error).split())[:200]  # tarfile lists one reason per compression
         raise InputError(f"{path.name} is a damaged or truncated archive ({reason}); fetch it again") from error
 

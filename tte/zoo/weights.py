@@ -90,16 +90,26 @@ def _check_sums(path):
 
     A part without one has 0 there, as with `torch.serialization.set_crc32_options(False)`; old checkpoints have none.
     """
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             for part in archive.infolist():
                 if part.CRC:
                     with archive.open(part) as stream:
                         while stream.read(1 << 20):
                             pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, NotImplementedError, RuntimeError):
+    except PermissionError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+        RuntimeError,
+    ):  # OSError: a seek
         raise InputError(f"{path} is damaged, its checksum is wrong: get it anew") from None
 
 
