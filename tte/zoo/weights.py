@@ -79,7 +79,9 @@ def _content(path):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from None
-    except (RuntimeError, EOFError, LookupError, ValueError, AttributeError, TypeError, struct.error) as error:
+    except PermissionError:
+        raise
+    except (RuntimeError, OSError, EOFError, LookupError, ValueError, AttributeError, TypeError, struct.error) as error:
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript archive, not a checkpoint: use `source: torchscript`") from None
         raise InputError(f"{path} is not a PyTorch checkpoint, or is damaged: get it anew") from None
