@@ -10,7 +10,7 @@ from processes import at_once, note
 
 from tte._locks import lock_file, locked
 from tte.errors import InputError
-from tte.zoo import weights
+from tte.zoo import cache
 
 
 def test_no_two_processes_are_inside(tmp_path):
@@ -59,17 +59,17 @@ def test_a_package_is_unpacked_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         archive.writestr("rdf.yaml", "a: 1")
-    true = weights.unpack
+    true = cache.unpack
 
     def slow(path, place):
         note(tmp_path, "unpacked")
         time.sleep(0.3)
         true(path, place)
 
-    monkeypatch.setattr(weights, "unpack", slow)
+    monkeypatch.setattr(cache, "unpack", slow)
 
     def work(number):
-        assert (weights.unpacked(tmp_path / "p.zip") / "rdf.yaml").read_text() == "a: 1"
+        assert (cache.unpacked(tmp_path / "p.zip") / "rdf.yaml").read_text() == "a: 1"
 
     assert at_once(work) == [0] * 3
     assert (tmp_path / "log").read_text() == "unpacked\n"

@@ -13,7 +13,7 @@ from monai.transforms import NormalizeIntensity, ScaleIntensityRange
 
 from tte.cli import main
 from tte.errors import ConfigError, TTEError
-from tte.zoo import weights as checkpoints
+from tte.zoo import cache
 from tte.zoo.file import BankEntry, read_bank
 from tte.zoo.listing import list_bank
 from tte.zoo.load import load, trust_reason
@@ -66,7 +66,7 @@ IMAGE = np.random.default_rng(0).normal(50, 80, (1, 48, 80)).astype(np.float32)
 
 @pytest.fixture(autouse=True)
 def _archives_go_to_a_temporary_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
 
 
 @pytest.fixture

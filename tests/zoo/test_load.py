@@ -15,8 +15,7 @@ from companion.config import Network, Normalisation
 from companion.training import store
 from tte.errors import ConfigError, DataNotFound, InputError
 from tte.perturbation import FeatureDropout, perturbed_probabilities
-from tte.zoo import packages
-from tte.zoo import weights as checkpoints
+from tte.zoo import cache, packages
 from tte.zoo.card import Card, build_network
 from tte.zoo.file import BankEntry, Standardisation
 from tte.zoo.load import load, trust_reason
@@ -30,7 +29,7 @@ X = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture(autouse=True)
 def _packages_go_to_a_temporary_folder(tmp_path, monkeypatch):
-    for module in (checkpoints, packages):
+    for module in (cache, packages):
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
 
 

@@ -160,9 +160,7 @@ def test_without_the_package_a_residual_encoder_is_one_clear_line(tmp_path, monk
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(
-        DataNotFound, match=r"needs the package dynamic_network_architectures: pip install tte\[nnunet\]"
-    ):
+    with pytest.raises(DataNotFound, match=r"needs the package dynamic_network_architectures: pip install it"):
         load(entry(folder))
 
 

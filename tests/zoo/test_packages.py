@@ -12,8 +12,7 @@ from monai.networks.nets import UNet
 
 from companion.config import Normalisation
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.zoo import packages
-from tte.zoo import weights as checkpoints
+from tte.zoo import cache, packages
 from tte.zoo.file import BankEntry, Standardisation, read_bank
 from tte.zoo.listing import list_bank
 from tte.zoo.load import load, trust_reason
@@ -28,7 +27,7 @@ OWN = {"callable": "Net", "source": "net.py", "kwargs": {}}
 
 @pytest.fixture(autouse=True)
 def _packages_go_to_a_temporary_folder(tmp_path, monkeypatch):
-    for module in (checkpoints, packages):
+    for module in (cache, packages):
         monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
 
 
@@ -351,7 +350,7 @@ def test_a_packages_own_code_runs_with_trust_and_never_without(whole_package, tm
 
 def test_a_packages_code_that_fails_is_one_line(whole_package, tmp_path):
     path, _ = whole_package
-    folder = checkpoints.unpacked(path)
+    folder = cache.unpacked(path)
     rdf = next(folder.glob("*.yaml"))
     rdf.write_text(rdf.read_text().replace("width: 3", "depth: 3"))
     with pytest.raises(InputError, match="could not be loaded: ") as error:

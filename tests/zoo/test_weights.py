@@ -12,8 +12,9 @@ from monai.networks.nets import UNETR, DynUNet, UNet
 from safetensors.torch import save
 
 from tte.errors import DataNotFound, InputError
-from tte.zoo import weights as checkpoints
-from tte.zoo.weights import fit_weights, read_weights, unpacked
+from tte.zoo import cache
+from tte.zoo.cache import unpacked
+from tte.zoo.weights import fit_weights, read_weights
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2), "n": torch.tensor(3)}
 OPTIMIZER = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999)}]}
@@ -21,7 +22,7 @@ OPTIMIZER = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache" / "packages"
 
 

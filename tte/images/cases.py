@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 from monai.data.utils import affine_to_spacing
@@ -11,9 +12,18 @@ from tte.errors import InputError
 from tte.images.case import Sample
 from tte.images.labels import finite, gray, label_ids
 from tte.images.listing import hdf5_keys, natural_key
-from tte.images.windows import HDF5, read_window, same_dataset, stored_shape
+from tte.images.windows import HDF5, TOO_LARGE, read_window, same_dataset, stored_shape
 
-__all__ = ["merge_classes", "read_case", "read_case_label", "read_label", "read_objects"]
+__all__ = ["fits_in_memory", "merge_classes", "read_case", "read_case_label", "read_label", "read_objects"]
+
+
+@contextmanager
+def fits_in_memory(path):
+    """What the pixels of a file need beyond its decoder: no room for it is one error that names the file."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(f"{path}: {TOO_LARGE}") from error
 
 
 def read_case(case, entry, volumes=False, channels=1, listed=None, colours=None, ras=False):

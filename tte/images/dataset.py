@@ -12,7 +12,7 @@ import numpy as np
 
 from tte.errors import ConfigError, DataNotFound, InputError, TTEError
 from tte.images.case import Case, parts
-from tte.images.cases import read_case, read_case_label, read_label
+from tte.images.cases import fits_in_memory, read_case, read_case_label, read_label
 from tte.images.files.unread import advice_for, unread, unread_words
 from tte.images.identity import fingerprint
 from tte.images.labels import colour_codes
@@ -103,7 +103,8 @@ class Dataset:
         DataNotFound
             A file is missing.
         """
-        return read_case(case, **self._how())
+        with fits_in_memory(case.image):
+            return read_case(case, **self._how())
 
     def read_label(self, case):
         """The label map of one case alone, (H, W[, Z]) int32, as `read` gives it but not compared with its image.
@@ -115,7 +116,8 @@ class Dataset:
         """
         if case.label is None:
             raise DataNotFound(f"{case.image} has no label map")
-        return read_case_label(case, **self._how())
+        with fits_in_memory(case.label):
+            return read_case_label(case, **self._how())
 
     def _how(self):
         """How to read: the arguments of `read_case` beyond the case."""

@@ -242,6 +242,9 @@ def opened(path, keys=None, channel=None, ras=False):
             yield stored
 
 
+TOO_LARGE = "it is too large for the memory of this machine; cut it into tiles"
+
+
 @contextmanager
 def _guarded(path):
     """Whatever a decoder raises becomes one error that names the file."""
@@ -268,7 +271,7 @@ def _blame(path, error):
     if "filter" in lowered and ("registered" in lowered or "plugin" in lowered or "not available" in lowered):
         return f"{path}: its compression is not known here ({reason}); rewrite it with gzip, e.g. by h5repack -f GZIP=4"
     if isinstance(error, MemoryError):
-        return f"{path}: it is too large for the memory of this machine; cut it into tiles"
+        return f"{path}: {TOO_LARGE}"
     expected = "expected a whole PNG, TIFF, NIfTI or HDF5 file, could not read it"
     if other := _other_type(path):
         return f"{path}: {expected}: by its first bytes it is {other}; give it the suffix of its type, or convert it"

@@ -15,13 +15,12 @@ from torch import nn
 from tte._locks import locked
 from tte._yaml import parsed_yaml
 from tte.errors import ConfigError, DataNotFound, InputError
-from tte.zoo.cache import cache_folder, empty_beside
+from tte.zoo.cache import cache_folder, empty_beside, unpacked
 from tte.zoo.card import read_card
 from tte.zoo.file import is_nickname
 from tte.zoo.formats.description import described_input, described_output
 from tte.zoo.released.unet_config import UNET_NAMES
 from tte.zoo.schema import Network
-from tte.zoo.weights import unpacked
 
 __all__ = ["Package", "bundle_network", "open_package", "read_mapping", "stored_card", "training_configuration"]
 

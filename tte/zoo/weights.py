@@ -1,11 +1,9 @@
 """Files of weights that others made, read as data: no code in them is ever run.
 
-Reads safetensors, PyTorch checkpoints and archives; unpacks archives below the cache folder.
+Reads safetensors and PyTorch checkpoints; writes nothing.
 """
 
-import hashlib
 import pickle
-import shutil
 import struct
 import warnings
 import zipfile
@@ -18,12 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from tte._locks import locked
 from tte.errors import DataNotFound, InputError
-from tte.images.archives import unpack
-from tte.zoo.cache import cache_folder, empty_beside
 
-__all__ = ["fit_weights", "read_weights", "unpacked"]
+__all__ = ["fit_weights", "read_weights"]
 
 _KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where programs keep the weights
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # around a network
@@ -255,50 +250,3 @@ def _counted(names, one, many):
         return ""
     shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     return f"{len(names)} {one if len(names) == 1 else many} ({shown})"
-
-
-def unpacked(path):
-    """Return the folder of a package: itself, or where its archive was unpacked.
-
-    Parameters
-    ----------
-    path : path
-        A folder, a zip or a tar archive. The archive is unpacked once, below the cache folder.
-
-    Returns
-    -------
-    Path
-        The folder; where the archive holds a single folder, that one.
-
-    Raises
-    ------
-    DataNotFound
-        There is no such file or folder.
-    InputError
-        It is no archive, is damaged, or would write outside its folder.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return path
-    if not path.is_file():
-        raise DataNotFound(f"package {path} is not there: download it, or correct the path in the bank file")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    folder = cache_folder() / "packages" / digest
-    if not folder.is_dir():
-        with locked(folder, path.name):
-            _unpack_once(path, folder)
-    inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
-
-
-def _unpack_once(path, folder):
-    """Unpack into a folder that appears whole or not at all, unless another process has done so."""
-    if folder.is_dir():
-        return
-    scratch = empty_beside(folder)
-    try:
-        unpack(path, scratch)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

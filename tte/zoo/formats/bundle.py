@@ -10,11 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from tte.errors import ConfigError, DataNotFound, InputError
+from tte.zoo.cache import unpacked
 from tte.zoo.formats.networks import UNKNOWN, filled, fixed_size
 from tte.zoo.output import Output
 from tte.zoo.packages import bundle_network, read_mapping
 from tte.zoo.trusted import BUNDLE, BUNDLE_STEP, evaluated, evaluated_step, scripted
-from tte.zoo.weights import fit_weights, read_weights, unpacked
+from tte.zoo.weights import fit_weights, read_weights
 
 __all__ = ["BundleSteps", "bundle_reason", "open_bundle"]
 

@@ -170,7 +170,7 @@ def _of_package(made, channels, outputs):
         from dynamic_network_architectures.architectures import unet
     except ImportError:
         raise DataNotFound(
-            f"{made.name} of nnU-Net needs the package {_PACKAGE}: pip install tte[nnunet]; or run nnU-Net and rank "
+            f"{made.name} of nnU-Net needs the package {_PACKAGE}: pip install it; or run nnU-Net and rank "
             "its masks with `tte rank masks`"
         ) from None
     try:
