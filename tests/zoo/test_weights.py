@@ -12,7 +12,7 @@ from monai.networks.nets import UNETR, DynUNet, UNet
 from safetensors.torch import save
 
 from tte.errors import DataNotFound, InputError
-from tte.zoo import cache
+from tte.zoo import cache as cache_module
 from tte.zoo.cache import unpacked
 from tte.zoo.weights import fit_weights, read_weights
 
@@ -22,7 +22,7 @@ OPTIMIZER = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache" / "packages"
 
 
