@@ -24,7 +24,7 @@ class Panels:
     `masks[model]` is a list, one per image, of integer arrays (K, H, W): the clean and the perturbed mask of a
     zero-shot target, in a study of instances their labels, or the class indices in one slice of a task. `images` and
     `references` are None where data are missing. Of volumes these are slices (x, y), to be shown upright with
-    the size of a voxel along x and y of each in `pixels`, in `unit`.
+    the size of a voxel along x and y of each in `pixels`, in `unit`; where `rows_first` they stand upright as they are.
     """
 
     ids: list[str]
@@ -35,6 +35,7 @@ class Panels:
     volumes: bool = False
     pixels: list[tuple[float, float]] | None = None
     unit: str = ""
+    rows_first: bool = False
 
 
 def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_images=3):
@@ -68,8 +69,10 @@ def load_panels(study, target, *, seed=0, device="cpu", recompute=False, n_image
     arrays = read_or_make(path, identity, make, again=recompute and stored)
     packed = {name: arrays.pop(name) for name in list(arrays) if name.split("/", 1)[0] in _SOURCE}
     source = _unpacked(packed) if drawn else _source(its, cases, ids) if cases else (None, None, None)
-    unit = study.dataset_entry(target).unit if its.VOLUMES and source[0] is not None else ""
-    return Panels(ids, models, _by_model(arrays), *source[:2], its.VOLUMES, source[2] if its.VOLUMES else None, unit)
+    entry = study.dataset_entry(target)
+    unit = entry.unit if its.VOLUMES and source[0] is not None else ""
+    pixels = source[2] if its.VOLUMES else None
+    return Panels(ids, models, _by_model(arrays), *source[:2], its.VOLUMES, pixels, unit, entry.rows_first)
 
 
 def _at_hand(its, study, target):

@@ -62,6 +62,8 @@ class CatalogueEntry(Layout):
         True if the files are handed out only after registration at `landing`.
     normalisation : dict
         ``{"percentiles": [low, high]}`` of the intensities of the whole target that become 0 and 1.
+    rows_first : bool
+        True where the axes of the volumes are rows and columns of upright slices, whatever their headers say.
     note : str
         What a reader of a result must know.
     parameters : dict
@@ -81,6 +83,7 @@ class CatalogueEntry(Layout):
     downloads: tuple[Download, ...] = ()
     registration: bool = False
     normalisation: dict = field(default_factory=dict, hash=False)
+    rows_first: bool = False
     note: str = ""
     parameters: dict = field(default_factory=dict, hash=False)
 

@@ -24,7 +24,7 @@ def panel_grid(panels, *, names, perturbed):
     picture is cut to what there is to see in it. Slices of volumes stand upright, in the proportions of their voxels
     and with a scale bar.
     """
-    panels = _upright(panels) if panels.volumes else panels
+    panels = _upright(panels) if panels.volumes and not panels.rows_first else panels
     with_image, colours = panels.images is not None, sns.color_palette("colorblind")
     columns = len(panels.models) + with_image
     windows = [_window(panels, i) for i in range(len(panels.ids))]

@@ -233,3 +233,14 @@ def test_images_without_performance_are_not_shown(scratch, monkeypatch):
         warnings.simplefilter("error")
         found, _ = panels._choose(scratch, target, 3, 0)
     assert ids[-1] not in found and len(found) >= 2
+
+
+def test_slices_that_stand_upright_as_they_are_stored_are_not_turned():
+    image = np.arange(30.0).reshape(5, 6)
+    shown = {"masks": {"m": [np.zeros((1, 5, 6), np.int8)]}, "images": [image], "references": [np.zeros((5, 6), int)]}
+    turned, stored = (
+        panels.Panels(["x"], ["m"], **shown, volumes=True, pixels=[(1, 1)], rows_first=first) for first in (False, True)
+    )
+    drawn = [pictures.panel_grid(p, names={"m": "m"}, perturbed=False).axes[0].images[0] for p in (turned, stored)]
+    assert drawn[0].get_array().shape == (6, 5) and drawn[1].get_array().shape == (5, 6)
+    plt.close("all")
