@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis.agreement import _AGREEMENT, _agree
+from companion.analysis.recorded import write_table
 from companion.analysis.select import KEY, Estimate, image_matrix, where
 from companion.bank.models import bank_models
 from companion.bank.scores import PERFORMANCE
-from companion.records import atomic_write
 from tte.agreement import pooled_significance
 from tte.errors import DataNotFound
 
@@ -115,8 +115,7 @@ def write_agreement(study, *, seed=0):
         for measure in PERFORMANCE
         for models in choices
     ]
-    text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    atomic_write(study.records.folder / "agreement.csv", text)
+    write_table(study.records.folder / "agreement.csv", tables)
 
 
 def resolvable(agreement):

@@ -15,7 +15,7 @@ from tte._atomic import atomic_write
 from tte._locks import locked
 from tte.errors import DataNotFound
 
-__all__ = ["agreement_of", "recorded_agreement", "write_agreement"]
+__all__ = ["agreement_of", "recorded_agreement", "write_agreement", "write_table"]
 
 _RULES = 1  # raise it when the code changes what a coefficient or an interval is
 _TEXT = ("undefined", "variant", "perturbation", "layer")
@@ -71,10 +71,15 @@ def write_agreement(study, *, seed=0):
             for measure in measures(study, kind_of(study, name))
             for models in MODELS
         ]
-        text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         path.with_suffix(".json").unlink(missing_ok=True)  # a stop must not leave new rows under an old source
-        atomic_write(path, text)
+        write_table(path, tables)
         atomic_write(path.with_suffix(".json"), json.dumps(source, indent=1, sort_keys=True) + "\n")
+
+
+def write_table(path, tables):
+    """Write tables of agreement below each other, numbers with six digits."""
+    text = pd.concat(tables, ignore_index=True).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    atomic_write(path, text)
 
 
 def _source(study, seed):

@@ -22,6 +22,18 @@ def write(path, array):
     iio.imwrite(path, array)
 
 
+def ranking_of_masks(folder):
+    """Write four images and the masks of every tool of `MISSED`; return the command that ranks these, but for --out."""
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        labels = discs(rng)
+        write(folder / "images" / f"{i}.png", (labels > 0).astype(np.uint8) * 150)
+        for tool, missed in MISSED.items():
+            write(folder / tool / f"{i}.png", found_by(rng, labels, missed))
+    given = [f"{name}={folder / name}" for name in MISSED]
+    return ["rank", "masks", "--images", str(folder / "images"), "--masks", *given]
+
+
 def found_by(rng, labels, missed):
     """What a tool finds of `labels`: a share is missed, and as many objects are found where there are none."""
     gone = np.append(False, rng.random(labels.max()) < missed)

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 from killing import files, strays
-from tool_masks import MISSED, discs, found_by, write
+from tool_masks import ranking_of_masks
 
 from companion import __main__ as companion
 from companion.records import Records, rows
@@ -25,14 +24,7 @@ RESULTS = ("ranking.csv", "per_image.csv")
 @pytest.fixture(scope="module")
 def ranking(tmp_path_factory):
     """Arguments of a ranking of masks, without its output folder."""
-    folder, rng = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
-    for i in range(4):
-        labels = discs(rng)
-        write(folder / "images" / f"{i}.png", (labels > 0).astype(np.uint8) * 150)
-        for tool, missed in MISSED.items():
-            write(folder / tool / f"{i}.png", found_by(rng, labels, missed))
-    given = [f"{name}={folder / name}" for name in MISSED]
-    return ["rank", "masks", "--images", str(folder / "images"), "--masks", *given, "--out"]
+    return [*ranking_of_masks(tmp_path_factory.mktemp("masks")), "--out"]
 
 
 def faults(capsys):

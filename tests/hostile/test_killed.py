@@ -13,7 +13,7 @@ import torch
 import yaml
 from killing import MOMENTS, files, killed, moments, strays, undisturbed
 from processes import at_once
-from tool_masks import MISSED, discs, found_by, write
+from tool_masks import ranking_of_masks, write
 
 from companion.records import Records, rows
 from tte import cli
@@ -87,14 +87,7 @@ def test_many_writers_to_one_folder_leave_whole_files(tmp_path):
 @pytest.fixture(scope="module")
 def masks(tmp_path_factory):
     """Images, and masks of four tools."""
-    folder, rng = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
-    for i in range(4):
-        labels = discs(rng)
-        write(folder / "images" / f"{i}.png", (labels > 0).astype(np.uint8) * 150)
-        for tool, missed in MISSED.items():
-            write(folder / tool / f"{i}.png", found_by(rng, labels, missed))
-    given = [f"{name}={folder / name}" for name in MISSED]
-    return ["rank", "masks", "--images", str(folder / "images"), "--masks", *given]
+    return ranking_of_masks(tmp_path_factory.mktemp("masks"))
 
 
 @pytest.fixture(scope="module")

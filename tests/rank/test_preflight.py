@@ -5,6 +5,7 @@ import pytest
 import tifffile
 import torch
 import yaml
+from line_network import Line
 
 from tte.cli import main
 from tte.rank.preflight import preflight, report
@@ -14,24 +15,10 @@ rng = np.random.default_rng(0)
 IMAGES = [rng.integers(0, 1000, (1, 40, 52)).astype(np.uint16) for _ in range(2)]
 
 
-class Shifted(torch.nn.Module):
-    """One convolution of kernel 1 with the given weight and bias, and perhaps a sigmoid behind it."""
-
-    def __init__(self, weight=8.0, bias=-4.0, squash: bool = False):
-        super().__init__()
-        self.conv, self.squash = torch.nn.Conv2d(1, 1, 1), squash
-        torch.nn.init.constant_(self.conv.weight, weight)
-        torch.nn.init.constant_(self.conv.bias, bias)
-
-    def forward(self, x):
-        y = self.conv(x)
-        return torch.sigmoid(y) if self.squash else y
-
-
 @pytest.fixture
 def scripted(tmp_path):
     def make(name="m", module=None, **keys):
-        torch.jit.script(module or Shifted()).save(tmp_path / f"{name}.pt")
+        torch.jit.script(module or Line()).save(tmp_path / f"{name}.pt")
         stated = {"activation": "sigmoid", "preprocessing": {"percentiles": [0, 100], "scope": "image"}, "channels": 1,
                   "spatial_dims": 2}  # fmt: skip
         return BankEntry(name=name, source="torchscript", weights=str(tmp_path / f"{name}.pt"), **{**stated, **keys})
@@ -55,13 +42,13 @@ def test_a_sound_model_runs_without_a_word(scripted):
 @pytest.mark.parametrize(
     ("module", "keys", "word"),
     [
-        (Shifted(squash=True), {}, "squashed twice; if so, state `activation: none`"),
-        (Shifted(weight=0.0, bias=9.0), {}, "constant"),
-        (Shifted(weight=1.0, bias=9.0), {}, "everything is foreground"),
-        (Shifted(weight=1.0, bias=-9.0), {}, "nothing is foreground"),
-        (Shifted(), {"preprocessing": {"window": [0, 65535]}}, "dimmer"),
-        (Shifted(), {"preprocessing": {"window": [0, 10]}}, "brighter"),
-        (Shifted(), {"pixel_size": [0.5, 0.5]}, "only the model state a pixel size"),
+        (Line(squash=True), {}, "squashed twice; if so, state `activation: none`"),
+        (Line(weight=0.0, bias=9.0), {}, "constant"),
+        (Line(weight=1.0, bias=9.0), {}, "everything is foreground"),
+        (Line(weight=1.0, bias=-9.0), {}, "nothing is foreground"),
+        (Line(), {"preprocessing": {"window": [0, 65535]}}, "dimmer"),
+        (Line(), {"preprocessing": {"window": [0, 10]}}, "brighter"),
+        (Line(), {"pixel_size": [0.5, 0.5]}, "only the model state a pixel size"),
     ],
 )
 def test_what_looks_wrong_is_said_with_what_to_do(scripted, module, keys, word):
@@ -72,11 +59,11 @@ def test_what_looks_wrong_is_said_with_what_to_do(scripted, module, keys, word):
 @pytest.mark.parametrize(
     ("module", "keys", "word"),
     [
-        (Shifted(bias=float("nan")), {}, "NaN"),
-        (Shifted(), {"activation": "none"}, "state `activation: sigmoid`"),
-        (Shifted(), {"channels": 3}, r"takes 3 channel(s), the image has 1"),
-        (Shifted(), {"spatial_dims": 3}, "takes 3D images"),
-        (Shifted(), {"output": {"foreground": 1}}, "channel 1 is named"),
+        (Line(bias=float("nan")), {}, "NaN"),
+        (Line(), {"activation": "none"}, "state `activation: sigmoid`"),
+        (Line(), {"channels": 3}, r"takes 3 channel(s), the image has 1"),
+        (Line(), {"spatial_dims": 3}, "takes 3D images"),
+        (Line(), {"output": {"foreground": 1}}, "channel 1 is named"),
         (torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)), {}, "spatial size"),
     ],
 )

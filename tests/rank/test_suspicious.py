@@ -5,24 +5,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from line_network import Line
 from tool_masks import MISSED, discs, write
 
 import tte
 from tte.cli import main
-
-
-class Line(torch.nn.Module):
-    """weight · x + bias, perhaps with a sigmoid behind it."""
-
-    def __init__(self, weight, bias, squash: bool = False):
-        super().__init__()
-        self.conv, self.squash = torch.nn.Conv2d(1, 1, 1), squash
-        torch.nn.init.constant_(self.conv.weight, weight)
-        torch.nn.init.constant_(self.conv.bias, bias)
-
-    def forward(self, x):
-        y = self.conv(x)
-        return torch.sigmoid(y) if self.squash else y
 
 
 @pytest.fixture

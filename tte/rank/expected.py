@@ -12,6 +12,7 @@ from scipy.optimize import isotonic_regression
 
 from tte._arrays import float_array
 from tte.agreement import rank_agreement
+from tte.agreement.coefficients import batch_coefficients
 from tte.errors import ConfigError, InputError, UndefinedScore
 
 __all__ = [
@@ -115,16 +116,11 @@ def kendalls(lead, measure="ap50", evidence=None):
     >>> kendalls("consensus", evidence=evidence).tolist()
     [1.0]
     """
-    groups = _pairs(lead, measure, evidence).groupby(["study", "target"], sort=False)
-    found = {key: _tau(one["score"].to_numpy(), one["performance"].to_numpy()) for key, one in groups}
+    found = {}
+    for key, one in _pairs(lead, measure, evidence).groupby(["study", "target"], sort=False):
+        scores, performance = one[["score", "performance"]].to_numpy().T[:, None]
+        found[key] = batch_coefficients(scores, performance, ("kendall",))["kendall"][0]
     return pd.Series(found, dtype=float).dropna()
-
-
-def _tau(x, y):
-    """Kendall's tau-b, NaN where all of one are equal."""
-    x, y = (np.sign(np.subtract.outer(values, values)) for values in (x, y))
-    both = np.sqrt((x * x).sum() * (y * y).sum())
-    return float((x * y).sum() / both) if both else np.nan
 
 
 def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.8):
