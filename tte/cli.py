@@ -250,7 +250,8 @@ def _check(options):
     from tte.zoo.file import read_bank
 
     entries = read_bank(options.path)
-    reading = {"volumes": bool(options.volumes), "channel": options.channel}
+    channel = "all" if options.channel is None else options.channel  # each model takes its own of them
+    reading = {"volumes": bool(options.volumes), "channel": channel}
     images = FolderImages(open_folder(options.images, **reading)) if options.images else None
     checks = preflight(entries, images, trust=options.trust, device=options.device, pixel_size=options.pixel_size)
     print(report(checks, len(images) if images else None))

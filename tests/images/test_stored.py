@@ -19,10 +19,10 @@ from PIL import Image
 from tte.errors import InputError
 from tte.images import open_folder, open_masks, verify
 from tte.images.cases import read_label
+from tte.images.files.channels import gray
 from tte.images.files.seg import open_seg
 from tte.images.files.stored import Samples
 from tte.images.intensity import pooled_percentiles
-from tte.images.labels import gray
 from tte.images.windows import read_window, stored_shape
 
 RNG = np.random.default_rng(0)

@@ -44,12 +44,15 @@ class Sample:
     orientation : str
         Of a NIfTI file: where its own axes point, such as "LPI", or "unknown" (the arrays may be in RAS order: see
         `Dataset`). Empty for the other types, whose axes are rows and columns.
+    colour : bool
+        The channels are red, green and blue.
     """
 
     image: np.ndarray
     label: np.ndarray | None
     spacing: tuple[float, ...]
     orientation: str = ""
+    colour: bool = False
 
 
 def parts(shape, slices=None, tile=None, volumes=False):

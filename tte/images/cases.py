@@ -10,7 +10,8 @@ from monai.data.utils import affine_to_spacing
 from tte._arrays import IGNORE
 from tte.errors import InputError
 from tte.images.case import Sample
-from tte.images.labels import finite, gray, label_ids
+from tte.images.files.channels import all_channels, gray
+from tte.images.labels import label_ids
 from tte.images.listing import hdf5_keys, natural_key
 from tte.images.windows import HDF5, TOO_LARGE, read_window, same_dataset, stored_shape
 
@@ -39,7 +40,7 @@ def read_case(case, entry, volumes=False, channels=1, listed=None, colours=None,
     volumes : bool
         Keep the z axis of a stack; otherwise the part is one slice.
     channels : int
-        Channels of the image to hand out; with more than one they lie along the fourth axis of a NIfTI file.
+        Channels that the image must have, along the fourth axis of a NIfTI file; 1 follows the `channel` of `entry`.
     listed : set of int or None
         Every id that a label map may have; None allows all.
     colours : sequence of int or None
@@ -58,23 +59,23 @@ def read_case(case, entry, volumes=False, channels=1, listed=None, colours=None,
     DataNotFound
         A file is missing.
     """
-    path, several = case.image, channels > 1 and entry.channel is None
-    image = read_window(path, hdf5_keys(entry, "raw"), case.part, "all" if several else entry.channel, ras)
+    path, several, colour = case.image, channels > 1 and entry.channel is None, False
+    which = "all" if several else entry.channel
+    image = read_window(path, hdf5_keys(entry, "raw"), case.part, which, ras)
     ndim = len(image.shape)
     if several and image.samples.n != channels:
         raise InputError(f"{path}: expected {channels} channels, got {image.samples.n}")
-    if several:
-        pixels = finite(np.moveaxis(image.pixels, -1, 0).astype(np.float32), path)
+    if which == "all":
+        pixels, colour = all_channels(image.pixels, path, ndim, image.samples)
     else:
-        channel = None if image.samples.chosen else entry.channel
-        pixels = gray(image.pixels, path, ndim, channel, image.samples)[None]
+        pixels = gray(image.pixels, path, ndim, None if image.samples.chosen else which, image.samples)[None]
     label = None if case.label is None else _read_label(case, entry, image, listed, colours, ras)
     spacing = _spacing(image, entry, ndim)
     if ndim == 3:
         spacing = (*spacing[1:], spacing[0]) if volumes else spacing[1:]
     pixels = _upright(pixels, 1, ndim, volumes, path)
     label = None if label is None else _upright(label, 0, ndim, volumes, path)
-    return Sample(pixels, label, spacing, image.orientation)
+    return Sample(pixels, label, spacing, image.orientation, colour)
 
 
 def read_case_label(case, entry, volumes=False, channels=1, listed=None, colours=None, ras=False):

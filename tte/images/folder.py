@@ -42,7 +42,8 @@ def open_folder(
     keys : dict or None
         HDF5 keys ``{"raw": ..., "label": ...}`` where they have other names.
     coding, ignore, channel
-        See `Layout`. Channels are never mixed or left out silently: of several that are no colour one must be chosen.
+        See `Layout`. Channels are never mixed or left out silently: of several that are no colour one must be
+        chosen, or all ("all").
 
     Returns
     -------

@@ -1,82 +1,22 @@
-"""Stored samples made into what the studies use: label ids of at least −1, and finite gray intensities.
+"""Stored samples made into label ids of at least −1.
 
 Reads no file; every error names the file that the samples came from.
 """
-
-import warnings
 
 import numpy as np
 from skimage.measure import label as components
 
 from tte._arrays import IGNORE
 from tte.errors import InputError
+from tte.images.files.channels import painted
 from tte.images.files.stored import Samples
 
-__all__ = ["colour_codes", "finite", "gray", "label_ids"]
+__all__ = ["colour_codes", "label_ids"]
 
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601, for the colour image of a gray scene
 LARGEST = np.iinfo(np.int32).max
 EPSILON = 4 * np.finfo(np.float32).eps  # relative rounding of a scale factor that is stored as float32
 MOST_STEP = 0.1  # of a scaled type: coarser ones do not tell which integer was meant
 PLAIN = Samples()
-
-
-def gray(pixels, path, ndim=2, channel=None, samples=PLAIN):
-    """Gray intensities of an image as the file means them.
-
-    One sample is taken as it is, min-is-white integers as their largest value minus what is stored, palette indices as
-    their colours. Of colours, equal samples give that sample; others are weighted 0.299 R + 0.587 G + 0.114 B, and a
-    warning says so. Opacity is left out where it is the same everywhere. Everything else needs a `channel`.
-
-    Parameters
-    ----------
-    pixels : ndarray with `ndim` spatial axes, followed by one of samples if there are several
-    path : Path, for messages
-    ndim : int
-    channel : int or None
-        The sample to take, of any number of samples and whatever they mean.
-    samples : Samples
-
-    Returns
-    -------
-    ndarray with `ndim` axes, float32
-
-    Raises
-    ------
-    InputError
-        Samples of which one must be chosen, a turned image, another number of axes; NaN or infinite values.
-
-    Examples
-    --------
-    >>> gray(np.array([[3, 0]], np.uint8), "image.tif", samples=Samples("white", bits=2))
-    array([[0., 3.]], dtype=float32)
-    """
-    if pixels.ndim != ndim + (samples.n > 1):
-        raise InputError(f"{path}: expected a {ndim}D gray or RGB image, got shape {pixels.shape}")
-    if samples.turned != 1:
-        raise InputError(
-            f"{path}: expected rows from the top and columns from the left, got orientation tag {samples.turned}, "
-            "which programs disagree about; save the image turned as it should be, without the tag"
-        )
-    if samples.meaning == "palette":
-        pixels, samples = _painted(pixels, samples, path), Samples("rgb", 3)
-    if channel is not None:
-        if not 0 <= channel < samples.n:
-            raise InputError(f"{path}: expected a channel from 0 to {samples.n - 1}, got {channel}")
-        if samples.n > 1:
-            pixels = pixels[..., channel]
-    elif samples.n > 1:
-        pixels = _one(pixels, path, samples)
-    if samples.meaning == "white" and samples.n > 1:
-        raise InputError(
-            f"{path}: it says that 0 is white (min-is-white) of {samples.n} samples per pixel, and programs disagree "
-            "about which of them that turns round; save it as min-is-black"
-        )
-    if samples.meaning == "white":
-        pixels = _upright(pixels, path, samples)
-    elif samples.n == 1 and samples.meaning not in ("gray", "channels") and channel is None:
-        raise InputError(f"{path}: expected gray or RGB, got {samples.meaning}; convert the image, or choose channel 0")
-    return finite(pixels.astype(np.float32), path)
 
 
 def label_ids(stored, path, ndim=2, coding="ids", ignore=(), samples=PLAIN, colours=None):
@@ -151,7 +91,7 @@ def colour_codes(stored, path, samples):
         The samples are no colours.
     """
     if samples.meaning == "palette":
-        stored = _painted(stored, samples, path)
+        stored = painted(stored, samples, path)
     elif samples.meaning != "rgb" or stored.dtype not in (np.uint8, np.uint16):
         raise InputError(
             f"{path}: expected RGB of 8 or 16 bits, one colour per object, got {stored.dtype} {samples.meaning} of "
@@ -160,53 +100,6 @@ def colour_codes(stored, path, samples):
     bits = 8 * stored.dtype.itemsize
     red, green, blue = (stored[..., i].astype(np.int64) for i in range(3))
     return red << 2 * bits | green << bits | blue
-
-
-def finite(image, path):
-    """Return `image` if it holds neither NaN nor infinite values."""
-    if not np.isfinite(image).all():
-        raise InputError(f"{path}: expected finite intensities, got NaN or infinite values")
-    return image
-
-
-def _one(pixels, path, samples):
-    """One gray value of several samples, where it is clear which."""
-    if samples.meaning not in ("rgb", "gray"):
-        what = f"{samples.n} channels that are no colour" if samples.meaning == "channels" else samples.meaning
-        raise InputError(
-            f"{path}: {what} and the channel to read is None; choose one of 0 to {samples.n - 1} with `channel`"
-        )
-    if samples.alpha:
-        opacity, pixels = pixels[..., -1], pixels[..., :-1]
-        if opacity.size and not (opacity == opacity.flat[0]).all():
-            raise InputError(
-                f"{path}: its opacity (alpha) differs from pixel to pixel; choose a channel of 0 to {samples.n - 1} "
-                "with `channel`, or save it without transparency"
-            )
-    first = pixels[..., 0]
-    if pixels.shape[-1] == 1 or (pixels == first[..., None]).all():
-        return first
-    warnings.warn(
-        "colour images are read as gray, 0.299 R + 0.587 G + 0.114 B; where the colours are dyes, choose one with "
-        "`channel`",
-        stacklevel=2,
-    )
-    return pixels.astype(np.float64) @ LUMA
-
-
-def _upright(pixels, path, samples):
-    """Min-is-white integers with 0 as the darkest."""
-    if pixels.dtype.kind not in "bu":
-        raise InputError(
-            f"{path}: expected unsigned integers where 0 is white, got {pixels.dtype}; save it as min-is-black"
-        )
-    return (2 ** (samples.bits or 8 * pixels.dtype.itemsize) - 1) - pixels.astype(np.float64)
-
-
-def _painted(indices, samples, path):
-    if indices.size and int(indices.max()) >= len(samples.palette):
-        raise InputError(f"{path}: a palette of {len(samples.palette)} colours has no colour {int(indices.max())}")
-    return samples.palette[indices]
 
 
 def _numbers(stored, path, samples, coding):

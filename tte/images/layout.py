@@ -46,9 +46,9 @@ class Layout:
     coding : "ids", "rgb", "binary" or "components"
         How label files code: ids, one colour per object (for kind "classes": per class, numbered over the whole
         dataset), anything above 0, or the connected components of the values of the first channel.
-    channel : int or None
+    channel : int, "all" or None
         The channel to read, of colours, of pages that are a channel each, or of an axis of channels; None takes the
-        only one, and weights the colours of a colour image.
+        only one, and weights the colours of a colour image. "all" hands out every one, without opacity.
     tile : int or None
         Edge, in pixels, of the patches into which large images and stacks are cut.
     spacing : tuple of float or None
@@ -72,7 +72,7 @@ class Layout:
     splits: dict = field(default_factory=dict, hash=False)
     ignore: tuple[int, ...] = ()
     coding: str = "ids"
-    channel: int | None = None
+    channel: int | str | None = None
     tile: int | None = None
     spacing: tuple[float, ...] | None = None
     unit: str = ""

@@ -105,7 +105,7 @@ def rank_fine_tune(
         volumes=volumes, channel=channel, pixel_size=size, seed=seed,
     )  # fmt: skip
     with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, kind="classes", volumes=volumes, channel=channel)
+        found = open_images(images, labels, kind="classes", volumes=volumes, channel=bank.channel(channel))
         found.only_labelled(limit)
         bank.fit(found, cells)
         settings = _Settings(objects, seed, size)
@@ -159,9 +159,10 @@ def _sampled(found, bank, cells, settings, device):
                             raise InputError("its labels do not fit")
                         label = as_classes(sample.label, settings.objects)
                         number = [settings.seed, zlib.crc32(name.encode())]
+                        model = bank.opened(model_name)
                         made = sample_case(
-                            bank.opened(model_name),
-                            sample.image,
+                            model,
+                            model.seen(sample),
                             label,
                             number,
                             device,

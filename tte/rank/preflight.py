@@ -69,7 +69,17 @@ class FolderImages:
         return len(self._cases)
 
     def __iter__(self):
-        return (self._dataset.read(case).image for case in self._cases)
+        return (self._dataset.read(case) for case in self._cases)
+
+
+class _Seen:
+    """What of the images goes into a model, anew each time they are gone through."""
+
+    def __init__(self, model, images):
+        self._model, self._images = model, images
+
+    def __iter__(self):
+        return (self._model.seen(image) for image in self._images)
 
 
 def preflight(entries, images=None, *, trust=False, device="cpu", pixel_size=None):
@@ -78,7 +88,7 @@ def preflight(entries, images=None, *, trust=False, device="cpu", pixel_size=Non
     Parameters
     ----------
     entries : sequence of BankEntry
-    images : iterable of ndarray, shape (C, H, W[, Z]), optional
+    images : iterable of Sample, or of ndarray, shape (C, H, W[, Z]), optional
         As stored. The first goes through the models; all are read by a model that scales by percentiles of the whole
         set. None: an image is made up, which says nothing about what a model finds.
     trust, device
@@ -117,8 +127,8 @@ def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, tim
     """
     try:
         model = opened()
-        image = made_image(model) if images is None else next(iter(images))
-        model = model.fitted([image] if images is None else images)
+        image = made_image(model) if images is None else model.seen(next(iter(images)))
+        model = model.fitted([image] if images is None else _Seen(model, images))
         return _run(model, np.asarray(image), device, pixel_size, made=images is None, timed=timed)
     except TTEError as error:
         return Check(name, _line(error).removeprefix(f"{name}: "))

@@ -69,7 +69,8 @@ def rank_zero_shot(
     volumes : bool or None
         A stack is one 3D image, or each of its slices is one; None: as the first model takes them.
     channel : int or None
-        Which channel of the images, from 0; needed where there are several that are no colour.
+        Which channel of the images, from 0; needed where there are several that are no colour and a model takes one.
+        None: each model gets what it takes, every channel or the gray of a colour image.
     pixel_size : sequence of float or None
         Of the images along their axes, in µm; None: as NIfTI files say, else unknown. Images are rescaled for models
         that state a pixel size of their own.
@@ -118,7 +119,7 @@ def rank_zero_shot(
         volumes=volumes, channel=channel, pixel_size=size, perturb=[p.name for p in perturbations], seed=seed,
     )  # fmt: skip
     with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
+        found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel))
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
         doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
@@ -193,7 +194,7 @@ def _computed(found, bank, cells, settings):
                     for name, sample in sorted(mine, key=lambda pair: pair[1].image.shape):  # a trace fits one shape
                         size = pixel_size_of(sample, settings.pixel_size)
                         try:
-                            outputs = run_passes(model, sample.image, name, *settings[:3], size)
+                            outputs = run_passes(model, model.seen(sample), name, *settings[:3], size)
                         except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
                             failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
                             bar.update()

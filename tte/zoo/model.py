@@ -15,6 +15,7 @@ from torch import nn
 
 from tte._arrays import float_array
 from tte.errors import InputError, TTEError
+from tte.images.files.channels import luma
 from tte.perturbation.inference import bottleneck
 from tte.zoo.formats.onnx import OnnxModule
 from tte.zoo.formats.tiles import Tiled
@@ -87,6 +88,28 @@ class Model:
             As stored; gone through twice, see `fixed_to`.
         """
         return replace(self, preprocessing=fixed_to(images, self.preprocessing)) if self.needs_folder else self
+
+    def seen(self, sample):
+        """Return the channels of a stored image that go into the model.
+
+        Parameters
+        ----------
+        sample : tte.images.Sample with all channels of its image, or ndarray, shape (C, H, W[, Z])
+            A colour image becomes gray where the model takes one channel, with a warning; an array stays as it is.
+
+        Raises
+        ------
+        InputError
+            The model takes one channel, and the image has several that are no colour.
+        """
+        image = getattr(sample, "image", sample)
+        if self.channels > 1 or len(image) == 1:
+            return image
+        if getattr(sample, "colour", False):
+            return luma(image)
+        raise InputError(
+            f"{self.name}: takes 1 channel, the image has {len(image)}; say which with --channel (channel=), from 0"
+        )
 
     def input(self, image, pixel_size=None):
         """Return what goes into the model for one stored image.

@@ -43,8 +43,8 @@ def open_hdf5(path, keys, channel=None):
     ----------
     path : Path
     keys : Keys
-    channel : int or None
-        Of an axis of channels: named so by ilastik's axis tags, or the first of four.
+    channel : int, "all" or None
+        Of an axis of channels: named so by ilastik's axis tags, or the first of four; "all" hands them out as samples.
 
     Yields
     ------
@@ -62,13 +62,13 @@ def open_hdf5(path, keys, channel=None):
         layout = _layout(dataset, path, name)
         if "c" in layout:
             at, n = layout.index("c"), dataset.shape[layout.index("c")]
-            if not isinstance(channel, int) or not 0 <= channel < n:
+            if channel != "all" and (not isinstance(channel, int) or not 0 <= channel < n):
                 raise InputError(
                     f"{path}: {n} channels under {name!r} and the channel to read is {channel}; choose one of them "
                     f"with `channel` (shape {dataset.shape}, axes {layout})"
                 )
         else:
-            at = None
+            at, n = None, 1
             if isinstance(channel, int) and channel != 0:
                 raise InputError(f"{path}: expected a channel of 0, for {name!r} has one; got {channel}")
         space = [axis for axis in range(dataset.ndim) if layout[axis] in "zyx"]
@@ -76,16 +76,29 @@ def open_hdf5(path, keys, channel=None):
         if [layout[space[i]] for i in order] not in (["y", "x"], ["z", "y", "x"]):
             raise InputError(f"{path}: expected (Y, X) or (Z, Y, X) under {name!r}, got shape {dataset.shape}")
 
-        def read(window):
+        every = channel == "all" and n > 1
+
+        def read_one(window, one):
             parts = [0] * dataset.ndim  # axes of length 1 that are neither space nor channels
             if at is not None:
-                parts[at] = channel
+                parts[at] = one
             for i, part in zip(order, window, strict=True):
                 parts[space[i]] = part
             return np.asarray(dataset[tuple(parts)]).transpose(*order)
 
+        def read(window):
+            if every:
+                return np.stack([read_one(window, one) for one in range(n)], axis=-1)
+            return read_one(window, channel if isinstance(channel, int) else 0)
+
         shape = tuple(dataset.shape[space[i]] for i in order)
-        samples = Samples(bits=dataset.dtype.itemsize * 8, lossy=lossy_filter(dataset), chosen=True)
+        samples = Samples(
+            "channels" if every else "gray",
+            n if every else 1,
+            bits=dataset.dtype.itemsize * 8,
+            lossy=lossy_filter(dataset),
+            chosen=not every,
+        )
         yield Stored(shape, dataset.dtype, read, samples)
 
 

@@ -32,8 +32,8 @@ def open_tiff(path, channel=None):
     Parameters
     ----------
     path : Path
-    channel : int or None
-        Which one to read if each channel has pages of its own.
+    channel : int, "all" or None
+        Which one to read if each channel has pages of its own; "all" hands them out as samples.
 
     Yields
     ------
@@ -59,13 +59,16 @@ def open_tiff(path, channel=None):
             )
         layout, pages, others = _layout(file, series, pages, path)
         in_pages = "C" in layout
-        chosen = _chosen(layout, channel, path)
+        every = in_pages and channel == "all" and isinstance(layout["C"], int)
+        chosen = range(layout["C"]) if every else (_chosen(layout, channel, path),)
         shape = tuple(size for axis, size in layout.items() if axis != "C") + _plane(series)
-        samples = replace(_samples(series, file), chosen=in_pages)
+        samples = replace(_samples(series, file), chosen=in_pages and not every)
+        samples = _as_channels(samples, len(chosen)) if every else samples
         spread = others if len(shape) == 2 else ()
 
         def read(window):
-            return _read(series, pages, layout, chosen, window)
+            planes = [_read(series, pages, layout, one, window) for one in chosen]
+            return np.stack(planes, axis=-1) if every else planes[0]
 
         yield Stored(shape, series.dtype, read, samples, spread=spread, times=layout.get("T", 1) > 1)
 
@@ -119,6 +122,13 @@ def _chosen(layout, channel, path):
     if not isinstance(channel, int) or not 0 <= channel < layout["C"]:
         raise ValueError(f"{layout['C']} channels and the channel to read is {channel}; choose one of them")
     return channel
+
+
+def _as_channels(samples, n):
+    """What is known of a pixel whose samples are `n` channels, each in pages of its own."""
+    if samples.n > 1 or samples.meaning == "palette":
+        raise ValueError(f"{n} channels of {samples.meaning} samples each; save the channels as gray pages")
+    return replace(samples, n=n, meaning="channels" if samples.meaning == "gray" else samples.meaning)
 
 
 def _plane(series):

@@ -32,7 +32,7 @@ def thumbnail(image):
     scaled = np.clip((image - low) / (high - low), 0, 1) if high > low else np.zeros_like(image)
     step = _step(scaled.shape[:2])
     small = block_reduce(scaled, (step, step, 1)[: scaled.ndim], np.mean, cval=0.0) if step > 1 else scaled
-    return _address("jpeg", jpeg8_encode(np.round(small * 255).astype(np.uint8), level=80))
+    return _address("jpeg", jpeg8_encode(np.ascontiguousarray(np.round(small * 255).astype(np.uint8)), level=80))
 
 
 def outline(instances):

@@ -58,7 +58,7 @@ class Bank:
             )
         self._entries, self._trust, self._open = dict(zip(names, entries, strict=True)), trust, OrderedDict()
         self.left_out, self.cards, self.groups, self._identities, self._rules = [], {}, {}, {}, {}
-        self.takes_dropout = {}
+        self.takes_dropout, self._channels = {}, {}
         for name in names:
             try:
                 model = self.opened(name)
@@ -69,6 +69,7 @@ class Bank:
             self.cards[name] = {"group": self.groups[name], **model.card}
             self._identities[name] = model.identity
             self.takes_dropout[name] = model.dropout_layer is not None
+            self._channels[name] = model.channels
         self.require_some()
 
     @property
@@ -80,6 +81,11 @@ class Bank:
     def takes_volumes(self):
         """Whether the first model takes 3D images."""
         return self.opened(self.names[0]).spatial_dims == 3
+
+    def channel(self, chosen):
+        """The channel to read: as chosen, else "all" where a model takes several."""
+        several = any(self._channels[name] > 1 for name in self.names)
+        return "all" if chosen is None and several else chosen
 
     def require_some(self):
         """Raise `ConfigError` where no model is left."""
@@ -136,7 +142,7 @@ class Bank:
             return []
         sample = first[0][1]
         options = {"device": device, "pixel_size": pixel_size_of(sample, pixel_size), "timed": False}
-        checks = [check_model(m, lambda m=m: self.opened(m), [sample.image], **options) for m in todo]
+        checks = [check_model(m, lambda m=m: self.opened(m), [sample], **options) for m in todo]
         for check in checks:
             if not check.ok:
                 self.drop(check.name, check.error)
@@ -153,11 +159,11 @@ class Bank:
             if not model.needs_folder:
                 continue
             rule = model.preprocessing
-            key = cell_key("scaling of all pixels", json.loads(rule.model_dump_json()), pixels)
+            key = cell_key("scaling of all pixels", json.loads(rule.model_dump_json()), pixels, model.channels)
             kept = cells.read(key) if cells.has(key) else None
             try:
                 if kept is None:
-                    fitted = model.fitted(_Stored(found))
+                    fitted = model.fitted(_Stored(found, model))
                     window = fitted.preprocessing.window
                     cells.write(key, {"window": list(window)})
                 else:
@@ -173,11 +179,13 @@ class Bank:
 class _Stored:
     """The stored images of a folder, read anew each time they are gone through."""
 
-    def __init__(self, found):
-        self._found = found
+    def __init__(self, found, model):
+        self._found, self._model = found, model
 
     def __iter__(self):
-        return (sample.image for chunk in self._found.chunks(list(self._found.names)) for _, sample in chunk)
+        return (
+            self._model.seen(sample) for chunk in self._found.chunks(list(self._found.names)) for _, sample in chunk
+        )
 
 
 def _bytes(model):

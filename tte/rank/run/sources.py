@@ -30,14 +30,14 @@ class ImageSet:
     kind : "instance", "semantic" or "classes"
         Of the labels.
     entries : dict of str to (Dataset, Case)
-    channel : int or None
+    channel : int, "all" or None
         Which one is read, where the files have several.
     """
 
     folder: Path
     kind: str
     entries: dict[str, tuple[Dataset, Case]]
-    channel: int | None = None
+    channel: int | str | None = None
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _digests: dict = field(default_factory=dict)
@@ -57,7 +57,7 @@ class ImageSet:
         _, case = self.entries[name]
         if case.image not in self._digests:
             self._digests[case.image] = file_digest(case.image)
-        chosen = () if self.channel is None else (self.channel,)
+        chosen = () if self.channel in (None, "all") else (self.channel,)  # a model says how many it takes
         return digest_of(self._digests[case.image], case.part, *chosen)
 
     def label_digest(self, name):
@@ -156,8 +156,10 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
 
     Parameters
     ----------
-    images, labels, volumes, channel
+    images, labels, volumes
         As `tte.images.open_folder` takes them; no labels unless they are named here.
+    channel : int, "all" or None
+        The same; "all" for models that take several.
     kind : "instance", "semantic" or "classes"
     limit : int or None
         How many images to take, evenly spaced over the natural order.
@@ -174,7 +176,7 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
         There is no image in it, or no image matches any label.
     """
     folder = Path(images).expanduser()
-    if channel is not None and (int(channel) != channel or channel < 0):
+    if channel not in (None, "all") and (int(channel) != channel or channel < 0):
         raise InputError(f"channel: expected a number of at least 0 (the first channel is 0), got {channel}")
     pairs, left_out = _cases(folder, labels, {"kind": kind, "volumes": volumes, "channel": channel})
     _refuse_dicom(folder, pairs)
