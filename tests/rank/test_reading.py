@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 import yaml
+from monai.networks.nets import UNet
 from tool_masks import MISSED, discs, found_by, write
 
 import tte
@@ -109,6 +111,55 @@ def test_a_bank_of_3d_models_takes_volumes_unasked(volumes, capsys):
     capsys.readouterr()
     assert main(zero_shot(volumes, *labels, "--no-volumes", kind="volumes", out="slices")) == 1
     assert "takes 3D images" in capsys.readouterr().err
+
+
+def drawn(folder, **more):
+    """A bank of two small 3D networks with random weights."""
+    arguments = {"spatial_dims": 3, "in_channels": 1, "out_channels": 1, "channels": [4, 8], "strides": [2]}
+    entries = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        path = folder / f"net{seed}.pt"
+        torch.save(UNet(**arguments).state_dict(), path)
+        entries.append({"name": path.stem, "source": "torch", "weights": str(path), "activation": "sigmoid",
+                        "network": {"network": "UNet", "arguments": arguments}, "group": path.stem,
+                        "preprocessing": {"window": [0, 200]}, **more})  # fmt: skip
+    (folder / "drawn.yml").write_text(yaml.safe_dump({"models": entries}))
+    return folder / "drawn.yml"
+
+
+def test_volumes_are_turned_for_a_model_that_says_so(volumes, capsys):
+    for path in sorted((volumes / "images").iterdir()):
+        stored = nibabel.load(path)
+        (volumes / "turned").mkdir(exist_ok=True)
+        turned = nibabel.as_closest_canonical(stored).slicer[::-1, ::-1]  # LPS, the same scene
+        nibabel.save(turned, volumes / "turned" / path.name)
+    options = {"perturb": "noise", "volumes": True}
+    by_name = {}
+    for name, more in (("ras", {"orientation": "RAS"}), ("plain", {})):
+        path = drawn(volumes, **more)
+        for place in ("images", "turned"):
+            found = tte.rank_zero_shot(path, volumes / place, **options).per_image
+            by_name[name, place] = found["mean_confidence"].to_numpy()
+    np.testing.assert_allclose(by_name["ras", "images"], by_name["plain", "images"])  # they lie so already
+    np.testing.assert_allclose(by_name["ras", "turned"], by_name["ras", "images"])
+    assert np.abs(by_name["plain", "turned"] - by_name["plain", "images"]).max() > 1e-6
+
+
+def test_a_folder_that_gets_volumes_of_another_direction_is_computed_anew(volumes):
+    path, out = drawn(volumes), volumes / "out"
+    first = volumes / "images" / "case 0.nii.gz"
+    kept = nibabel.load(first)
+    nibabel.save(nibabel.as_closest_canonical(kept).slicer[::-1], first)
+    options = {"perturb": "noise", "volumes": True, "out": out}
+    again = tte.rank_zero_shot(path, volumes / "images", **options).per_image
+    for other in ("case 1.nii.gz", "case 2.nii.gz"):
+        image = nibabel.load(volumes / "images" / other)
+        nibabel.save(image.slicer[::-1], volumes / "images" / other)
+    assert len(again) == 6
+    first_cells = set((out / ".cells").rglob("*.npz"))
+    tte.rank_zero_shot(path, volumes / "images", **options)
+    assert set((out / ".cells").rglob("*.npz")) - first_cells, "case 0 is stored as before and read another way"
 
 
 def test_a_bank_of_2d_models_takes_the_slices(volumes):

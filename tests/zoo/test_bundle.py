@@ -136,6 +136,21 @@ def test_the_output_is_what_the_postprocessing_makes_of_it(bundle, post, activat
     assert (model.activation, model.output.threshold) == (activation, threshold)
 
 
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [({"axcodes": "RAS"}, "RAS"), ({"as_closest_canonical": True}, "RAS"), ({"axcodes": "LPS"}, None), ({}, None)],
+)
+def test_it_says_how_its_volumes_are_turned(bundle, turn, expected):
+    folder, _ = bundle(preprocessing=steps({"_target_": "Orientationd", "keys": "image", **turn}, WINDOW))
+    if expected is not None:
+        assert open_model(entry(folder)).orientation == expected
+        return
+    with pytest.raises(ConfigError, match=r"turned to (LPS|None), and they can be turned to RAS only; state"):
+        open_model(entry(folder))
+    stated = open_model(entry(folder, preprocessing={"window": [-57, 164]}))
+    assert stated.orientation is None and open_model(entry(folder, preprocessing="none", orientation="RAS")).orientation
+
+
 def test_lists_that_are_named_elsewhere_are_followed(bundle):
     folder, _ = bundle(chain=[WINDOW], preprocessing=steps() | {"transforms": "$@chain"})
     assert str(open_model(entry(folder)).preprocessing) == "ScaleIntensityRanged (MONAI)"

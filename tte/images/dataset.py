@@ -123,7 +123,7 @@ class Dataset:
         """How to read: the arguments of `read_case` beyond the case."""
         entry, colours = self.entry, self._colours if self._coloured else None
         if entry.layout != "msd":
-            return {"entry": entry, "volumes": self.volumes, "colours": colours, "ras": self._ras}
+            return {"entry": entry, "volumes": self.volumes, "colours": colours, "ras": self.ras}
         index = self._index()
         listed, ignored = label_table(index, self.folder / "dataset.json")
         entry = replace(entry, ignore=(*entry.ignore, *sorted(ignored)))
@@ -204,7 +204,7 @@ class Dataset:
 
     def _found_rows(self, split, labelled):
         """(id, image, label, part) of the files that the patterns of the entry find."""
-        rows = list_cases(self.folder, self.entry, split, self.volumes, self._ras)
+        rows = list_cases(self.folder, self.entry, split, self.volumes, self.ras)
         if rows and self.entry.layout == "folder":
             self._warn_of_unread(self.folder / self.entry.images, {row[1].name.partition(".")[0] for row in rows})
         bare = [image for _, image, label, _ in rows if label is None] if labelled else []
@@ -244,10 +244,10 @@ class Dataset:
         return all(np.isin(label, ids).any() for ids in self.entry.classes.values())
 
     @cached_property
-    def _ras(self):
-        """Whether volumes are brought to RAS order: where those of a plain folder point in several directions."""
-        if self.entry.layout != "folder":
-            return False
+    def ras(self):
+        """Whether volumes are brought to RAS order: as the entry says, or as several directions in one folder ask."""
+        if self.entry.ras or self.entry.layout != "folder":
+            return self.entry.ras
         return len({orientation(path) for path in image_paths(self.folder, self.entry)} - {""}) > 1
 
     @property

@@ -15,7 +15,17 @@ __all__ = ["open_folder"]
 
 
 def open_folder(
-    images, labels=None, *, kind="instance", volumes=False, tile=None, keys=None, coding="ids", ignore=(), channel=None
+    images,
+    labels=None,
+    *,
+    kind="instance",
+    volumes=False,
+    tile=None,
+    keys=None,
+    coding="ids",
+    ignore=(),
+    channel=None,
+    ras=False,
 ):
     """Open a plain folder of images, with or without label maps.
 
@@ -41,7 +51,7 @@ def open_folder(
         Cut slices and images into patches of this edge, in pixels.
     keys : dict or None
         HDF5 keys ``{"raw": ..., "label": ...}`` where they have other names.
-    coding, ignore, channel
+    coding, ignore, channel, ras
         See `Layout`. Channels are never mixed or left out silently: of several that are no colour one must be
         chosen, or all ("all").
 
@@ -92,6 +102,7 @@ def open_folder(
         coding=coding,
         ignore=tuple(ignore),
         channel=channel,
+        ras=ras,
         **below,
     )
     return Dataset(entry.name, entry, base, volumes)

@@ -58,6 +58,8 @@ class Layout:
     classes : dict of str to tuple of int
         For kind "classes": each class and the label ids of the files that it merges (0xRRGGBB with the coding "rgb");
         class i becomes label i + 1.
+    ras : bool
+        Bring NIfTI volumes to RAS order; else only where those of a plain folder point in several directions.
     partial : bool
         True if a class that is absent from a label map means "not contoured", so that such cases are left out.
     """
@@ -77,6 +79,7 @@ class Layout:
     spacing: tuple[float, ...] | None = None
     unit: str = ""
     classes: dict = field(default_factory=dict, hash=False)
+    ras: bool = False
     partial: bool = False
 
     @property

@@ -78,14 +78,12 @@ def track_record(lead, measure="ap50", evidence=None):
     ------
     ConfigError      there is no evidence for this score, or the measure is unknown.
     """
-    evidence = read_evidence() if evidence is None else evidence
-    key = lead, measure, id(evidence)
-    if _records.get(key, (None,))[0] is not evidence:
-        _records[key] = evidence, _track_record(lead, measure, evidence)
-    return _records[key][1].copy()
+    return _shipped_record(lead, measure).copy() if evidence is None else _track_record(lead, measure, evidence)
 
 
-_records: dict = {}  # {(lead, measure, id of the evidence): (the evidence, its record)}; p-values take a second
+@cache  # p-values take a second
+def _shipped_record(lead, measure):
+    return _track_record(lead, measure, read_evidence())
 
 
 def _track_record(lead, measure, evidence):

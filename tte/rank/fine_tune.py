@@ -104,8 +104,10 @@ def rank_fine_tune(
         "fine-tune", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
         volumes=volumes, channel=channel, pixel_size=size, seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, kind="classes", volumes=volumes, channel=bank.channel(channel))
+    with workplace(out, run, overwrite, free=("lead",)) as cells:
+        found = open_images(
+            images, labels, kind="classes", volumes=volumes, channel=bank.channel(channel), ras=bank.ras
+        )
         found.only_labelled(limit)
         bank.fit(found, cells)
         settings = _Settings(objects, seed, size)

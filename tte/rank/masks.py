@@ -104,7 +104,7 @@ def rank_masks(
         "masks", {"images": images, "labels": labels}, limit=limit, objects=objects, lead=lead, volumes=volumes,
         channel=channel, seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite) as cells:
+    with workplace(out, run, overwrite, free=("labels", "lead", "objects")) as cells:
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
         tools, left_out = open_tools(masks, images, found.names, volumes=volumes, channel=channel)
         keys = _computed(found, tools, cells)

@@ -166,10 +166,11 @@ def _run(model, image, device, pixel_size, made, timed):
 def _facts(model, x, raw):
     sides = "any size" if model.divisor == 1 else f"sides padded to multiples of {model.divisor}"
     size = f", rescaled to {' × '.join(f'{p:g}' for p in model.pixel_size)} µm per pixel" if model.pixel_size else ""
+    turned = f", volumes turned to {model.orientation}" if model.orientation else ""
     dropout = f"feature dropout at {model.dropout_layer}" if model.dropout_layer else "none: input perturbations only"
     low, high = np.percentile(x, (1, 99))
     return {
-        "takes": f"{model.spatial_dims}D, {model.channels} channel{'s' * (model.channels > 1)}, {sides}{size}",
+        "takes": f"{model.spatial_dims}D, {model.channels} channel{'s' * (model.channels > 1)}, {sides}{size}{turned}",
         "scaling": f"{described(model.preprocessing)} → {x.min():.3g} … {x.max():.3g} (1% {low:.3g}, 99% {high:.3g})",
         "output": f"{len(raw)} channel{'s' * (len(raw) > 1)}, {raw.min():.3g} … {raw.max():.3g} before "
         f"{model.activation or 'no activation'}; {_meaning(model.output)}",

@@ -118,8 +118,8 @@ def rank_zero_shot(
         "zero-shot", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
         volumes=volumes, channel=channel, pixel_size=size, perturb=[p.name for p in perturbations], seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite) as cells:
-        found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel))
+    with workplace(out, run, overwrite, free=("labels", "lead", "objects", "perturb")) as cells:
+        found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel), ras=bank.ras)
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
         doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)

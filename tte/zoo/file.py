@@ -52,6 +52,7 @@ class BankEntry(_Section):
     divisor: Size | None = None  # sides of the input are padded to multiples of it; None = 16
     roi_size: tuple[Size, ...] | None = None  # it takes this size only: images are cut into tiles and joined again
     pixel_size: tuple[Annotated[float, Field(gt=0)], ...] | None = None  # µm along the axes; images are rescaled to it
+    orientation: Literal["RAS"] | None = None  # volumes are brought to it; None: they stay as they are stored
     group: str = ""  # models of one group share data or author and do not vouch for each other; "" = trained_on
     architecture: str = ""
     trained_on: str = ""

@@ -48,7 +48,7 @@ class LoadedModel(NamedTuple):
         For `tte.zoo.file.preprocess`.
     layers : dict of str to str
         Named layers → their paths in the network.
-    output, classes, channels, spatial_dims, divisor, roi_size, halo, pixel_size
+    output, classes, channels, spatial_dims, divisor, roi_size, halo, pixel_size, orientation
         What its files say of its output and input; None or empty where they do not.
     tiling : (overlap, mode) or ()
         How its own windows of `roi_size` are joined, where its files say so.
@@ -70,6 +70,7 @@ class LoadedModel(NamedTuple):
     roi_size: tuple | None = None
     halo: int = 0
     pixel_size: tuple | None = None
+    orientation: str | None = None
     tiling: tuple = ()
     card: dict = {}  # noqa: RUF012 — never written to
     files: tuple = ()

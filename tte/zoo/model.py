@@ -53,6 +53,8 @@ class Model:
     output : Output
     preprocessing : Scaling, Normalisation, Standardisation, "none" or a callable
     pixel_size : tuple of float, µm, or None
+    orientation : "RAS" or None
+        To which volumes are brought before they go in.
     weights_hash, identity : str
         12 hex digits: of the weights; of the weights and everything the entry states but its name.
     """
@@ -71,6 +73,7 @@ class Model:
     preprocessing: object
     pixel_size: tuple | None
     repeat_gray: bool
+    orientation: str | None
     weights_hash: str
     identity: str
 
@@ -218,7 +221,10 @@ def open_model(entry, *, trust=False, device="cpu"):
     divisor = entry.divisor or loaded.divisor or (1 if roi_size else DIVISOR)
     layer = _dropout_layer(loaded, module, layers, (channels, *(roi_size or [4 * divisor] * spatial_dims)))
     digest = _digest(loaded.files or (Path(entry.weights),))
-    stated = entry.model_dump(mode="json", exclude={"name", "weights", "config"})
+    later = (
+        {"orientation"} if entry.orientation is None else set()
+    )  # a newer key leaves the names of models as they were
+    stated = entry.model_dump(mode="json", exclude={"name", "weights", "config", *later})
     return Model(
         name=entry.name,
         group=entry.group or entry.trained_on or loaded.card.get("trained_on", ""),
@@ -234,6 +240,7 @@ def open_model(entry, *, trust=False, device="cpu"):
         preprocessing=loaded.preprocessing,
         pixel_size=_pixel_size(entry, loaded, spatial_dims),
         repeat_gray=entry.repeat_gray,
+        orientation=entry.orientation or loaded.orientation,
         weights_hash=digest,
         identity=hashlib.sha256(f"{digest} {json.dumps(stated, sort_keys=True)}".encode()).hexdigest()[:12],
     )

@@ -41,6 +41,8 @@ class Bank:
         What is known of each model; with its group.
     takes_dropout : dict of str to bool
         Whether a model has a layer at which features can be dropped.
+    ras : bool
+        Whether a model takes volumes in RAS order; then all get them so.
 
     Raises
     ------
@@ -58,7 +60,7 @@ class Bank:
             )
         self._entries, self._trust, self._open = dict(zip(names, entries, strict=True)), trust, OrderedDict()
         self.left_out, self.cards, self.groups, self._identities, self._rules = [], {}, {}, {}, {}
-        self.takes_dropout, self._channels = {}, {}
+        self.takes_dropout, self._channels, self.ras = {}, {}, False
         for name in names:
             try:
                 model = self.opened(name)
@@ -70,6 +72,7 @@ class Bank:
             self._identities[name] = model.identity
             self.takes_dropout[name] = model.dropout_layer is not None
             self._channels[name] = model.channels
+            self.ras |= model.orientation == "RAS"
         self.require_some()
 
     @property
@@ -149,7 +152,11 @@ class Bank:
         if log is not None:
             log(report(checks, len(found.names)).splitlines()[0])
         self.require_some()
-        return [f"{check.name}: {text}" for check in checks if check.ok for text in check.warnings]
+        doubts = [f"{check.name}: {text}" for check in checks if check.ok for text in check.warnings]
+        if self.ras and sample.orientation == "unknown":
+            doubts.append(f"{first[0][0]}: its header does not say where its axes point, and a model takes volumes in "
+                          "RAS order: they go in as they are stored")  # fmt: skip
+        return doubts
 
     def fit(self, found, cells):
         """Fix the scaling of models that need percentiles of all images; measured once per rule and set of images."""

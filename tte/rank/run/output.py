@@ -50,7 +50,7 @@ def file_digest(path):
 
 
 @contextmanager
-def opened(folder, identity, overwrite=False):
+def opened(folder, identity, overwrite=False, free=()):
     """Hold the output folder of one run, and give its cells.
 
     Parameters
@@ -58,10 +58,11 @@ def opened(folder, identity, overwrite=False):
     folder : path
         Made where it is not there.
     identity : dict
-        What makes a run another run, as JSON; the models and the number of images may change, and what only adds to
-        a run or looks at it anew: labels (they make a fine-tuning another run), the lead, the perturbations.
+        What makes a run another run, as JSON.
     overwrite : bool
         Replace the results of another run. Its cells stay: each is named by all that enters it.
+    free : sequence of str
+        Keys of `identity` that may change: they only add to a run or look at it anew.
 
     Yields
     ------
@@ -77,7 +78,7 @@ def opened(folder, identity, overwrite=False):
     folder = Path(folder).expanduser()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the results")
-    _check_free(folder, identity, overwrite)
+    _check_free(folder, identity, overwrite, free)
     cells = folder / _CELL_FOLDER
     try:
         cells.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ def _holds_anything(folder):
     return any(others) or any((folder / _CELL_FOLDER).glob("*/*.npz"))
 
 
-def _check_free(folder, identity, overwrite):
+def _check_free(folder, identity, overwrite, free):
     if overwrite or not folder.is_dir():
         return
     run = folder / _CELL_FOLDER / _RUN
@@ -123,7 +124,6 @@ def _check_free(folder, identity, overwrite):
         before = {}
     before = before if isinstance(before, dict) else {}
     now = json.loads(json.dumps(identity, default=str))
-    free = ("lead",) if now.get("way") == "fine-tune" else ("labels", "lead", "objects", "perturb")
     changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key not in free]
     if changed:
         first = changed[0]
@@ -189,10 +189,10 @@ def cell_key(*parts):
 
 
 @contextmanager
-def workplace(folder, identity, overwrite=False):
+def workplace(folder, identity, overwrite=False, free=()):
     """`opened`, or cells in a temporary folder that goes with them where there is no folder."""
     if folder is not None:
-        with opened(folder, identity, overwrite) as cells:
+        with opened(folder, identity, overwrite, free) as cells:
             yield cells
         return
     home = tempfile.TemporaryDirectory(prefix="tte-rank-")

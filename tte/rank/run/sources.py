@@ -54,16 +54,16 @@ class ImageSet:
 
     def digest(self, name):
         """What names the image's pixels: of the bytes of its file, and which part of it the image is."""
-        _, case = self.entries[name]
+        dataset, case = self.entries[name]
         if case.image not in self._digests:
             self._digests[case.image] = file_digest(case.image)
         chosen = () if self.channel in (None, "all") else (self.channel,)  # a model says how many it takes
-        return digest_of(self._digests[case.image], case.part, *chosen)
+        return digest_of(self._digests[case.image], case.part, dataset.ras, *chosen)
 
     def label_digest(self, name):
         """What names the image's labels, or "" where it has none."""
-        _, case = self.entries[name]
-        return "" if case.label is None else digest_of(file_digest(case.label), case.part, self.kind)
+        dataset, case = self.entries[name]
+        return "" if case.label is None else digest_of(file_digest(case.label), case.part, dataset.ras, self.kind)
 
     def read(self, name):
         """The image and its labels as a `Sample`; labels that do not fit are left out, with a warning.
@@ -151,12 +151,12 @@ class ImageSet:
         self.left_out.append(_left_out(name, reason, self.channel))
 
 
-def open_images(images, labels=None, *, kind="instance", limit=None, volumes=False, channel=None):
+def open_images(images, labels=None, *, kind="instance", limit=None, volumes=False, channel=None, ras=False):
     """List the images of a run.
 
     Parameters
     ----------
-    images, labels, volumes
+    images, labels, volumes, ras
         As `tte.images.open_folder` takes them; no labels unless they are named here.
     channel : int, "all" or None
         The same; "all" for models that take several.
@@ -178,7 +178,7 @@ def open_images(images, labels=None, *, kind="instance", limit=None, volumes=Fal
     folder = Path(images).expanduser()
     if channel not in (None, "all") and (int(channel) != channel or channel < 0):
         raise InputError(f"channel: expected a number of at least 0 (the first channel is 0), got {channel}")
-    pairs, left_out = _cases(folder, labels, {"kind": kind, "volumes": volumes, "channel": channel})
+    pairs, left_out = _cases(folder, labels, {"kind": kind, "volumes": volumes, "channel": channel, "ras": ras})
     _refuse_dicom(folder, pairs)
     found = ImageSet(folder, kind, {case.id: (dataset, case) for dataset, case in pairs}, channel, left_out)
     found.require_some()
