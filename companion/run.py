@@ -58,7 +58,8 @@ def run_study(options):
         for target in select.recorded_targets(study):
             panels.load_panels(study, target, **run)
             if wings[wing_of(study, target)].SHOWS_FEATURES:
-                tsne.load_features(study, target, **run)
+                made = tsne.load_features(study, target, **run)
+                tsne.load_maps(study, target, made, seed=options.seed, recompute=options.recompute)
 
 
 def _run_bank(study, options):

@@ -253,7 +253,7 @@ Markdown(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-tsne", "caption": "t-SNE of foreground features before fine-tuning (openTSNE; a column is one map, a row shows the points of one class in colour and those of other classes in grey). Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "t-SNE maps of foreground features coloured by case, for the pick and the untrained network"}}
 made = tsne.load_features(work, task, seed=seed, device=device, recompute=recompute)
-maps = [tsne.embed(f, seed=seed) for f in made]
+maps = tsne.load_maps(work, task, made, seed=seed, recompute=recompute)
 _ = pictures.feature_maps(
     made,
     maps,

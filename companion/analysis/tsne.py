@@ -1,8 +1,9 @@
-"""The sampled features behind a t-SNE: the model that CC-FV picks and the untrained network of the same kind.
+"""The sampled features behind a t-SNE, and the t-SNE: the model that CC-FV picks and the untrained network of its kind.
 
-Reads volumes where they are at hand; reads and writes `results/<study>/features/<task>.safetensors.gz`.
+Reads volumes where they are at hand; reads and writes `results/<study>/features/` and `maps/<task>.safetensors.gz`.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from companion.fine_tune import models as fine_tune
 from companion.fine_tune.scores import sample_cases
 from tte.zoo.card import weights_hash
 
-__all__ = ["MAX_POINTS", "PERPLEXITY", "ModelFeatures", "embed", "load_features"]
+__all__ = ["MAX_POINTS", "PERPLEXITY", "ModelFeatures", "embed", "load_features", "load_maps"]
 
 PERPLEXITY = 30
 MAX_POINTS = 1000  # per picture: more hide one another and take long
@@ -63,6 +64,29 @@ def load_features(study, task, *, seed=0, device="cpu", recompute=False):
 
     found = read_or_make(path, identity, sample, again=recompute)
     return [_of_model(found, model, layer) for model in models]
+
+
+def load_maps(study, task, features, *, seed=0, recompute=False):
+    """Return [`embed` of each of `features`]: from the record, or made anew; recorded points are float32.
+
+    Parameters
+    ----------
+    features : sequence of ModelFeatures, as `load_features` returns them
+    """
+    sums = [hashlib.sha256(np.ascontiguousarray(one.values)).hexdigest() for one in features]
+    identity = {"features": sums, "seed": seed, "perplexity": PERPLEXITY, "points": MAX_POINTS}
+    path = study.records.folder / "maps" / f"{task.replace('/', '_')}.safetensors.gz"
+
+    def make():
+        made = {one.model: embed(one, seed=seed) for one in features}
+        return {
+            f"{model}/{name}": array
+            for model, (points, kept) in made.items()
+            for name, array in (("points", points.astype(np.float32)), ("kept", kept.astype(np.int32)))
+        }
+
+    found = read_or_make(path, identity, make, again=recompute)
+    return [(found[f"{one.model}/points"], found[f"{one.model}/kept"]) for one in features]
 
 
 def _of_model(found, model, layer):

@@ -167,7 +167,7 @@ def test_a_finished_study_is_left_as_it_is_and_its_agreement_written(capsys, pla
     assert run(capsys, *arguments, "--step", "agree")[0] == 0
     before = {path: path.read_bytes() for path in arguments[-1].rglob("*") if path.is_file() and path.suffix != ".lock"}
     added = {path.relative_to(study.records.folder).parts[0] for path in set(before) - set(trained)}
-    assert added == {"agreement.csv", "agreement.json", "features", "panels"}
+    assert added == {"agreement.csv", "agreement.json", "features", "maps", "panels"}
     monkeypatch.setattr(loop, "train", None)
     monkeypatch.setattr(zero_shot, "predict", None)
     code, out, _ = run(capsys, *arguments)

@@ -232,6 +232,24 @@ def test_recorded_features_equal_sampled_ones_and_hold_the_pick_and_the_untraine
     assert not np.array_equal(first[0].values, first[1].values)
 
 
+def test_recorded_maps_are_those_of_the_features_and_are_made_once(scratch, without_data, monkeypatch):
+    made = tsne.load_features(scratch, KIDNEY)
+    first = tsne.load_maps(scratch, KIDNEY, made)
+    for one, (points, kept) in zip(made, first, strict=True):
+        expected = tsne.embed(one)
+        np.testing.assert_array_equal(points, expected[0].astype(np.float32))
+        np.testing.assert_array_equal(kept, expected[1])
+    calls, embed = [], tsne.embed
+    monkeypatch.setattr(tsne, "embed", lambda *_, **more: calls.append(more) or embed(*_, **more))
+    again = tsne.load_maps(without_data(scratch), KIDNEY, made)
+    np.testing.assert_array_equal(again[0][0], first[0][0])
+    assert calls == []
+    tsne.load_maps(scratch, KIDNEY, made, seed=1)
+    moved = [replace(one, values=one.values + 1) for one in made]
+    tsne.load_maps(scratch, KIDNEY, moved)
+    assert [one["seed"] for one in calls] == [1, 1, 0, 0]
+
+
 def test_features_without_a_record_need_the_volumes(tiny, without_data, tmp_path):
     bare = tiny.scratch()
     assert not (bare.records.folder / "features").exists()
