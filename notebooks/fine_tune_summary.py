@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # All tasks of the study {study}
+# # {study}: all tasks together
 #
 # **Does CC-FV tell, from a few labelled cases, which pre-trained model fine-tunes best?**
 #

@@ -85,14 +85,7 @@ _ = pictures.panel_grid(shown, names=names, perturbed=True)
 plt.show()
 
 # %% tags=["remove-input"]
-if shown.images is None:
-    display(
-        Markdown(
-            f"The images of this target are not on this machine, so the figure shows predictions alone. "
-            f"To see them, get the data from {work.dataset_entry(target).landing or work.dataset_entry(target).source} "
-            f"and name the folder with `-p data_root DIR`."
-        )
-    )
+texts.pictures_of(work, target, shown)
 
 # %% [markdown]
 # ## The models

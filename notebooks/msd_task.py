@@ -87,14 +87,7 @@ _ = pictures.panel_grid(shown, names=names, perturbed=False)
 plt.show()
 
 # %% tags=["remove-input"]
-if shown.images is None:
-    display(
-        Markdown(
-            f"The volumes of this target are not on this machine, so the figure shows predictions alone. "
-            f"To see them, get the data from {work.dataset_entry(task).landing or work.dataset_entry(task).source} "
-            f"and name the folder with `-p data_root DIR`."
-        )
-    )
+texts.pictures_of(work, task, shown)
 
 # %% [markdown]
 # ## The models

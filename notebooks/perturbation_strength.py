@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # How strongly to perturb: the study {study}
+# # {study}: how strongly to perturb
 #
 # **At which strengths can models be told apart, and does averaging over several runs help?**
 #

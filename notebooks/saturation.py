@@ -22,7 +22,7 @@
 # It is narrow.
 # It was trained for a short time.
 #
-# Each network of the study {study} differs from `standard` in one thing; the study {base} has the networks that the other pages rank.
+# Each network of the study "{study}" differs from `standard` in one thing; the study "{base}" has the networks that the other pages rank.
 
 # %% tags=["parameters"]
 study = "nuclei-variants"  # a study of config/ whose networks are variants of each other

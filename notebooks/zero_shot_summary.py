@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # All targets of the study {study}
+# # {study}: all targets together
 #
 # **Does consistency under dropout tell, without a label, which model works best on a target?**
 #

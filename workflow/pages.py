@@ -23,6 +23,7 @@ __all__ = [
     "pages",
     "parts",
     "studies",
+    "words",
 ]
 
 TUTORIALS = ("rank_unlabelled", "rank_masks", "rank_fine_tune", "own_model", "own_estimator")
@@ -66,6 +67,25 @@ def studies(config_folder):
     """Return {name: content} of every `<name>.yml` in the folder, sorted by name."""
     files = sorted(Path(config_folder).glob("*.yml"))
     return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def words(name, config_folder="config"):
+    """What people call a study, or a dataset of the catalogue: the heading of its page; other names stay as they are.
+
+    Examples
+    --------
+    >>> words("nuclei/u2os-coelho"), words("of my own")
+    ('U2OS cells', 'of my own')
+    """
+    from companion.data.catalogue import catalogue
+
+    if name in catalogue():
+        return catalogue()[name].title
+    path = Path(config_folder, f"{name}.yml")
+    path = path if path.is_file() else Path(str(name))
+    return (
+        yaml.safe_load(path.read_text(encoding="utf-8"))["title"] if path.suffix == ".yml" and path.is_file() else name
+    )
 
 
 def changed_sum(files, path):

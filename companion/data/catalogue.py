@@ -44,6 +44,8 @@ class CatalogueEntry(Layout):
     ----------
     name : str
         Name that `open_dataset` takes, e.g. ``"nuclei/dsb2018-256"``; the others of `Layout` say how its files lie.
+    title : str
+        What people call it; the heading of its page.
     task, modality : str
         What is segmented, and how the images were made.
     licence, citation, source, landing : str
@@ -70,6 +72,7 @@ class CatalogueEntry(Layout):
         Settings of the generator, for phantoms only.
     """
 
+    title: str = ""
     task: str = ""
     modality: str = ""
     licence: str = ""
@@ -101,6 +104,11 @@ class CatalogueEntry(Layout):
             f"it needs), lay it out as {self.folder}/ with {self.files}, "
             "and pass the folder above as the data root or set TTE_DATA."
         )
+
+    @property
+    def pictured(self):
+        """True if a few small pictures of it are tracked with the project: its licence is CC0, CC-BY or MIT."""
+        return self.redistribute and self.licence.replace(" ", "-").startswith(("CC0", "CC-BY-4", "CC-BY-3", "MIT"))
 
     @property
     def phantom(self):
@@ -162,6 +170,8 @@ def _checked_entry(name, row):
     for key, choices in (("kind", KINDS), ("layout", LAYOUTS), ("coding", CODINGS), ("paper", PAPERS)):
         if (value := getattr(entry, key)) not in choices:
             raise ConfigError(f"catalogue entry {name}: {key} is one of {', '.join(choices)}; got {value!r}")
+    if not entry.title:
+        raise ConfigError(f"catalogue entry {name}: title is missing, the heading of its page in words")
     return entry
 
 
@@ -171,6 +181,7 @@ def _phantom(base, row):
     return replace(
         base,
         name=f"phantom/{base.name}",
+        title=f"{base.title}, a phantom",
         folder=f"phantom/{base.folder}",
         modality=f"generated {base.modality}",
         splits=files_only,

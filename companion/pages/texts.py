@@ -6,13 +6,15 @@ Takes tables and cells; returns Markdown text and writes nothing.
 import numpy as np
 from IPython.display import Markdown
 
+from companion.analysis.panels import CROP
 from companion.study import display_name, study_of
 from companion.wings import WINGS, wing, wing_of
 from tte.errors import ConfigError
 from tte.zoo.card import read_card
 
 __all__ = [
-    "banner", "cards_of", "note", "p_number", "p_text", "provenance", "rerun", "sentence", "trained_out", "unlearned",
+    "banner", "cards_of", "note", "p_number", "p_text", "pictures_of", "provenance", "rerun", "sentence",
+    "trained_out", "unlearned",
 ]  # fmt: skip
 
 _AT_HAND = {
@@ -55,6 +57,21 @@ def _part_at_hand(real):
         except ConfigError:
             continue
     return f", but for a part of it that has pages of its own: {', '.join(links)}" if links else ""
+
+
+def pictures_of(study, target, shown):
+    """Return whose images a figure shows and on which terms, or how to get them where it shows predictions alone."""
+    entry = study.dataset_entry(target)
+    if shown.images is None:
+        return Markdown(
+            "The images of this target may not be passed on and are not on this machine, so the figure shows "
+            f"predictions alone. To see them, get the data from {entry.landing or entry.source} and name the "
+            "folder with `-p data_root DIR`."
+        )
+    if entry.phantom:
+        return None
+    what = f"parts of at most {CROP} × {CROP} pixels" if entry.pictured else "from this machine, not passed on"
+    return Markdown(f"Images: {entry.citation.rstrip('.')}; licence {entry.licence}; {what}.")
 
 
 def note(study):

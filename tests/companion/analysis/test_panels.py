@@ -15,6 +15,7 @@ from companion.analysis import agreement, panels, select
 from companion.analysis.panels import load_panels
 from companion.arrays import read_arrays, write_arrays
 from companion.data import write_phantom
+from companion.data.catalogue import catalogue
 from companion.fine_tune import models as fine_tune
 from companion.pages import pictures
 from companion.records import Records
@@ -165,6 +166,31 @@ def test_of_stand_ins_the_images_are_recorded_too(scratch, without_data, monkeyp
         scaled = (image - image.min()) / np.ptp(image)
         np.testing.assert_allclose(there.images[i], scaled, atol=0.51 / 63)
         np.testing.assert_array_equal(there.images[i], made.images[i])
+
+
+def test_of_open_licences_crops_are_recorded_and_shown_with_and_without_the_data(scratch, without_data, monkeypatch):
+    true = load_panels(replace(scratch, records=scratch.scratch().records), TARGETS[0])
+    monkeypatch.setattr(panels, "_source_kept", lambda *_: "crops")
+    monkeypatch.setattr(panels, "CROP", 40)
+    made = load_panels(scratch, TARGETS[0])
+    there = load_panels(without_data(scratch), TARGETS[0])
+    assert_same_masks(made, true)
+    for i, whole in enumerate(true.references):
+        np.testing.assert_array_equal(there.images[i], made.images[i])
+        np.testing.assert_array_equal(there.references[i], made.references[i])
+        kept = np.argwhere(there.references[i] > 0)
+        assert (np.ptp(kept, axis=0) < 40).all()
+        inside = there.references[i] > 0
+        np.testing.assert_array_equal(there.references[i][inside], whole[inside])
+        windows = np.lib.stride_tricks.sliding_window_view(whole > 0, (40, 40))
+        assert inside.sum() == windows.sum(axis=(2, 3)).max(), "another square has more of the objects"
+
+
+def test_pictures_are_tracked_of_open_licences_alone():
+    kept = {name for name, entry in catalogue().items() if entry.pictured and not entry.phantom}
+    assert {"nuclei/dsb2018-256", "nuclei/go-nuclear", "cells/usiigaci", "ct/OpenKBP/brainstem"} <= kept
+    assert not {"mitochondria/vnc", "mitochondria/cdeep3m", "nuclei/u2os-coelho", "cells/isbi2012",
+                "msd/Task04_Hippocampus"} & kept  # fmt: skip
 
 
 def test_a_damaged_file_is_made_again(scratch):
