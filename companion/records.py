@@ -269,8 +269,15 @@ def _provenance(identity, device, seconds):
 
 
 def _commit():
-    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit of the code, with "-dirty" where a tracked file other than a record differs from it."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("describe", "--always", "--abbrev=12")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!models")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return commit + "-dirty" * bool(changed)
+
+
+def _git(*arguments):
+    command = ["git", "-C", str(project_root()), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
