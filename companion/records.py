@@ -1,6 +1,7 @@
 """The result tables of a study: read, written atomically, and recomputed only when something they depend on changed.
 
-Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensitivity}.csv.gz` and `provenance.json`.
+Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensitivity,together}.csv.gz` and
+`provenance.json`.
 """
 
 import gzip
@@ -47,14 +48,16 @@ COLUMNS = {
     "sensitivity": [
         *("study", "target", "model", "estimator", "variant", "seed", "what", "level", "repeat", "score", "cell"),
     ],
+    "together": ["study", "target", "model", "other", "quantity", "image", "value", "cell"],
 }
-_FILES = {
+_AGREED = {  # what the agreement of scores with performance follows from
     **{"scores": "scores.csv", "performance": "performance.csv"},
     **{"per_image": "per_image.csv.gz", "sensitivity": "sensitivity.csv.gz"},
 }
+_FILES = {**_AGREED, "together": "together.csv.gz"}
 _TEXT = (
     *("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image"),
-    "what",
+    *("what", "other"),
 )
 ROWS = 2  # part of every cell's identity: raise it when the code changes what a cell holds
 _FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last bits of another machine
@@ -107,9 +110,9 @@ class Records:
         return found
 
     def fingerprint(self):
-        """Return 12 hex digits that change with any byte of the tables."""
+        """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
         found = hashlib.sha256()
-        for name, file in _FILES.items():
+        for name, file in _AGREED.items():
             found.update(name.encode() + ((self.folder / file).read_bytes() if (self.folder / file).is_file() else b""))
         return found.hexdigest()[:12]
 
@@ -266,8 +269,15 @@ def _provenance(identity, device, seconds):
 
 
 def _commit():
-    command = ["git", "-C", str(project_root()), "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit of the code, with "-dirty" where a tracked file other than a record differs from it."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("describe", "--always", "--abbrev=12")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!models")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return commit + "-dirty" * bool(changed)
+
+
+def _git(*arguments):
+    command = ["git", "-C", str(project_root()), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -65,6 +65,7 @@ def run_study(options):
 def _run_bank(study, options):
     """Run a bank on its targets; its models are trained already."""
     from companion.analysis import bank as analysis
+    from companion.analysis import labels
     from companion.bank import evaluate as bank
     from companion.study import require
 
@@ -76,6 +77,7 @@ def _run_bank(study, options):
         _run_all(partial(bank.evaluate, study, name, **run) for name in only)
     if options.step in (None, "agree"):
         analysis.write_agreement(study, seed=options.seed)
+        labels.write_labels(study)
 
 
 def _run_all(jobs):

@@ -33,7 +33,16 @@ CHAPTERS = (
     "known_answer",
     "paper_and_code",
     "guarantees",
+    "worth",
+    "sceptic",
+    "registered_tests",
 )  # notebooks that belong to no study
+BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
+READS = {  # chapters that read the records of studies
+    "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
+    "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
+    "registered_tests": (*BANKS, "nuclei", "volumes"),
+}
 GOLDEN = {
     "estimators": ("estimators", {}),
     "known_answer": ("known_answer", {}),
@@ -55,12 +64,13 @@ GOLDEN = {
 
 @dataclass(frozen=True)
 class Page:
-    """One page: the notebook `notebooks/<source>.py`, its study if it has one, and the parameters it is run with."""
+    """One page: the notebook `notebooks/<source>.py`, its study if it has one, the parameters it is run with."""
 
     path: str
     source: str
     study: str | None = None
     parameters: dict = field(default_factory=dict)
+    reads: tuple[str, ...] = ()  # further studies whose records it shows
 
 
 def studies(config_folder):
@@ -137,7 +147,7 @@ def pages(config_folder):
                 found.append(Page(path, wing.subject, study, {"study": study, wing.key: name}))
         for source in [source for wing, _ in there for source in wing.summaries]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
-    return found + [Page(f"book/pages/{chapter}.ipynb", chapter) for chapter in CHAPTERS]
+    return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]
 
 
 def members(study, config_folder="config"):

@@ -10,8 +10,10 @@ from functools import cache, partial
 import numpy as np
 from tqdm import tqdm
 
+from companion.bank import together
 from companion.bank.models import bank_models
-from companion.bank.scores import PERFORMANCE, image_values
+from companion.bank.scores import PERFORMANCE, performance_values, score_values
+from companion.bank.together import agreement_where_known
 from companion.config import config_hash
 from companion.data import patches
 from companion.data.prepared import prepare
@@ -23,7 +25,7 @@ from tte._atomic import atomic_path
 from tte.errors import DataNotFound, UndefinedScore
 from tte.estimators import consensus_from_pairs
 from tte.perturbation import GaussianNoise
-from tte.segmentation.bank_overlaps import pairwise_agreement
+from tte.segmentation.instances import instances
 from tte.zoo.schema import Normalisation
 
 __all__ = ["evaluate", "test_cases"]
@@ -34,11 +36,16 @@ _KEYS = ("quantity", "variant", "perturbation", "strength")
 
 
 def test_cases(study, target):
-    """Return the test images of a target, cut to the central square: as stored, or scaled as the models' study does."""
+    """Return the test images of a target, cut to the central square: as stored, or scaled as the models' study does.
+
+    Where that study knows foreground alone, its connected parts are the objects.
+    """
     part = study.part("bank")
     if part.study:
         other = open_study(part.study, data_root=study.data_root)
         cases = zero_shot.test_cases(other, target)
+        if not other.part("zero_shot").instances:
+            cases = cases.relabelled(_parts)
         kept = patches.evenly(range(len(cases)), part.max_images)
     else:
         dataset = study.dataset(target)
@@ -57,6 +64,10 @@ def _central(array, side):
     return np.ascontiguousarray(array[(..., *places)])
 
 
+def _parts(label):
+    return np.where(label < 0, -1, instances(label > 0, min_size=1)).astype(np.int32)
+
+
 def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
     """Run the bank on one target and score it, or read the records.
 
@@ -69,7 +80,7 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
 
     Returns
     -------
-    dict of str → Cell, by model name, and "consensus"
+    dict of str → Cell, by model name, "consensus" and "together"
 
     Raises
     ------
@@ -87,17 +98,18 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
         identity = {"config": config_hash(model.settings, *settings), "inputs": inputs, "weights": model.weights}
         compute = partial(_model_cell, study, target, model, load, seed, device)
         cells[name] = load_or_compute(study.records, f"{target}/{name}", identity, compute, **options)
+    bank = {name: [model.source, model.settings] for name, model in models.items()}
+    weights = [model.weights for model in models.values()]
     identity = {
-        "config": config_hash(
-            "bank_consensus", part.merge, {n: [m.source, m.settings] for n, m in models.items()}, *settings
-        ),
+        "config": config_hash("bank_consensus", part.merge, bank, *settings),
         "inputs": inputs,
-        "weights": config_hash([m.weights for m in models.values()])
-        if all(m.weights for m in models.values())
-        else None,
+        "weights": config_hash(weights) if all(weights) else None,
     }
     compute = partial(_consensus_cell, study, target, models, load, seed, device)
     cells["consensus"] = load_or_compute(study.records, f"{target}/consensus", identity, compute, **options)
+    identity["config"] = config_hash("together", bank, part.max_images, part.crop, part.tolerance, ROWS)
+    compute = partial(together.image_rows, study, target, models, load, device)
+    cells["together"] = load_or_compute(study.records, f"{target}/together", identity, compute, **options)
     return cells
 
 
@@ -115,7 +127,7 @@ def _predictions(study, target, model, load, seed, device):
     for case, image, raw, label in zip(cases.cases, cases.images, cases.raw, cases.labels, strict=True):
         x = prepare_image(image if part.study else raw)
         noise = GaussianNoise(part.noise * float(np.ptp(x)))
-        clean, noisy = run(x, noise, zlib.crc32(f"{seed}/{case.id}".encode()))
+        clean, noisy = run(x, [noise], zlib.crc32(f"{seed}/{case.id}".encode()))
         kept |= {f"{case.id}/instances": clean.instances, f"{case.id}/mask": np.packbits(clean.mask, axis=-1)}
         yield case.id, label, clean, noisy
     path = _cached(study, target, model, seed)
@@ -133,7 +145,10 @@ def _model_cell(study, target, model, load, seed, device):
     part, cell = study.part("bank"), f"{target}/{model.name}"
     same, values = {"study": study.name, "target": target, "model": model.name}, []
     for image, label, clean, noisy in _predictions(study, target, model, load, seed, device):
-        for keys, value in image_values(clean, noisy, label, model.threshold, part.tolerance):
+        for keys, value in (
+            *performance_values(clean, label, part.tolerance),
+            *score_values(clean, noisy, label, model.threshold),
+        ):
             strength = {"strength": part.noise} if "perturbation" in keys else {}
             values.append({**same, **keys, **strength, "seed": seed, "image": image, "value": value})
     per_image = rows("per_image", cell, values)
@@ -175,8 +190,7 @@ def _consensus_cell(study, target, models, load, seed, device):
         shape = label.shape
         for key in pairs:
             images = [_unpacked(stored[f"{case.id}/{key}"], shape, key) for stored in maps.values()]
-            known = [np.where(label >= 0, image, -1) for image in images]
-            pairs[key].append(pairwise_agreement(known, "instances" if key == "instances" else "pixels"))
+            pairs[key].append(agreement_where_known(images, label, "instances" if key == "instances" else "pixels"))
     names, sources = list(models), {name: model.source for name, model in models.items()}
     values, scores = [], []
     groups, merge = sources, part.merge

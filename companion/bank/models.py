@@ -23,16 +23,21 @@ __all__ = ["BankModel", "bank_models", "zoo_folder"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one pass: foreground probability (H, W), mask (H, W), instances (H, W)."""
+    """Of one pass, each (H, W): foreground probability, mask, instances; boundary probability where there is one."""
 
     foreground: np.ndarray
     mask: np.ndarray
     instances: np.ndarray
+    boundary: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class BankModel:
-    """One model; `settings` and `weights` identify what it computes, `open` makes it ready to run."""
+    """One model; `settings` and `weights` identify what it computes.
+
+    `open(device)` returns two functions: what a raw image becomes, and from that, perturbations and a seed to a list of
+    `Prediction`, the clean one first.
+    """
 
     name: str
     source: str
@@ -68,11 +73,11 @@ def _opener_of_study(other, name):
     def opened(device):
         module, _ = load_model(other.models, name, device)
 
-        def run(image, perturbation, seed):
+        def run(image, perturbations, seed):
             clean, perturbed = perturbed_probabilities(
-                module, image, [perturbation], activation="sigmoid", seed=seed, device=device
+                module, image, perturbations, activation="sigmoid", seed=seed, device=device
             )
-            return [Prediction(p[0], p[0] > 0.5, decoded(p)) for p in (clean, *perturbed)]
+            return [Prediction(p[0], p[0] > 0.5, decoded(p), *p[1:]) for p in (clean, *perturbed)]
 
         return (lambda raw: raw), run
 
@@ -99,9 +104,9 @@ def _opener(name, entry, path):
             raise DataNotFound(f"{name}: {path} is not there; set TTE_ZOO to the folder of the models, see its card")
         model = open_model(BankEntry.model_validate({**entry, "name": name, "weights": str(path)}), device=device)
 
-        def run(x, perturbation, seed):
+        def run(x, perturbations, seed):
             options = {"activation": model.activation, "divisor": model.divisor, "device": device}
-            clean, perturbed = perturbed_probabilities(model.module, x, [perturbation], seed=seed, **options)
+            clean, perturbed = perturbed_probabilities(model.module, x, perturbations, seed=seed, **options)
             found = [model.decode(p) for p in (clean, *perturbed)]
             return [Prediction(d.foreground, d.mask, d.instances) for d in found]
 

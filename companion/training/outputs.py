@@ -51,6 +51,5 @@ def channel_loss(logits, codes):
 
 
 def decoded(probabilities):
-    """Return the instances (H, W[, Z]) of two channels (2, H, W[, Z]), foreground and boundary."""
-    foreground, boundary = probabilities
-    return instances(foreground, boundary)
+    """Return the instances (H, W[, Z]) of the channels (1 or 2, H, W[, Z]): foreground, perhaps boundary."""
+    return instances(*probabilities)

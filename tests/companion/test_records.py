@@ -306,3 +306,20 @@ def test_circumstances_do_not_invalidate_a_record(store, monkeypatch):
     monkeypatch.setattr(module, "_commit", lambda: "another")
     compute = Counted(tables("c"))
     assert load_or_compute(store, "c", IDENTITY, compute, device="cuda").source == "record" and compute.calls == 0
+
+
+def test_records_that_changed_do_not_make_the_commit_of_the_next_one_dirty(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "project_root", lambda: tmp_path)
+    for name in ("code.py", "results/made/scores.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "one")):
+        module._git(*command)
+    clean = module._commit()
+    (tmp_path / "results/made/scores.csv").write_text("2\n")
+    assert module._commit() == clean and len(clean) == 12
+    (tmp_path / "code.py").write_text("2\n")
+    assert module._commit() == f"{clean}-dirty"
+    monkeypatch.setattr(module, "project_root", lambda: tmp_path / "nowhere")
+    assert module._commit() == "unknown"

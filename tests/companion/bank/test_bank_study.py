@@ -14,7 +14,7 @@ from companion.study import Study
 from tte import bank_consensus
 from tte.errors import ConfigError, DataNotFound
 from tte.segmentation.instances import instances
-from tte.segmentation.metrics import average_precision
+from tte.segmentation.metrics import average_precision, f1
 
 TARGET = "phantom/nuclei-a"
 THRESHOLD = 0.3
@@ -31,9 +31,9 @@ def probability(image, low, high, columns):
 def strip_model(name, columns):
 
     def opened(device):
-        def run(x, perturbation, seed):
+        def run(x, perturbations, seed):
             found = []
-            for image in (x, perturbation(x, seed)):
+            for image in (x, *(perturbation(x, seed) for perturbation in perturbations)):
                 p = probability(image, x.min(), x.max(), columns)
                 found.append(Prediction(p, p > THRESHOLD, instances(p, threshold=THRESHOLD)))
             return found
@@ -81,7 +81,28 @@ def test_a_second_run_reads_and_a_changed_setting_computes(study):
     assert {cell.largest_change for cell in again.values()} == {0.0}
     assert (study.records.folder / "scores.csv").read_bytes() == before
     other = bank.evaluate(study, TARGET, seed=1)
-    assert {cell.source for cell in other.values()} == {"computed"}
+    assert {name for name, cell in other.items() if cell.source == "record"} == {"together"}  # one clean pass, no seed
+
+
+def test_together_holds_every_pair_and_what_all_of_them_merged_reach(study):
+    bank.evaluate(study, TARGET)
+    table, cases = study.records.table("together"), bank.test_cases(study, TARGET)
+    clean = {}
+    for name, columns in BLIND.items():
+        each = [probability(image, image.min(), image.max(), columns) for image in cases.raw]
+        clean[name] = [(p, instances(p, threshold=THRESHOLD)) for p in each]
+    pairs = table[(table["quantity"] == "agreement_instances") & (table["other"] != "")]
+    assert len(pairs) == 3 * len(BLIND) * (len(BLIND) - 1) / 2
+    first = pairs[pairs["image"] == cases.cases[0].id].set_index(["model", "other"])["value"]
+    label = cases.labels[0]
+    expected = average_precision(clean["fair"][0][1], clean["poor"][0][1])
+    assert first["fair", "poor"] == pytest.approx(expected) and first["good", "empty"] == 0.0
+    merged = table[(table["other"] == "") & (table["image"] == cases.cases[0].id)].set_index(["model", "quantity"])
+    votes = np.mean([p > THRESHOLD for p, _ in (one[0] for one in clean.values())], axis=0) > 0.5
+    assert merged.loc[("majority", "f1"), "value"] == pytest.approx(f1(votes, label > 0))
+    mean = np.mean([p - THRESHOLD for p, _ in (one[0] for one in clean.values())], axis=0) > 0
+    assert merged.loc[("average", "f1"), "value"] == pytest.approx(f1(mean, label > 0))
+    assert set(merged.index.get_level_values("model")) == {"average", "majority"}
 
 
 def test_without_the_images_a_record_stands(study, tmp_path):

@@ -9,7 +9,7 @@ from tte.errors import UndefinedScore
 from tte.rank.judgement.standing import LEVEL, RESAMPLES
 from tte.segmentation.metrics import average_precision, f1
 
-__all__ = ["interval", "performance", "probability_best"]
+__all__ = ["interval", "performance", "posterior", "probability_best"]
 
 
 def performance(instances, mask, label, objects=True):
@@ -94,17 +94,31 @@ def probability_best(standing, measured=None, scale=None, seed=0):
         measured = measured[:, np.isfinite(measured).all(axis=0)]
     if measured is None or measured.shape[1] == 0 or len(measured) == 1:
         return standing.best
-    n = measured.shape[1]
+    centre, deviation = posterior(standing, measured, scale)
+    drawn = centre + np.random.default_rng(seed).standard_normal((8 * RESAMPLES, len(centre))) * deviation
+    return np.bincount(drawn.argmax(axis=1), minlength=len(centre)) / len(drawn)
+
+
+def posterior(standing, measured, scale=None):
+    """Relative performance of every model given its score and some labelled images; see `probability_best`.
+
+    Parameters
+    ----------
+    standing : Standing
+    measured : array, shape (M, n), n ≥ 1; no NaN
+    scale : float or None
+
+    Returns
+    -------
+    (centre, deviation) : ndarrays, shape (M,)
+    """
     score = standing.value - standing.value.mean()
     spread = float(standing.value.std(ddof=1)) if scale is None else float(scale)
     prior = max(spread, 1e-3) ** 2 + standing.draws.var(axis=0)  # (M,) how far off, and how many images it came from
     relative = measured - measured.mean(axis=0)  # what an image does to all models cancels
-    mean = relative.mean(axis=1)
-    noise = _noise(relative, spread) / n
+    noise = _noise(relative, spread) / measured.shape[1]
     precision = 1 / prior + 1 / noise
-    centre = (score / prior + mean / noise) / precision
-    drawn = centre + np.random.default_rng(seed).standard_normal((8 * RESAMPLES, len(score))) / np.sqrt(precision)
-    return np.bincount(drawn.argmax(axis=1), minlength=len(score)) / len(drawn)
+    return (score / prior + relative.mean(axis=1) / noise) / precision, 1 / np.sqrt(precision)
 
 
 def _noise(relative, spread):

@@ -96,8 +96,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     best = probability_best(found, measured, scale, seed)
     labelled = _labelled(observed)
     table = _table(observed, found, kept, best, low, high, seed)
-    ask = () if observed.pairs is None else images_to_label(_in_play(observed.pairs[np.ix_(kept, kept)], best), best,
-                                                            labelled)  # fmt: skip
+    ask = () if observed.pairs is None else images_to_label(observed.pairs[np.ix_(kept, kept)], best, labelled)
     n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
     names = [observed.models[m] for m in kept]
     doubts = _doubts(observed, chosen.name, names)
@@ -176,12 +175,6 @@ def _expected(observed, lead, value):
     except TTEError:
         return unknown, unknown
     return low, high
-
-
-def _in_play(pairs, best, smallest=0.05):
-    """The agreements, with those of models that are out of play as undefined."""
-    playing = best >= min(smallest, np.sort(best)[-2:].min())
-    return np.where(playing[:, None, None] & playing[None, :, None], pairs, np.nan)
 
 
 def _table(observed, found, kept, best, low, high, seed):

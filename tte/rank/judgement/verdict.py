@@ -12,6 +12,7 @@ GOOD_ENOUGH = 0.5  # performance; below it more than half of the objects are mis
 _OFTEN_EMPTY = 0.2  # share of images in which a model finds nothing that is worth a sentence
 _ALIKE = 0.05  # a spread of scores that is clear to statistics and means little to a user
 _LISTED = 5  # names in a sentence
+_IN_PLAY = 0.05  # a model that is the best with a smaller probability decides nothing
 
 
 def verdict(table, n_labelled=0, doubts=None):
@@ -106,7 +107,7 @@ def _images(n):
 
 
 def images_to_label(pairs, best, labelled, number=3):
-    """Choose the images on which the models that may be best disagree most.
+    """Choose the images on which the models still in play disagree most: the two likeliest, and all that may be best.
 
     Parameters
     ----------
@@ -131,7 +132,8 @@ def images_to_label(pairs, best, labelled, number=3):
     >>> images_to_label(pairs, np.array([0.5, 0.5]), np.zeros(3, bool), number=2)
     (1, 2)
     """
-    weights = np.outer(best, best)
+    playing = best >= min(_IN_PLAY, np.sort(best)[-2:].min())
+    weights = np.outer(best * playing, best * playing)
     np.fill_diagonal(weights, 0.0)
     if weights.sum() <= 0:
         return ()

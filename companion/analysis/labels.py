@@ -1,0 +1,212 @@
+"""What a label is worth: what the pick loses against the number of labelled images, and how they were chosen.
+
+Reads the records of a bank study; `write_labels` writes `labels.csv` beside them. Some images are drawn that may be
+labelled; every pick is judged on the others alone, however many labels it had.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import bank, select, ways
+from companion.analysis.recorded import write_table
+from companion.bank.together import PAIRS
+from tte.agreement.coefficients import batch_coefficients
+from tte.errors import DataNotFound, TTEError, UndefinedScore
+from tte.rank.expected import evidence_of, expected_performance, read_evidence
+from tte.rank.judgement.measured import posterior
+from tte.rank.judgement.quantities import choose_lead
+from tte.rank.judgement.standing import Standing, drawn_by_images, standing
+from tte.rank.judgement.table import EXPECTED, HALF
+from tte.rank.judgement.verdict import images_to_label
+
+__all__ = ["CHOICES", "MOST", "Target", "labels_needed", "of_target", "recorded_labels", "simulated", "write_labels"]
+
+MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
+N_DRAWS = 200  # of the images that may be labelled
+CHOICES = {
+    "random": "random images, labels alone",
+    "rule": "images by the rule, labels alone",
+    "random and score": "random images, labels and score",
+    "rule and score": "images by the rule, labels and score",
+}
+_TOPS = 1000  # draws of a posterior
+_QUANTITIES = {  # of a bank's records, under the names of `tte rank`, in the order in which it offers them to lead
+    "consensus, instances": "consensus_instances",
+    "consensus, pixels": "consensus_pixels",
+    "V-Rand under noise": "cte_vrand:noise",
+    "NHD under noise": "cte_nhd:noise",
+    "mean confidence": "mean_confidence",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One target as `tte rank` would meet it, and the performance that it would not know.
+
+    `performance` (M, N), NaN where undefined; `pairs` (M, M, N), agreement of two models on an image, NaN where it is
+    undefined or was not recorded; `standing` of the models by the score that leads; `scale`, how far that score is off
+    the performance, None where there is no evidence; `drawable` (N,) images that may be labelled.
+    """
+
+    performance: np.ndarray
+    pairs: np.ndarray
+    standing: Standing
+    scale: float | None
+    drawable: np.ndarray
+
+
+def of_target(study, name, measure):
+    """Return a `Target` from the records of a bank study; the evidence on its own data set is left out."""
+    performance, models, images = ways.performance_matrix(study, name, measure)
+    together = select.where(study.records.table("together"), target=name)
+    together = together[together["quantity"] == PAIRS["instances" if measure == "ap50" else "pixels"]]
+    if together.empty:
+        raise DataNotFound(f"no pairs of {name} in {study.records.folder}: run `make study STUDY={study.name}`")
+    pairs = np.full((len(models), len(models), len(images)), np.nan)
+    places = {model: i for i, model in enumerate(models)}, {image: i for i, image in enumerate(images)}
+    for row in together.itertuples():
+        if row.model in places[0] and row.other in places[0] and row.image in places[1]:
+            i, j, n = places[0][row.model], places[0][row.other], places[1][row.image]
+            pairs[i, j, n] = pairs[j, i, n] = row.value
+    lead, values = _lead(study, name, models, measure)
+    found = standing(*drawn_by_images(values))
+    drawable = np.isfinite(performance).all(axis=0) & np.isin(images, together["image"].unique())
+    return Target(performance, pairs, found, _scale(name, lead, found.value, measure), drawable)
+
+
+def _lead(study, name, models, measure):
+    """The score that `tte rank` would lead with, and its values (M, N)."""
+    table = bank.table_of(study, name)
+    known = {_QUANTITIES[score]: score for score in _QUANTITIES if np.isfinite(table[score]).all()}
+    lead = choose_lead(list(known), objects=measure == "ap50").name
+    estimate = bank.estimates(study)[known[lead]]
+    keys = {key: getattr(estimate, key) for key in ("variant", "perturbation", "strength")}
+    rows = select.where(study.records.table("per_image"), target=name)
+    values, _ = select.image_matrix(rows, models, quantity=estimate.estimator, **keys)
+    return lead, np.where(np.isnan(values).all(axis=1, keepdims=True), 0.0, values)  # as in the score table
+
+
+def _scale(name, lead, value, measure):
+    """As `tte rank` has it from its evidence, without what the evidence holds of this very data set."""
+    evidence, known = read_evidence(), evidence_of(lead)
+    if known is None:
+        return None
+    try:
+        others = evidence[evidence["target"] != name]
+        _, low, high = expected_performance(value, known, others, measure=measure, level=EXPECTED)
+    except TTEError:
+        return None
+    return float(np.nanmean(high - low)) / (2 * HALF)
+
+
+def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
+    """Return what picks lose with 0, 1, … `most` labelled images of one target, over draws of what may be labelled.
+
+    Parameters
+    ----------
+    target : Target
+
+    Returns
+    -------
+    DataFrame
+        choice (of `CHOICES`), labels, lost (median performance on the images that may not be labelled: of the model
+        that is best over all images, less that of the pick), kendall (of what orders the models with the performance on
+        those images, NaN with neither labels nor score), best (share of draws in which the pick is the best over all
+        images). Where fewer images than `most` and `FEWEST_UNSEEN` are there, the numbers stop earlier.
+
+    Raises
+    ------
+    UndefinedScore      there are too few images to label one and keep `FEWEST_UNSEEN`.
+    """
+    values, rng = target.performance, np.random.default_rng(seed)
+    drawable = np.flatnonzero(target.drawable)
+    most = min(most, values.shape[1] - FEWEST_UNSEEN, len(drawable))
+    if most < 1:
+        raise UndefinedScore(f"labels: {values.shape[1]} images are too few to label one and keep {FEWEST_UNSEEN}")
+    best = int(np.nanmedian(values, axis=1).argmax())
+    tops = np.random.default_rng(seed).standard_normal((_TOPS, len(values)))
+    rows = []
+    for _ in range(n_draws):
+        pool = rng.permutation(drawable)[:most]
+        unseen = np.setdiff1d(np.arange(values.shape[1]), pool)
+        held = np.nanmedian(values[:, unseen], axis=1)
+        for choice, ordering in _orderings(target, pool, most, tops):
+            for k, by in enumerate(ordering):
+                tied = by == by.max()
+                rows.append((choice, k, held[best] - held[tied].mean(), tied[best] / tied.sum(), by, held))
+    table = pd.DataFrame(rows, columns=["choice", "labels", "lost", "best", "by", "held"])
+    coefficients = batch_coefficients(np.stack(table.pop("by")), np.stack(table.pop("held")), ("kendall",))
+    table["kendall"] = coefficients["kendall"]
+    return table.groupby(["choice", "labels"], sort=False)[["lost", "kendall", "best"]].mean().reset_index()
+
+
+def _orderings(target, pool, most, tops):
+    """Yield (choice, [what orders the models with 0, 1, … labels])."""
+    values, score, n = target.performance, target.standing, len(target.standing.value)
+    yield "random", [np.zeros(n), *(values[:, pool[:k]].mean(axis=1) for k in range(1, most + 1))]
+    yield "random and score", [score.value, *(_centre(target, pool[:k]) for k in range(1, most + 1))]
+    chosen, found, alone, best = [], [score.value], [np.zeros(n)], score.best
+    allowed = np.isin(np.arange(values.shape[1]), pool)
+    for _ in range(most):
+        taken = ~allowed | np.isin(np.arange(values.shape[1]), chosen)
+        asked = images_to_label(target.pairs, best, taken, number=1)
+        if asked:  # else one model alone may be the best, and nothing more is asked
+            chosen.append(asked[0])
+        if not chosen:
+            found.append(score.value)
+            alone.append(np.zeros(n))
+            continue
+        centre, deviation = posterior(score, values[:, chosen], target.scale)
+        found.append(centre)
+        alone.append(values[:, chosen].mean(axis=1))
+        best = np.bincount((centre + tops * deviation).argmax(axis=1), minlength=n) / len(tops)
+    yield "rule", alone
+    yield "rule and score", found
+
+
+def _centre(target, chosen):
+    return posterior(target.standing, target.performance[:, chosen], target.scale)[0]
+
+
+def write_labels(study, *, n_draws=N_DRAWS):
+    """Write `labels.csv`: every recorded target and measure of a bank study."""
+    tables = []
+    for measure in ways.measures(study):
+        for name in bank.recorded_targets(study):
+            target = of_target(study, name, measure)
+            if target.performance.shape[1] <= FEWEST_UNSEEN:
+                continue
+            found = simulated(target, n_draws=n_draws)
+            tables.append(found.assign(study=study.name, target=name, measure=measure))
+    first = ["study", "target", "measure"]
+    tables = [table[[*first, *(c for c in table if c not in first)]] for table in tables]
+    write_table(study.records.folder / "labels.csv", tables)
+
+
+def recorded_labels(study):
+    """Return `labels.csv` of a study, or raise `DataNotFound`."""
+    path = study.records.folder / "labels.csv"
+    if not path.is_file():
+        raise DataNotFound(f"no labels.csv in {study.records.folder}: run `make study STUDY={study.name}`")
+    return pd.read_csv(path)
+
+
+def labels_needed(curve, level, column="lost"):
+    """Return the fewest labels with which a curve reaches a level and stays there, or NaN where it does not.
+
+    Parameters
+    ----------
+    curve : Series by number of labels; losses, which reach a level from above, or shares, from below
+
+    Examples
+    --------
+    >>> labels_needed(pd.Series([0.3, 0.1, 0.05]), 0.1), labels_needed(pd.Series([0.3, 0.1, 0.05]), 0.01)
+    (1, nan)
+    >>> labels_needed(pd.Series([0.3, 0.9, 0.97]), 0.95, "best")
+    2
+    """
+    reached = curve <= level if column == "lost" else curve >= level
+    staying = reached[::-1].cummin()[::-1]
+    return staying.idxmax() if staying.any() else float("nan")

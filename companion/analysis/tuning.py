@@ -1,0 +1,103 @@
+"""What fine-tuning a little is worth beside an estimator, in performance lost and in seconds.
+
+Takes tables of Dice and of seconds; `of_records` makes them from the records of a study. Writes nothing.
+"""
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import over_targets, select
+from tte.agreement import expected_regret
+
+__all__ = ["lost_by_tuning", "of_records"]
+
+N_DRAWS = 500  # of models, where not all are tried
+
+
+def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
+    """Return what picks lose on each target: by every estimator, and by trying models out in short fine-tunings.
+
+    A pick by trying out is judged by the seeds that it did not see; so is every other pick, averaged over the seeds
+    that a single trial would leave.
+
+    Parameters
+    ----------
+    dice : DataFrame; target, model, seed, value: Dice after fine-tuning with one seed, the same seeds for all models
+    scores : DataFrame; target, model, way, score: what each estimator says, every model of a target or none
+    seconds : DataFrame, optional; target, model, way, value: of an estimator, and as "fine-tuning" of one run
+    n_draws : int; of the models that are tried, where not all are
+
+    Returns
+    -------
+    DataFrame
+        target, way, lost, random (what a pick at random loses), seconds (of all that the pick needs, NaN if unknown),
+        affordable (how many models could be fine-tuned once in these seconds). Ways beside the estimators: "try two
+        models", "try every model", and where there are three seeds or more "try every model twice".
+    """
+    rows = []
+    for target, table in dice.groupby("target", sort=False):
+        wide = table.pivot(index="model", columns="seed", values="value")
+        values = wide.to_numpy(dtype=float)
+        cost = _seconds(seconds, target, wide.index)
+        one = cost.get("fine-tuning", np.nan)
+        random = float(np.mean([_left(values, [s]).max() - _left(values, [s]).mean() for s in range(values.shape[1])]))
+        found = {way: (_by_score(values, s), cost.get(way, np.nan)) for way, s in _scores(scores, target, wide.index)}
+        found["try two models"] = _by_trying(values, 2, 1, n_draws, seed), 2 * one / len(wide)
+        found["try every model"] = _by_trying(values, len(wide), 1, 1, seed), one
+        if values.shape[1] > 2:
+            found["try every model twice"] = _by_trying(values, len(wide), 2, 1, seed), 2 * one
+        for way, (lost, spent) in found.items():
+            costs = {"seconds": spent, "affordable": spent * len(wide) / one}
+            rows.append({"target": target, "way": way, "lost": lost, "random": random, **costs})
+    return pd.DataFrame(rows, columns=["target", "way", "lost", "random", "seconds", "affordable"])
+
+
+def _left(values, seen):
+    """Mean over the seeds that were not seen, (M,)."""
+    return np.delete(values, seen, axis=1).mean(axis=1)
+
+
+def _by_score(values, scores):
+    return float(np.mean([expected_regret(scores, _left(values, [s])) for s in range(values.shape[1])]))
+
+
+def _by_trying(values, n_models, n_seeds, n_draws, seed):
+    """Mean loss of the best of `n_models` random models by `n_seeds` seeds, over every run of seeds and draws."""
+    rng, found = np.random.default_rng(seed), []
+    for first in range(values.shape[1]):
+        seen = [(first + step) % values.shape[1] for step in range(n_seeds)]
+        tried, left = values[:, seen].mean(axis=1), _left(values, seen)
+        for _ in range(n_draws):
+            models = rng.permutation(len(values))[:n_models]
+            found.append(left.max() - left[models][tried[models] == tried[models].max()].mean())
+    return float(np.mean(found))
+
+
+def _scores(scores, target, models):
+    for way, table in scores[scores["target"] == target].groupby("way", sort=False):
+        values = table.set_index("model")["score"].reindex(models).to_numpy(dtype=float)
+        if np.isfinite(values).all():
+            yield way, values
+
+
+def _seconds(seconds, target, models):
+    """{way: seconds of all models}, of ways that every model has them for."""
+    if seconds is None:
+        return {}
+    there = seconds[(seconds["target"] == target) & seconds["model"].isin(models)]
+    return {way: t["value"].sum() for way, t in there.groupby("way") if len(t) == len(models)}
+
+
+def of_records(study, *, seed=0):
+    """Return (dice, scores) of the models of other sources, as `lost_by_tuning` takes them, from a study's records."""
+    wanted, dice, scores = over_targets.table_1(study), [], []
+    performance, table = study.records.table("performance"), study.records.table("scores")
+    for task in select.targets(study, "fine_tune"):
+        ranked = select.ranked_models(study, "fine_tune", task)
+        rows = select.where(performance, target=task, metric="dice_mean")
+        dice.append(rows[rows["model"].isin(ranked)][["target", "model", "seed", "value"]])
+        here = select.where(table, target=task, seed=seed)
+        for way, estimate in wanted.items():
+            rows = estimate.rows(here)
+            scores.append(rows[rows["model"].isin(ranked)][["target", "model", "score"]].assign(way=way))
+    return pd.concat(dice), pd.concat(scores)

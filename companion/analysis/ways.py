@@ -1,0 +1,161 @@
+"""Ways to pick one of the models of a bank, and what each pick loses: the comparison behind the landing page.
+
+Reads the records of a bank study and of the study whose models it takes; writes nothing.
+"""
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import bank, select
+from companion.analysis.claims import paired_p
+from companion.estimate import Estimate
+from companion.study import open_study
+from tte.agreement import expected_regret
+
+__all__ = [
+    *("NAMES", "base_of", "against_random", "has_objects", "lost_by_labels", "lost_by_ways"),
+    *("measures", "performance_matrix", "scores_of"),
+]
+
+NAMES = {  # way: what it takes, in the order of tables and figures
+    "flipped pixels under dropout (CTE-NHD)": "no label",
+    "steady probabilities under input changes (CTE-EI)": "no label",
+    "mean confidence": "no label",
+    "agreement with the other models (consensus)": "no label",
+    "performance on its own data": "no label",
+    "one labelled image": "1 label",
+    "two labelled images": "2 labels",
+}
+_DROPOUT, _INPUT, _CONFIDENCE, _CONSENSUS, _OWN, *_LABELS = NAMES
+
+
+def base_of(study):
+    """Return the study whose models a bank takes, or None for a bank of others' models."""
+    other = study.part("bank").study
+    return open_study(other, data_root=study.data_root) if other else None
+
+
+def has_objects(study):
+    """Whether the models of a bank tell objects apart; where they do not, AP50 means nothing."""
+    base = base_of(study)
+    return base is None or base.part("zero_shot").instances
+
+
+def measures(study):
+    """Return what picks are judged by: AP50 where there are objects, and F1."""
+    return ("ap50", "f1") if has_objects(study) else ("f1",)
+
+
+def performance_matrix(study, target, measure):
+    """Return (performance (M, N), models, images) of the models of other sources on one target.
+
+    F1 is that of the whole images where the study of the models has the target; else, as AP50, of the bank's crops.
+    """
+    models, base = bank.ranked_models(study, target), base_of(study)
+    if measure == "f1" and base is not None and target in base.part("zero_shot").targets:
+        table = base.records.table("per_image")
+    else:
+        table = study.records.table("per_image")
+    values, images = select.image_matrix(select.where(table, target=target), models, quantity=measure)
+    return values, models, images
+
+
+def scores_of(study, target, measure):
+    """Return {way: scores (M,)} of the ways without a label that every model of other sources has a score for."""
+    models, table = bank.ranked_models(study, target), bank.table_of(study, target)
+    found = {
+        _INPUT: table["EI under noise"],
+        _CONFIDENCE: table["mean confidence"],
+        _CONSENSUS: table["consensus, instances" if measure == "ap50" else "consensus, pixels"],
+    }
+    base = base_of(study)
+    if base is not None and target in base.part("zero_shot").targets:
+        part = base.part("zero_shot")
+        rows = select.where(base.records.table("scores"), target=target, seed=0)
+        wanted = {_DROPOUT: Estimate("cte_nhd", "", "dropout", part.dropout.headline)}
+        wanted[_OWN] = Estimate("source_performance")
+        if part.inputs is not None:
+            wanted[_INPUT] = Estimate("cte_ei", "", "input")
+        for way, estimate in wanted.items():
+            found[way] = estimate.rows(rows).set_index("model")["score"].reindex(models)
+    kept = {way: found[way].to_numpy(dtype=float) for way in NAMES if way in found}
+    return {way: values for way, values in kept.items() if np.isfinite(values).all()}
+
+
+def lost_by_ways(study, measure, *, targets=None):
+    """Return what each way of picking loses on each target of a bank.
+
+    Parameters
+    ----------
+    study : Study with a part "bank"
+    measure : {"ap50", "f1"}
+    targets : sequence of str, optional; by default every recorded one
+
+    Returns
+    -------
+    DataFrame
+        study, target, measure, way, lost (the best median over images less that of the pick), random (what a pick at
+        random loses). With labels, the mean over every choice of the labelled images, each judged on the others.
+    """
+    rows = []
+    for target in targets or bank.recorded_targets(study):
+        values, _, _ = performance_matrix(study, target, measure)
+        median = np.nanmedian(values, axis=1)
+        same = {"study": study.name, "target": target, "measure": measure}
+        lost = {way: expected_regret(scores, median) for way, scores in scores_of(study, target, measure).items()}
+        lost |= dict(zip(_LABELS, lost_by_labels(values, 2), strict=True))
+        random = float(median.max() - median.mean())
+        rows += [{**same, "way": way, "lost": value, "random": random} for way, value in lost.items()]
+    return pd.DataFrame(rows, columns=["study", "target", "measure", "way", "lost", "random"])
+
+
+def lost_by_labels(values, most, *, n_draws=500, seed=0):
+    """What a pick by the mean of 1, 2, … `most` images, drawn at random, loses on the images that were not drawn.
+
+    Parameters
+    ----------
+    values : array (M, N); performance, NaN where undefined: such images cannot be drawn and are left out of medians
+    most : int, below N
+
+    Returns
+    -------
+    list of float
+        The median of the model that is best over all images, less that of the pick, both over the images not drawn.
+
+    Examples
+    --------
+    >>> lost_by_labels(np.array([[0.9, 0.9, 0.9], [0.5, 0.5, 0.5]]), 2)
+    [0.0, 0.0]
+    """
+    rng, best = np.random.default_rng(seed), int(np.nanmedian(values, axis=1).argmax())
+    drawable = np.flatnonzero(np.isfinite(values).all(axis=0))
+    found = np.zeros((n_draws, most))
+    for draw in range(n_draws):
+        order = rng.permutation(drawable)
+        for k in range(1, most + 1):
+            mean = values[:, order[:k]].mean(axis=1)
+            median = np.nanmedian(np.delete(values, order[:k], axis=1), axis=1)
+            found[draw, k - 1] = median[best] - median[mean == mean.max()].mean()
+    return found.mean(axis=0).tolist()
+
+
+def against_random(table):
+    """Return, of every way, how its loss compares with that of a random pick over targets.
+
+    Parameters
+    ----------
+    table : DataFrame; as `lost_by_ways` returns it; one measure, any number of studies
+
+    Returns
+    -------
+    DataFrame
+        study, way, lost, random (means over targets), targets, worse_on (how many targets lose more than at random),
+        p (two-sided, of the mean difference over all changes of sign).
+    """
+    rows = []
+    for (study, way), group in table.groupby(["study", "way"], sort=False):
+        means = {"lost": group["lost"].mean(), "random": group["random"].mean()}
+        worse = int((group["lost"] > group["random"]).sum())
+        p = paired_p(group["lost"], group["random"]) if len(group) > 1 else np.nan
+        rows.append({"study": study, "way": way, **means, "targets": len(group), "worse_on": worse, "p": p})
+    return pd.DataFrame(rows)

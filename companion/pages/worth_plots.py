@@ -1,0 +1,106 @@
+"""Figures of what picks lose: per way of picking, and against the number of labelled images.
+
+Each takes tables and returns a matplotlib figure; reads nothing and writes nothing.
+"""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from companion.analysis.labels import CHOICES
+from companion.pages.plots import palette
+
+__all__ = ["label_curves", "lost_per_way"]
+
+_MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
+_MARKERS = "osD^vP*X"
+_WIDTH = 34  # letters of a line of a way's name
+
+
+def lost_per_way(tables, ways, *, title):
+    """What each way of picking loses, a panel per study: a dot per target, a bar at their mean, random as a line.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame; by the title of a panel, as `companion.analysis.ways.lost_by_ways` returns it
+    ways : sequence of str; the rows, from top to bottom
+    title : str; the message
+    """
+    size = (3.1 * len(tables) + 2.6, 0.5 * len(ways) + 1.6)
+    figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    targets = list(dict.fromkeys(target for table in tables.values() for target in table["target"]))
+    looks = {
+        t: (colour, _MARKERS[i % len(_MARKERS)])
+        for i, (t, colour) in enumerate(zip(targets, palette(len(targets)), strict=True))
+    }
+    for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
+        for place, way in enumerate(ways):
+            rows = table[table["way"] == way]
+            for offset, row in zip(np.linspace(-0.22, 0.22, max(len(rows), 1)), rows.itertuples(), strict=False):
+                colour, marker = looks[row.target]
+                axis.plot(
+                    row.lost,
+                    place + offset,
+                    ls="none",
+                    marker=marker,
+                    ms=5,
+                    color=colour,
+                    label=row.target.rsplit("/", 1)[-1],
+                )
+            if len(rows):
+                axis.plot([rows["lost"].mean()] * 2, [place - 0.36, place + 0.36], color="black", lw=3, zorder=4)
+            else:
+                axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=8, va="center")
+        random = table.groupby("target")["random"].first().mean()
+        axis.axvline(random, color="0.35", ls="--", lw=1.4)
+        axis.text(random, -0.62, " random pick", fontsize=8.5, va="bottom", color="0.25")
+        axis.set(title=name, xlabel=f"{_MEASURES[table['measure'].iloc[0]]} lost by the pick")
+        axis.set_ylim(len(ways) - 0.45, -0.95)
+    axes[0][0].set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
+    handles = {label: h for axis in axes[0] for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside right center", frameon=False, fontsize=8.5, title="target")
+    figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
+    return figure
+
+
+def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
+    """What picks lose against the number of labelled images, a panel per study; scores without labels are lines.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame; by the title of a panel, rows of `companion.analysis.labels` of one measure
+    levels : dict of str to Series; by the title of a panel: the mean loss of each way without a label
+    title : str; the message
+    choices : sequence of str; of `CHOICES`
+    """
+    n_rows = -(-len(tables) // 2)
+    figure, axes = plt.subplots(n_rows, 2, figsize=(11.5, 3.6 * n_rows + 0.8), squeeze=False)
+    colours = dict(zip(CHOICES, palette(len(CHOICES)), strict=True))
+    for axis, (name, table) in zip(axes.flat, tables.items(), strict=False):
+        mean = table.groupby(["choice", "labels"])["lost"].mean()
+        for marker, choice in zip(_MARKERS, choices, strict=False):
+            line = mean[choice]
+            axis.plot(line.index, line, color=colours[choice], marker=marker, ms=4.5, lw=1.8, label=CHOICES[choice])
+        end, ordered = table["labels"].max(), levels[name].sort_values()
+        for place, (way, value) in zip(_apart(ordered.to_numpy(), axis.get_ylim()), ordered.items(), strict=True):
+            axis.axhline(value, color="0.45", lw=1, ls=":")
+            text = way.partition(" (")[0]
+            axis.annotate(text, (end, value), (end + 0.35, place), fontsize=8, va="center", annotation_clip=False)
+        unit = _MEASURES[table["measure"].iloc[0]]
+        axis.set(title=name, xlabel="labelled images", ylabel=f"{unit} lost by the pick", xticks=range(end + 1))
+        axis.set_xlim(-0.3, end + 0.3)
+    for axis in axes.flat[len(tables) :]:
+        axis.axis("off")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
+    return figure
+
+
+def _apart(values, limits):
+    """Heights of texts beside sorted values, so that none covers another."""
+    step, places = 0.062 * (limits[1] - limits[0]), []
+    for value in values:
+        places.append(max(value, places[-1] + step) if places else value)
+    return places

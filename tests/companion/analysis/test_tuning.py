@@ -1,0 +1,57 @@
+"""What a short fine-tuning is worth: hand cases with two and three seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from companion.analysis import tuning
+from companion.study import open_study
+
+
+def tables(values, scores):
+    dice = [
+        {"target": "t", "model": f"m{m}", "seed": s, "value": value}
+        for m, row in enumerate(values)
+        for s, value in enumerate(row)
+    ]
+    said = [{"target": "t", "model": f"m{m}", "way": "LogME", "score": score} for m, score in enumerate(scores)]
+    return pd.DataFrame(dice), pd.DataFrame(said)
+
+
+def test_a_pick_is_judged_by_the_seeds_it_did_not_see():
+    found = tuning.lost_by_tuning(*tables([[0.9, 0.2], [0.4, 0.8]], [1.0, 0.0])).set_index("way")
+    assert found.loc["try every model", "lost"] == pytest.approx(((0.8 - 0.2) + (0.9 - 0.4)) / 2)
+    assert found.loc["LogME", "lost"] == pytest.approx((0.6 + 0.0) / 2)  # on the second seed, on the first
+    assert found.loc["LogME", "random"] == pytest.approx((0.3 + 0.25) / 2)
+    assert found["seconds"].isna().all() and "try every model twice" not in found.index
+
+
+def test_with_an_order_two_tries_find_the_better_of_two_models():
+    values = [[0.9] * 3, [0.6] * 3, [0.3] * 3]
+    found = tuning.lost_by_tuning(*tables(values, [0, 1, 2])).set_index("way")
+    assert found.loc["try two models", "lost"] == pytest.approx(0.1, abs=0.02)  # the best is among two in 2 of 3 cases
+    assert found.loc["try every model", "lost"] == found.loc["try every model twice", "lost"] == 0
+    assert found.loc["LogME", "lost"] == pytest.approx(0.6)
+
+
+def test_costs_are_those_of_all_models_and_say_how_many_could_have_been_tried():
+    dice, scores = tables([[0.9, 0.9], [0.1, 0.1]], [0, 1])
+    seconds = pd.DataFrame([
+        {"target": "t", "model": f"m{m}", "way": way, "value": value}
+        for m in range(2)
+        for way, value in (("fine-tuning", 60.0), ("LogME", 15.0))
+    ])  # fmt: skip
+    found = tuning.lost_by_tuning(dice, scores, seconds).set_index("way")
+    assert found["seconds"].to_dict() == {"LogME": 30.0, "try two models": 120.0, "try every model": 120.0}
+    assert found.loc["LogME", "affordable"] == 0.5 and found.loc["try every model", "affordable"] == 2.0
+
+
+def test_an_estimator_without_a_score_of_every_model_is_left_out():
+    dice, scores = tables([[0.9, 0.9], [0.1, 0.1]], [0, np.nan])
+    assert "LogME" not in set(tuning.lost_by_tuning(dice, scores)["way"])
+
+
+def test_the_recorded_organs_have_a_row_per_estimator():
+    found = tuning.lost_by_tuning(*tuning.of_records(open_study("volumes")))
+    assert {"CC-FV", "LogME", "try two models", "try every model"} <= set(found["way"])
+    assert found["lost"].ge(0).all() and found.groupby("target").size().nunique() == 1

@@ -1,0 +1,64 @@
+"""What ways of picking lose: hand cases, and the records of the banks against a plain count."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from companion.analysis import bank, ways
+from companion.study import open_study
+
+CONSENSUS = "agreement with the other models (consensus)"
+
+
+def test_one_label_by_hand():
+    """Images of 0.9/0.1, 0.2/0.6, 0.8/0.4: medians 0.8 and 0.4, so the first model is the best of all."""
+    values = np.array([[0.9, 0.2, 0.8], [0.1, 0.6, 0.4]])
+    # the first or the third drawn: the best, 0 lost; the second: the other, judged on 0.9, 0.8 against 0.1, 0.4
+    [one] = ways.lost_by_labels(values, 1, n_draws=4000)
+    assert one == pytest.approx((0 + 0.6 + 0) / 3, abs=0.02)
+
+
+def test_an_image_without_a_value_is_never_drawn_and_a_tie_is_shared():
+    values = np.array([[0.5, np.nan, 0.9], [0.5, 0.2, 0.7]])
+    [one] = ways.lost_by_labels(values, 1, n_draws=4000)
+    # drawn first: a tie, (0.9 - 0.9 + 0.9 - 0.45) / 2 on the others; third: the best
+    assert one == pytest.approx(0.225 / 2, abs=0.01)
+
+
+def table(**lost):
+    rows = [
+        {"study": "s", "way": way, "lost": value, "random": 0.2} for way, values in lost.items() for value in values
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_against_random_counts_targets_and_takes_all_changes_of_sign():
+    found = ways.against_random(table(good=[0.1] * 6, bad=[0.3, 0.3, 0.1])).set_index("way")
+    assert found.loc["good", "p"] == pytest.approx(2 / 64) and found.loc["good", "worse_on"] == 0
+    assert found.loc["bad", "worse_on"] == 2 and found.loc["bad", "lost"] == pytest.approx(0.7 / 3)
+    assert np.isnan(ways.against_random(table(once=[0.1]))["p"].iloc[0])
+
+
+@pytest.mark.parametrize("name", ["strangers", "nuclei-bank", "mitochondria-bank", "cells-bank"])
+def test_losses_are_those_of_the_records(name):
+    study = open_study(name)
+    measure = ways.measures(study)[0]
+    target = bank.recorded_targets(study)[0]
+    found = ways.lost_by_ways(study, measure, targets=[target]).set_index("way")
+    values, models, _ = ways.performance_matrix(study, target, measure)
+    median = dict(zip(models, np.nanmedian(values, axis=1), strict=True))
+    scores = bank.table_of(study, target)["mean confidence"]
+    assert found.loc["mean confidence", "lost"] == pytest.approx(max(median.values()) - median[scores.idxmax()])
+    assert found["random"].nunique() == 1
+    assert found["random"].iloc[0] == pytest.approx(max(median.values()) - np.mean(list(median.values())))
+    assert (CONSENSUS in found.index) == np.isfinite(bank.table_of(study, target)["consensus, pixels"]).all()
+
+
+def test_f1_of_the_companions_models_is_that_of_their_own_study():
+    study, target = open_study("nuclei-bank"), "nuclei/go-nuclear"
+    values, models, images = ways.performance_matrix(study, target, "f1")
+    assert len(images) == 16  # of whole images, not of the bank's 12 crops
+    table = open_study("nuclei").records.table("performance")
+    recorded = table[(table["target"] == target) & (table["metric"] == "f1_median")].set_index("model")["value"]
+    np.testing.assert_allclose(np.nanmedian(values, axis=1), recorded[models])
+    assert ways.performance_matrix(study, "nuclei/huh7-koyuncu", "f1")[0].shape[1] == 11

@@ -1,0 +1,40 @@
+"""Figures of what picks lose: every way, target and curve of the tables is in them."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from companion.analysis.labels import CHOICES
+from companion.pages import worth_plots
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_lost_per_way_has_a_dot_per_target_and_a_line_at_random():
+    rows = [("a/x", "f1", "good", 0.1, 0.3), ("a/y", "f1", "good", 0.2, 0.5), ("a/x", "f1", "bad", 0.4, 0.3)]
+    table = pd.DataFrame(rows, columns=["target", "measure", "way", "lost", "random"])
+    figure = worth_plots.lost_per_way({"One": table}, ["good", "bad", "missing"], title="T")
+    [axis] = figure.axes
+    dots = [line.get_xdata()[0] for line in axis.lines if line.get_marker() not in ("None", None, "")]
+    assert sorted(dots) == [0.1, 0.2, 0.4]
+    assert any(list(line.get_xdata()) == [0.4, 0.4] for line in axis.lines)  # random: the mean over both targets
+    assert [text.get_text() for text in axis.texts] == ["no such score", " random pick"]
+    assert "F1 lost" in axis.get_xlabel()
+
+
+def test_label_curves_have_a_line_per_choice_and_a_level_per_score():
+    rows = [(c, k, 0.3 / (k + 1), "ap50") for c in CHOICES for k in range(4)]
+    table = pd.DataFrame(rows, columns=["choice", "labels", "lost", "measure"])
+    figure = worth_plots.label_curves({"One": table}, {"One": pd.Series({"mean confidence": 0.2})}, title="T")
+    axis = figure.axes[0]
+    assert len([line for line in axis.lines if len(line.get_xdata()) == 4]) == len(CHOICES)
+    assert [text.get_text() for text in axis.texts] == ["mean confidence"]
+
+
+def test_texts_beside_levels_do_not_cover_each_other():
+    places = worth_plots._apart([0.1, 0.1, 0.5], (0, 1))
+    assert places[0] == 0.1 and places[1] >= 0.16 and places[2] == 0.5
