@@ -39,7 +39,7 @@ from companion.analysis import panels, published, select
 from companion.analysis import strength as sweeps
 from companion.analysis.agreement import ranking_on
 from companion.analysis.recorded import agreement_of
-from companion.pages import pictures, plots, strength_plots, tables, texts
+from companion.pages import boxes, pictures, plots, strength_plots, tables, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -64,6 +64,18 @@ lead_row_all = lead.rows(agreement_all).iloc[0]
 # %% tags=["remove-input"]
 if work.config.phantom:
     display(texts.banner(work, target))
+else:
+    steady = "steadiness under dropout (CTE-NHD)"
+    limits = f"One target, {int(lead_row['n_models'])} models of {len(select.sources(work, 'zero_shot'))} by one laboratory, small and trained for minutes."
+    if part.view(target).within_one:
+        limits += " All patches come from one image or stack."
+    display(
+        boxes.in_short(
+            boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
+            boxes.picked(lead_row, "F1", steady),
+            limits,
+        )
+    )
 if work.config.note:
     display(texts.note(work))
 
@@ -352,6 +364,16 @@ if with_instances:
             Markdown(f"Published for instances, for no target alone but as an average over the paper's targets.{also}"),
             tables.paper_table(paper_map),
         )
+
+# %% tags=["remove-input"]
+if not work.config.phantom:
+    display(
+        boxes.what_next(
+            "Images like these, models of your own: [rank them](../rank_unlabelled.ipynb); the ranking asks the other models first, as the [zoo of strangers' models](../strangers/strangers.ipynb) suggests.",
+            "Too close to call: [what one label is worth](../labels_worth.ipynb) says how few are needed.",
+            "All targets of this kind stand [together](zero_shot_summary.ipynb).",
+        )
+    )
 
 # %% [markdown]
 # ## Rerun and provenance

@@ -28,7 +28,9 @@ __all__ = [
 
 TUTORIALS = ("rank_unlabelled", "rank_masks", "rank_fine_tune", "own_model", "own_estimator")
 CHAPTERS = (
+    "which_model",
     *TUTORIALS,
+    "api",
     "estimators",
     "known_answer",
     "paper_and_code",
@@ -39,6 +41,7 @@ CHAPTERS = (
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
+    "which_model": (*BANKS, "nuclei", "mitochondria", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "registered_tests": (*BANKS, "nuclei", "volumes"),

@@ -3,6 +3,8 @@
 Writes nothing; labels and number formats live here.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,7 @@ from tte.estimators import ESTIMATORS
 
 __all__ = [
     "PERTURBATIONS",
+    "Folded",
     "agreement_table",
     "coefficient_table",
     "control_table",
@@ -101,6 +104,8 @@ def ranking_table(table, kind, measure=None):
         rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
         rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
         rows.insert(7, performance.replace("median", "mean"), table["performance_mean"].map("{:.3f}".format))
+    if known.estimator == "cte_nhd":
+        rows.insert(2, "flipped pixels", (100 * (1 - table["score"])).map("{:.2f} %".format))
     return _styled(rows)
 
 
@@ -127,25 +132,49 @@ def gain_table(gain):
 
 
 def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None):
-    """Return agreement with intervals and p-values, one row per estimator and choice of models.
+    """Return agreement, one row per estimator and choice of models: the first coefficient, its p and what the pick
+    loses; every coefficient with its interval is folded below.
 
     Parameters
     ----------
     table : DataFrame; rows of `agreement.agreement_on`
     wanted : dict of str → Estimate, or None for every row under its own name
     """
-    rows = []
+    rows, short = [], []
     if wanted is None:
         named = [(label(select.Estimate(*(row[k] for k in select.KEY))), row) for row in table.to_dict("records")]
     else:
         named = [(name, row) for name, e in wanted.items() for row in e.rows(table).to_dict("records")]
     for name_of_row, row in named:
         cells = {"estimator": name_of_row, "models": f"{row['n_models']}"}
-        for name in coefficients:
-            cells[_COLUMNS[name]] = _coefficient(row, name)
-        cells["regret"] = "–" if row["undefined"] else f"{row['regret']:.3f}"
-        rows.append(cells)
-    return _styled(pd.DataFrame(rows))
+        first, undefined = coefficients[0], bool(row["undefined"])
+        short.append({
+            **cells, _COLUMNS[first]: "undefined" if undefined else f"{row[first] + 0.0:.2f}",
+            "p": "–" if undefined else texts.p_number(row[f"{first}_p"]),
+            "lost by its pick": "–" if undefined else f"{row['regret']:.3f}",
+            "at random": "–" if undefined else f"{row['random_regret']:.3f}",
+        })  # fmt: skip
+        rows.append({**cells, **{_COLUMNS[name]: _coefficient(row, name) for name in coefficients}})
+    words = "Every coefficient, with its 95% interval over images and its p"
+    return Folded(_styled(pd.DataFrame(short)), words, _styled(pd.DataFrame(rows)))
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A table, and another one below it that opens at a click."""
+
+    first: object
+    words: str
+    folded: object
+
+    def to_html(self):
+        """Both, as a page has them."""
+        return (
+            f"{self.first.to_html()}<details class='tte-folded'><summary>{self.words}</summary>"
+            f"{self.folded.to_html()}</details>"
+        )
+
+    _repr_html_ = to_html
 
 
 def _coefficient(row, name):

@@ -1,0 +1,88 @@
+"""The boxes in which a page says what it found and what follows from it, each sentence with the condition it needs.
+
+Takes rows of tables of `companion.analysis`; returns Markdown text and writes nothing.
+"""
+
+import numpy as np
+from IPython.display import Markdown
+
+from companion.analysis.claims import LEVEL
+from companion.pages.texts import p_text
+
+__all__ = ["in_short", "picked", "says", "together", "what_next"]
+
+
+def in_short(answer, evidence, caveat):
+    """Return the box at the top of a page: the answer in a sentence, its evidence in a number, and what limits it."""
+    return Markdown(
+        f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n**Evidence.** {evidence}\n\n"
+        f"**Caveat.** {caveat}\n:::"
+    )
+
+
+def what_next(*steps):
+    """Return the box at the end of a page: what to do with it."""
+    return Markdown(
+        ":::{admonition} What to do with this\n:class: seealso\n" + "\n".join(f"- {step}" for step in steps) + "\n:::"
+    )
+
+
+def says(tau, p, what, order="the models"):
+    """Return whether a score orders the models, from its τ and its p.
+
+    Examples
+    --------
+    >>> says(0.5, 0.01, "Steadiness")
+    'Steadiness orders the models as their performance does, beyond chance.'
+    >>> says(-0.5, 0.01, "Steadiness")
+    'Steadiness orders the models the wrong way round, beyond chance.'
+    >>> says(0.5, 0.2, "Steadiness")
+    'Steadiness orders the models no better than chance would.'
+    """
+    if not np.isfinite(tau) or not np.isfinite(p):
+        return f"{what} has no defined agreement with the performance here."
+    if p >= LEVEL:
+        return f"{what} orders {order} no better than chance would."
+    return f"{what} orders {order} " + (
+        "as their performance does, beyond chance." if tau > 0 else "the wrong way round, beyond chance."
+    )
+
+
+def picked(row, unit, what):
+    """Return what a pick loses beside a random one, and the coefficient behind it.
+
+    Parameters
+    ----------
+    row : mapping; of a table of agreement
+    unit : str; of the performance, such as "F1"
+    what : str; how the score is called
+    """
+    if row["undefined"]:
+        return f"No rank agreement is defined: {row['undefined'].removeprefix('rank agreement: ')}."
+    lost, random = row["regret"], row["random_regret"]
+    word = "less than" if lost < random else "more than" if lost > random else "as much as"
+    return (
+        f"The model that {what} picks loses {lost:.3f} of {unit}, {word} a random pick ({random:.3f}); "
+        f"Kendall's τ-b {row['kendall']:.2f}, {p_text(row['kendall_p'])}, {int(row['n_models'])} models."
+    )
+
+
+def together(rows, p, unit, what):
+    """Return the same over targets.
+
+    Parameters
+    ----------
+    rows : DataFrame; one row of agreement per target, those without a value left out
+    p : float; of the mean τ-b
+    unit, what : str; as for `picked`
+    """
+    kept = rows[rows["undefined"].eq("")] if "undefined" in rows else rows
+    if kept.empty:
+        return "No rank agreement is defined on any target."
+    lost, random = kept["regret"].mean(), kept["random_regret"].mean()
+    worse = int((kept["regret"] > kept["random_regret"]).sum())
+    return (
+        f"Mean Kendall's τ-b over {len(kept)} targets {kept['kendall'].mean():.2f} ({p_text(p)}). "
+        f"The model that {what} picks loses {lost:.3f} of {unit} on average, a random pick {random:.3f}, "
+        f"and on {worse} of the targets it loses more."
+    )

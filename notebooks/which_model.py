@@ -1,0 +1,137 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which pre-trained segmentation model?
+#
+# **You have images, and segmentation models that were trained elsewhere: which one should you use?**
+#
+# ::::{grid} 1 1 2 2
+# :gutter: 3
+#
+# :::{grid-item-card} No labels
+# :link: rank_unlabelled
+# :link-type: doc
+#
+# Which model should run on my images **as it is**?
+#
+# `tte rank zero-shot --models bank.yml --images DIR --out OUT`
+# asks how far the models agree with one another ([bank consensus](strangers/strangers.ipynb)), and how steady each one is (**CTE** {cite:p}`Talks2025`).
+# :::
+#
+# :::{grid-item-card} A few labels
+# :link: rank_fine_tune
+# :link-type: doc
+#
+# Which model should I **fine-tune** on my few labelled cases?
+#
+# `tte rank fine-tune --models bank.yml --images DIR --labels DIR --out OUT`
+# looks at the features that each model gives to labelled voxels (**CC-FV** {cite:p}`Yang2023` and others).
+# :::
+# ::::
+#
+# Masks of [any other tool](rank_masks.ipynb), from Cellpose to a macro, are ranked without the models.
+
+# %% tags=["parameters"]
+banks = "strangers, nuclei-bank, mitochondria-bank"  # studies of config/ whose models are picked from
+tuned = "volumes"  # the study of fine-tuned models
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+seed = 0  # of the consistency scores
+
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from companion.analysis import select, ways
+from companion.analysis.recorded import recorded_agreement
+from companion.pages import play, plots, tables, worth_plots, worth_texts
+from companion.study import open_study
+
+plots.use_style()
+studies = {name.strip(): open_study(name.strip(), data_root=data_root) for name in banks.split(",")}
+lost = pd.concat([ways.lost_by_ways(work, ways.measures(work)[0]) for work in studies.values()], ignore_index=True)
+evidence = ways.against_random(lost)
+shown = {work.config.title: lost[lost["study"] == name] for name, work in studies.items()}
+fine = open_study(tuned, data_root=data_root)
+rows = select.where(recorded_agreement(fine), models="others")
+rows = rows[rows["undefined"].isna() | rows["undefined"].eq("")]
+
+# %% tags=["remove-input"]
+means = evidence.set_index(["study", "way"])
+first = next(iter(studies))
+gains = means.loc[first].sort_values("lost")
+best, random = gains.iloc[0], gains["random"].iloc[0]
+label = gains.loc["one labelled image"]
+Markdown(
+    ":::{admonition} In short\n:class: tip\n"
+    f"**What to do.** Run every model once and let `tte rank` compare them; where it calls models too close, label the images it names.\n\n"
+    f"**What you gain.** On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {random:.2f} of AP50 against the best model; "
+    f"picking by {gains.index[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.\n\n"
+    f"**When not.** Where models are alike, as those of one laboratory are, picks without labels gain less, and the ranking says so; "
+    "[some targets fool every score](known_answer.ipynb).\n:::"
+)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost", "caption": "What the pick of each way loses against the best model of the bank. A dot is a target, a bar the mean over targets, the dashed line a pick at random; labelled images are drawn at random, and every pick with labels is judged on the other images. Models trained on a target's own data take no part. Source: [notebook](../../notebooks/which_model.py)."}, "image": {"alt": "Performance lost by the pick for seven ways of picking, a dot per target, a panel per bank"}}
+order = [way for way in ways.NAMES if (lost["way"] == way).any()]
+_ = worth_plots.lost_per_way(
+    shown, order, title=f"On {studies[first].config.title.lower()}, picking by {gains.index[0]} loses least"
+)
+plt.show()
+
+# %% tags=["remove-input"]
+titles = {name: f"targets of {work.config.title.lower()}" for name, work in studies.items()}
+Markdown("\n\n".join(worth_texts.evidence_sentences(evidence, titles)))
+
+# %% tags=["remove-input"]
+wide = evidence.pivot(index="way", columns="study", values="lost").reindex(order)[list(studies)]
+wide.loc["random pick"] = evidence.groupby("study")["random"].first()
+tables.plain_table(
+    wide.rename(columns={n: w.config.title for n, w in studies.items()}),
+    "lost by the pick, mean over targets",
+    "{:.3f}",
+)
+
+# %% [markdown]
+# ## Try it
+#
+# Choose a bank, a target, how to pick, and how many images you would label: what the pick would have been, and what it would have lost.
+# The numbers are the recorded ones.
+
+# %% tags=["remove-input"]
+HTML(play.widget({work.config.title: play.recorded(work) for work in studies.values()}))
+
+# %% [markdown]
+# ## A few labels: which to fine-tune
+
+# %% tags=["remove-input"]
+by = rows.assign(way=[tables.label(select.Estimate(*(row[k] for k in select.KEY))) for row in rows.to_dict("records")])
+by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", "target", "way", "lost", "random"]]
+tuned_evidence = ways.against_random(by)
+Markdown(
+    "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
+    + " The [page on organs](volumes/fine_tune_summary.ipynb) has every score, and says how far the order of fine-tuned models repeats at all."
+)
+
+# %% [markdown]
+# ## What is real here
+#
+# The images and volumes are real and public ([Data](../data.md)), smaller than those of the papers; the strangers' models are their authors' own.
+# The other banks are small networks of ours, trained for minutes, so that every number can be computed again on a laptop.
+# What stands here is an experiment with the papers' methods, not a copy of their tables; [the papers beside our numbers](../papers.md) leads to each.
+# Pages on synthetic data say so and answer nothing about real images.
+#
+# Every page is a notebook that runs with other parameters, another seed or your own copy of the data: see [Rerun a page](../rerun.md).
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for row in evidence.itertuples():
+    print(f"{row.study:18s} {row.way:50s} lost {row.lost:.4f}  random {row.random:.4f}  worse on {row.worse_on}")
