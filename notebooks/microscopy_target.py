@@ -66,7 +66,7 @@ if work.config.phantom:
     display(texts.banner(work, target))
 else:
     steady = "steadiness under dropout (CTE-NHD)"
-    limits = f"One target, {int(lead_row['n_models'])} models of {len(select.sources(work, 'zero_shot'))} by one laboratory, small and trained for minutes."
+    limits = f"One target and {int(lead_row['n_models'])} models of other sources, small ones from one laboratory, trained for minutes."
     if part.view(target).within_one:
         limits += " All patches come from one image or stack."
     display(
@@ -123,7 +123,8 @@ texts.unlearned(cards)
 # ## Score and performance
 #
 # Intervals are 95% and come from resampling the test images or patches.
-# Models with the same letter in the column "group" are too close to call by their scores: the interval of their difference to the first of the group contains 0.
+# Flipped pixels are those that are foreground with or without dropout but not both, as a share of all that are foreground in either: 1 − CTE-NHD.
+# In the table that opens below, models with the same letter in the column "group" are too close to call by their scores: the interval of their difference to the first of the group contains 0.
 # The scores and the F1 are medians over images, with the mean beside them.
 # CTE-NHD is the median over the images on which it is defined; the column "undefined" counts the others, on which a model finds no foreground with and without dropout.
 
@@ -194,8 +195,9 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## Agreement of every estimator
 #
-# Each cell holds the coefficient, its 95% interval over images, and the two-sided permutation p over the orders of the models: all orders up to eight models, 10,000 random ones above.
-# Regret is the F1 lost by trusting the estimator's pick.
+# Kendall's τ-b says how far an estimator orders the models as their F1 does; its p is two-sided, over the orders of the models: all of them up to eight models, 10,000 random ones above.
+# Beside it stands what the estimator's pick loses of F1, and what a pick at random loses on average.
+# The intervals that open below are over images alone: they say what other images would change, not other models, so one that excludes 0 can stand beside a large p.
 # Mean confidence and soft Dice confidence are trivial baselines that need one clean run only; the number of parameters and the performance on a model's own data need no image of the target at all.
 # An estimator that gives all models the same value is undefined, and so is the performance on own data of the model that is at home on the target.
 

@@ -22,7 +22,13 @@ OPTIONS = (
     "--disable-component-update"
 )
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+
+
+def _files(chapters):
+    return [file for entry in chapters for file in (entry["file"], *_files(entry.get("sections", [])))]
+
+
+PAGES = [TOC["root"], *_files(chapter for part in TOC["parts"] for chapter in part["chapters"])]
 
 NEEDS = [
     pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="the book is not built: run `make book`"),

@@ -1,5 +1,6 @@
 """The table of contents is written by hand: every page of every study is in it, and nothing else."""
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -17,12 +18,17 @@ PAGES = book.pages(ROOT / "config")
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
 
-def _entries():
-    return [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+def _entries(chapters=None):
+    """Every chapter and section, in order."""
+    top = [chapter for part in TOC["parts"] for chapter in part["chapters"]] if chapters is None else chapters
+    return [entry for chapter in top for entry in (chapter, *_entries(chapter.get("sections", [])))]
+
+
+VISIBLE = 30  # pages that a sidebar shows unfolded, at most
 
 
 def test_the_contents_hold_exactly_the_pages_of_the_studies():
-    listed = [entry["file"] for entry in _entries()]
+    listed = [TOC["root"], *(entry["file"] for entry in _entries())]
     assert [name for name, n in Counter(listed).items() if n > 1] == []
     assert {name for name in listed if name.startswith("book/pages/")} == {
         page.path.removesuffix(".ipynb") for page in PAGES
@@ -35,10 +41,31 @@ def test_every_text_is_in_the_contents_and_exists():
     assert texts == {str(path.relative_to(ROOT).with_suffix("")) for path in (ROOT / "book").glob("*.md")}
 
 
-def test_a_page_has_a_title_of_its_own():
-    titles = [entry.get("title") for entry in _entries() if entry["file"].startswith("book/pages/")]
-    assert None not in titles
-    assert len(set(titles)) == len(titles)
+def test_a_page_is_headed_by_words_of_its_own():
+    heads = {}
+    for page in PAGES:
+        source = (ROOT / "notebooks" / f"{page.source}.py").read_text(encoding="utf-8")
+        head = re.search(r"^# # (.*)$", source, flags=re.MULTILINE)[1]
+        for key, value in page.parameters.items():
+            head = head.replace(f"{{{key}}}", book.words(value))
+        heads[page.path] = head
+    assert [head for head, n in Counter(heads.values()).items() if n > 1] == []
+    assert [head for head in heads.values() if "{" in head or re.search(r"\w/\w|_", head)] == []
+
+
+def test_phantoms_are_folded_and_a_reader_sees_few_pages():
+    assert not any("title" in entry for entry in _entries())  # a title stands in one place, the heading
+    top = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+    assert len(top) <= VISIBLE and not any("phantom" in name for name in top if "/pages/" in name)
+    (index,) = [entry for entry in _entries() if entry["file"] == "book/phantoms"]
+    folded = {entry["file"] for entry in index["sections"]}
+    assert folded == {p.path.removesuffix(".ipynb") for p in PAGES if p.study and "phantom" in p.study}
+
+
+def test_a_name_that_nobody_has_put_in_words_stays_as_it_is(tmp_path):
+    assert book.words("nuclei/u2os-coelho") == "U2OS cells" and book.words("nuclei") == "Nuclei"
+    (tmp_path / "mine.yml").write_text("name: mine\ntitle: My own study\n")
+    assert book.words(str(tmp_path / "mine.yml")) == "My own study" and book.words("of mine") == "of mine"
 
 
 def test_every_page_has_its_notebook():

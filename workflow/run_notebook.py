@@ -22,7 +22,7 @@ from tte._atomic import atomic_write
 __all__ = ["execute", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
-UNNAMED = {"target": "A target", "task": "A task", "study": "in one configuration"}  # before papermill names it
+UNNAMED = {"target": "A target", "task": "A task", "study": "One study"}  # before papermill names it
 _NAMED = {"True": True, "False": False, "None": None}
 FAMILY = ("ConfigError", "DataNotFound", "InputError", "TTEError", "UndefinedScore")  # tte's own errors
 

@@ -89,7 +89,10 @@ def models_table(study, kind):
 
 
 def ranking_table(table, kind, measure=None):
-    """Return the ranking with intervals, as a reader sees it; `measure` is one of the wing's, by default its first."""
+    """Return the ranking as a reader sees it, with everything and its intervals folded below.
+
+    `measure` is one of the wing's, by default its first.
+    """
     known, digits = wing(kind).measure(measure), wing(kind).DIGITS
     score, performance = ESTIMATORS[known.estimator].label, known.label
     rows = pd.DataFrame({
@@ -104,9 +107,13 @@ def ranking_table(table, kind, measure=None):
         rows.insert(3, "mean", table["score_mean"].map(f"{{:.{digits}f}}".format))
         rows.insert(4, "group", table["group"].map(lambda number: chr(64 + number) if number else "–"))
         rows.insert(7, performance.replace("median", "mean"), table["performance_mean"].map("{:.3f}".format))
-    if known.estimator == "cte_nhd":
-        rows.insert(2, "flipped pixels", (100 * (1 - table["score"])).map("{:.2f} %".format))
-    return _styled(rows)
+    flipped = (100 * (1 - table["score"])).map("{:.2f} %".format) if known.estimator == "cte_nhd" else None
+    short = pd.DataFrame({
+        "rank": rows["rank"], "model": rows["model"],
+        **({score: table["score"].map(f"{{:.{digits}f}}".format)} if flipped is None else {"flipped pixels": flipped}),
+        performance: table["performance"].map("{:.3f}".format), f"rank by {performance}": rows.iloc[:, -1],
+    })  # fmt: skip
+    return Folded(_styled(short), "With 95% intervals, means and groups", _styled(rows))
 
 
 def _with_interval(row, name, digits):

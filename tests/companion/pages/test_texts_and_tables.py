@@ -49,7 +49,7 @@ def test_every_estimator_of_a_study_has_a_label_of_its_own(tiny, kind, target):
 def test_tables_hold_a_row_per_model_or_estimator_and_the_same_html_twice(tiny, kind, target):
     ranking, agreement = ranking_on(tiny, target), agreement_on(tiny, target, models="all")
     makers = {
-        len(ranking): lambda: tables.ranking_table(ranking, kind),
+        2 * len(ranking) + 1: lambda: tables.ranking_table(ranking, kind),  # and folded with all intervals
         2 * len(agreement) + 1: lambda: tables.agreement_table(agreement),  # folded below it, every coefficient
         len(texts.cards_of(tiny, kind)): lambda: tables.models_table(tiny, kind),
     }
