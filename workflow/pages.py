@@ -34,13 +34,11 @@ CHAPTERS = (
     "guarantees",
     "worth",
     "sceptic",
-    "registered_tests",
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
-    "registered_tests": (*BANKS, "nuclei", "volumes"),
 }
 GOLDEN = {
     "estimators": ("estimators", {}),
