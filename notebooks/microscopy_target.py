@@ -372,7 +372,7 @@ if not work.config.phantom:
     display(
         boxes.what_next(
             "Images like these, models of your own: [rank them](../rank_unlabelled.ipynb); the ranking asks the other models first, as the [zoo of strangers' models](../strangers/strangers.ipynb) suggests.",
-            "Too close to call: [what one label is worth](../labels_worth.ipynb) says how few are needed.",
+            "Too close to call: [what one label is worth](../worth.ipynb) says how few are needed.",
             "All targets of this kind stand [together](zero_shot_summary.ipynb).",
         )
     )

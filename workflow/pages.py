@@ -37,14 +37,12 @@ CHAPTERS = (
     "guarantees",
     "worth",
     "sceptic",
-    "registered_tests",
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
     "which_model": (*BANKS, "nuclei", "mitochondria", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
-    "registered_tests": (*BANKS, "nuclei", "volumes"),
 }
 GOLDEN = {
     "estimators": ("estimators", {}),

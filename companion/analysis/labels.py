@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import bank, select, ways
+from companion.analysis.claims import paired_p
 from companion.analysis.recorded import write_table
 from companion.bank.together import PAIRS
 from tte.agreement.coefficients import batch_coefficients
@@ -21,7 +22,10 @@ from tte.rank.judgement.standing import Standing, drawn_by_images, standing
 from tte.rank.judgement.table import EXPECTED, HALF
 from tte.rank.judgement.verdict import images_to_label
 
-__all__ = ["CHOICES", "MOST", "Target", "labels_needed", "of_target", "recorded_labels", "simulated", "write_labels"]
+__all__ = [
+    *("CHOICES", "MOST", "Target", "labels_needed", "of_target", "recorded_labels", "rule_against_random"),
+    *("simulated", "write_labels"),
+]
 
 MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
 N_DRAWS = 200  # of the images that may be labelled
@@ -191,6 +195,29 @@ def recorded_labels(study):
     if not path.is_file():
         raise DataNotFound(f"no labels.csv in {study.records.folder}: run `make study STUDY={study.name}`")
     return pd.read_csv(path)
+
+
+def rule_against_random(table, labels=4):
+    """Return what the rule saves beside a random choice of images, picks by labels and score.
+
+    Parameters
+    ----------
+    table : DataFrame; of several targets, one study and measure
+    labels : int; of the random choice that the rule is to equal
+
+    Returns
+    -------
+    dict
+        saved (mean over targets and numbers of labels of what random images lose more), p (two-sided, over all changes
+        of sign of the targets), targets, needed (labels with which the rule loses no more than `labels` random images
+        on average, NaN where it never does) and labels.
+    """
+    each = table[table["labels"] > 0].groupby(["choice", "target"])["lost"].mean()
+    random, rule = each["random and score"], each["rule and score"]
+    mean = table.groupby(["choice", "labels"])["lost"].mean()
+    needed = labels_needed(mean["rule and score"], mean["random and score"][labels])
+    p = paired_p(random, rule[random.index]) if len(random) > 1 else float("nan")
+    return {"saved": float((random - rule).mean()), "p": p, "targets": len(random), "needed": needed, "labels": labels}
 
 
 def labels_needed(curve, level, column="lost"):

@@ -6,7 +6,9 @@ Takes tables of `companion.analysis`; returns text.
 from companion.analysis.claims import LEVEL
 from companion.pages.texts import p_text
 
-__all__ = ["evidence_sentences"]
+__all__ = ["curves_title", "evidence_sentences", "labels_answer", "lost_title", "rule_sentence", "sure_sentence"]
+
+_LABELS = (("one", ""), ("two", "s"))
 
 
 def evidence_sentences(evidence, titles):
@@ -38,3 +40,72 @@ def _sentence(evidence, titles, better):
     if row["p"] < LEVEL:
         return f"Picking by {row['way']} does {word} than a random pick: {numbers}."
     return f"Nothing does {word} than a random pick beyond what chance gives; nearest is {row['way']}: {numbers}."
+
+
+def labels_answer(lost, two="two labelled images"):
+    """Return what two labelled images are worth beside every score without labels, from the mean losses per panel.
+
+    Parameters
+    ----------
+    lost : dict of str to Series; by the name of a panel, the mean loss of `two` and of every way without a label
+    two : str; the way with labels
+    """
+    beaten = [name for name, ways in lost.items() if ways[two] < ways.drop(two).min()]
+    others = [name for name in lost if name not in beaten]
+    if not others:
+        return f"Label two images: in all {len(lost)} comparisons they lose less than every score without labels."
+    matched = "; ".join(f"{name}: {lost[name].drop(two).idxmin()}" for name in others)
+    if not beaten:
+        return f"Two labelled images lose no less: in all {len(lost)} comparisons a score does as well ({matched})."
+    return (
+        f"Label two images if you can: in {len(beaten)} of {len(lost)} comparisons they lose less than every score "
+        f"without labels. In the others a score does as well or better ({matched})."
+    )
+
+
+def lost_title(means):
+    """Return the message of `worth_plots.lost_per_way`, from the mean losses of each panel by way."""
+    one, two = (sum(panel[f"{number} labelled image{s}"] for panel in means) / len(means) for number, s in _LABELS)
+    scores = [panel.drop([f"{number} labelled image{s}" for number, s in _LABELS]) for panel in means]
+    best, mean = (sum(each) / len(means) for each in zip(*((s.min(), s.mean()) for s in scores), strict=True))
+    return (
+        f"Lost on average: {mean:.2f} by a score without labels, {best:.2f} by the one that turned out best, "
+        f"{one:.2f} by one labelled image, {two:.2f} by two"
+    )
+
+
+def curves_title(tables, k=4):
+    """Return the message of `worth_plots.label_curves`: what `k` random labels leave of the loss of a random pick."""
+    curves = [t[t["choice"] == "random"].groupby("labels")["lost"].mean() for t in tables]
+    left = [curve[k] / curve[0] for curve in curves]
+    return f"{k} random labels leave {min(left):.0%} to {max(left):.0%} of what a random pick loses"
+
+
+def sure_sentence(needed):
+    """Return how often the pick becomes the very best in 95% of the draws, from the labels needed (NaN: never)."""
+    reached = [int(k) for k in needed if k == k]
+    if not reached:
+        return (
+            "In no case is the pick the very best model in 95% of the draws: the best are too close for eight labels."
+        )
+    return (
+        f"In {len(reached)} of {len(needed)} cases the pick is the very best model in 95% of the draws, with "
+        f"{min(reached)} to {max(reached)} labels."
+    )
+
+
+def rule_sentence(found, name):
+    """Return whether choosing images by the rule of `tte rank` saves labels, from `labels.rule_against_random`."""
+    p, n, k = p_text(found["p"]), found["targets"], found["labels"]
+    mean = f"mean difference {abs(found['saved']):.3f} over {n} targets and 1 to 8 labels, {p}"
+    if found["needed"] <= k / 2:
+        goal = f"it needs {found['needed']:.0f} images where a random choice needs {k}, half or less"
+    elif found["needed"] == found["needed"]:
+        goal = f"it needs {found['needed']:.0f} images where a random choice needs {k}, not half"
+    else:
+        goal = f"within 8 images it does not come to what {k} random ones give"
+    if found["p"] < LEVEL:
+        return (
+            f"{name}: the rule loses {'less' if found['saved'] > 0 else 'more'} than a random choice ({mean}); {goal}."
+        )
+    return f"{name}: the rule and a random choice cannot be told apart ({mean}); {goal}."

@@ -108,3 +108,22 @@ def test_the_evidence_of_the_target_itself_says_nothing_of_how_far_the_score_is_
     )
     labels.of_target(open_study("strangers"), "nuclei/go-nuclear", "ap50")
     assert seen and "nuclei/go-nuclear" not in seen[0] and "nuclei/u2os-coelho" in seen[0]
+
+
+def curves(random, rule, targets=4):
+    rows = [
+        (f"t{t}", choice, k, value)
+        for t in range(targets)
+        for choice, line in (("random and score", random), ("rule and score", rule))
+        for k, value in enumerate(line)
+    ]
+    return pd.DataFrame(rows, columns=["target", "choice", "labels", "lost"])
+
+
+def test_a_rule_that_halves_the_labels_is_seen_to_and_one_that_does_not_is_not():
+    line = [0.4, 0.3, 0.2, 0.15, 0.1]
+    good = labels.rule_against_random(curves(line, [0.4, 0.2, 0.1, 0.1, 0.1]))
+    assert good["needed"] == 2 and good["saved"] == pytest.approx((0.1 + 0.1 + 0.05) / 4)
+    assert good["p"] == pytest.approx(2 / 16) and good["targets"] == 4
+    bad = labels.rule_against_random(curves(line, [0.4, 0.4, 0.4, 0.4, 0.2]))
+    assert np.isnan(bad["needed"]) and bad["saved"] < 0

@@ -3,7 +3,14 @@
 import pandas as pd
 import pytest
 
-from companion.pages.worth_texts import evidence_sentences
+from companion.pages.worth_texts import (
+    curves_title,
+    evidence_sentences,
+    labels_answer,
+    lost_title,
+    rule_sentence,
+    sure_sentence,
+)
 
 TITLES = {"s": "nuclei targets"}
 
@@ -33,3 +40,52 @@ def test_what_chance_could_have_done_is_not_claimed(p, begins):
     better, worse = evidence_sentences(evidence(good=(0.1, 0.3, 6, 1, p)), TITLES)
     assert better.startswith(begins)
     assert worse == "No way of picking does worse than a random pick here."
+
+
+def panel(**lost):
+    return pd.Series(lost).rename({"one": "one labelled image", "two": "two labelled images"})
+
+
+def test_the_answer_about_labels_flips_with_the_losses():
+    good, bad = panel(score=0.3, other=0.4, two=0.1), panel(score=0.05, other=0.4, two=0.1)
+    assert labels_answer({"A": good, "B": good}) == (
+        "Label two images: in all 2 comparisons they lose less than every score without labels."
+    )
+    assert labels_answer({"A": good, "B": bad}) == (
+        "Label two images if you can: in 1 of 2 comparisons they lose less than every score without labels. "
+        "In the others a score does as well or better (B: score)."
+    )
+    assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 comparisons")
+
+
+def test_titles_are_means_of_their_tables():
+    assert lost_title([panel(a=0.1, b=0.3, one=0.2, two=0.1), panel(a=0.4, one=0.0, two=0.1)]) == (
+        "Lost on average: 0.30 by a score without labels, 0.25 by the one that turned out best, "
+        "0.10 by one labelled image, 0.10 by two"
+    )
+    rows = [("random", k, lost) for k, lost in enumerate([0.4, 0.3, 0.2, 0.2, 0.1])]
+    table = pd.DataFrame(rows, columns=["choice", "labels", "lost"])
+    assert curves_title([table, table.assign(lost=[0.4, 0.3, 0.2, 0.2, 0.2])]) == (
+        "4 random labels leave 25% to 50% of what a random pick loses"
+    )
+
+
+@pytest.mark.parametrize(
+    ("saved", "p", "needed", "says"),
+    [
+        (0.02, 0.01, 2.0, ["loses less than a random choice", "2 images where a random choice needs 4, half or less"]),
+        (0.02, 0.4, 3.0, ["cannot be told apart", "3 images where a random choice needs 4, not half"]),
+        (-0.02, 0.01, float("nan"), ["loses more than a random choice", "does not come to what 4 random ones give"]),
+    ],
+)
+def test_the_sentence_about_the_rule_follows_its_numbers(saved, p, needed, says):
+    found = rule_sentence({"saved": saved, "p": p, "targets": 7, "needed": needed, "labels": 4}, "Bank")
+    assert found.startswith("Bank: the rule") and all(part in found for part in says)
+
+
+def test_how_often_one_is_sure():
+    nan = float("nan")
+    assert sure_sentence([nan, nan]).startswith("In no case")
+    assert sure_sentence([nan, 3, 5]) == (
+        "In 2 of 3 cases the pick is the very best model in 95% of the draws, with 3 to 5 labels."
+    )

@@ -1,0 +1,75 @@
+"""Whether there was an order to find, and what chance finds: ceilings by images and training seeds, the best of many.
+
+Takes arrays and tables; reads and writes nothing.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from tte.agreement.coefficients import batch_coefficients
+
+__all__ = ["ceiling_of_halves", "ceiling_of_seeds", "kendall", "largest_by_chance"]
+
+
+def kendall(first, second):
+    """Return Kendall's τ-b of two arrays (M,), NaN where one of them has no order or a value is missing."""
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if np.isnan(first).any() or np.isnan(second).any() or len(first) < 2:
+        return float("nan")
+    return float(batch_coefficients(first[None], second[None], ("kendall",))["kendall"][0])
+
+
+def ceiling_of_halves(values, *, n_draws=200, seed=0):
+    """Return the mean τ-b between the models' orders on two random halves of the images, the ceiling of every score.
+
+    Parameters
+    ----------
+    values : array (M, N); performance per image
+    """
+    rng, half = np.random.default_rng(seed), values.shape[1] // 2
+    found = []
+    for _ in range(n_draws):
+        order = rng.permutation(values.shape[1])
+        parts = (values[:, order[:half]], values[:, order[half : 2 * half]])
+        found.append(kendall(*(np.nanmedian(part, axis=1) for part in parts)))
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+
+
+def ceiling_of_seeds(performance, keys):
+    """Return the mean τ-b between the orders of models that differ in their training seed alone, or NaN for one seed.
+
+    Parameters
+    ----------
+    performance : Series by model
+    keys : dict of str to (source, network, seed)
+    """
+    by = {}
+    for model in performance.index:
+        source, network, seed = keys[model]
+        by.setdefault(seed, {})[source, network] = performance[model]
+    wide = pd.DataFrame(by).dropna()
+    found = [kendall(wide[a], wide[b]) for a, b in combinations(wide, 2)]
+    return float(np.nanmean(found)) if found and not np.isnan(found).all() else float("nan")
+
+
+def largest_by_chance(sizes, n_settings, *, n_draws=200, seed=0):
+    """Return the mean τ-b that the best of many random scores reaches over targets, in `n_draws` banks of such scores.
+
+    Parameters
+    ----------
+    sizes : sequence of int; how many models are ranked on each target
+    n_settings : int; random scores, each with an order of its own on every target
+
+    Returns
+    -------
+    ndarray (n_draws,)
+    """
+    rng = np.random.default_rng(seed)
+    total = np.zeros(n_draws * n_settings)
+    for size in sizes:
+        orders = rng.permuted(np.tile(np.arange(float(size)), (len(total), 1)), axis=1)
+        there = np.broadcast_to(np.arange(float(size)), orders.shape)
+        total += batch_coefficients(orders, there, ("kendall",))["kendall"]
+    return (total / len(sizes)).reshape(n_draws, n_settings).max(axis=1)

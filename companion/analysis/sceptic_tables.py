@@ -1,0 +1,131 @@
+"""The sceptic's table: a question each, a row per bank of models.
+
+Reads the records of studies; every function takes {title: Study} and returns a DataFrame indexed by title.
+"""
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import bank, ceilings, sceptic, select, ways
+from companion.analysis.claims import paired_p
+from companion.analysis.recorded import recorded_agreement
+from companion.wings import wings_of
+from companion.zero_shot.evaluate import model_ids
+from tte.agreement import expected_regret
+
+__all__ = ["averaging", "ceiling", "confident", "left_out", "lists", "settings"]
+
+
+def lists(banks):
+    """Return mean τ and loss of a static list beside those of the score that leads, and their targets."""
+    rows = {}
+    for title, study in banks.items():
+        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
+        everywhere = {t: bank.table_of(study, t) for t in bank.recorded_targets(study)}
+        found = sceptic.static_list(tables, measure, everywhere).set_index("target")
+        found["score"] = [ceilings.kendall(tables[t][score], tables[t][measure]) for t in found.index]
+        found = found.dropna(subset=["score"])
+        found["by_score"] = [expected_regret(tables[t][score], tables[t][measure]) for t in found.index]
+        means = found[["kendall", "lost", "score", "by_score", "random"]].mean()
+        p = paired_p(found["lost"], found["by_score"]) if len(found) > 1 else np.nan
+        rows[title] = {"name": score, **means, "targets": len(found), "p": p}
+    return pd.DataFrame(rows).T.infer_objects()
+
+
+def ceiling(banks):
+    """Return the mean τ between halves of the images and between training seeds beside that of the leading score."""
+    rows = {}
+    for title, study in banks.items():
+        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
+        halves, seeds, base = [], [], ways.base_of(study)
+        for target, table in tables.items():
+            per_image = select.where(study.records.table("per_image"), target=target)
+            values, _ = select.image_matrix(per_image, list(table.index), quantity=measure)
+            halves.append(ceilings.ceiling_of_halves(values))
+            if base is not None:
+                seeds.append(ceilings.ceiling_of_seeds(table[measure], model_ids(base)))
+        found = sceptic.taus(tables, score, measure)
+        row = {"name": score, "halves": np.mean(halves), "seeds": np.mean(seeds) if seeds else np.nan}
+        rows[title] = {**row, "score": found.mean(), "targets": len(found)}
+    return pd.DataFrame(rows).T.infer_objects()
+
+
+def averaging(banks):
+    """Return mean losses of all models merged into one, of the pick of the leading score, and of a random pick."""
+    rows = {}
+    for title, study in banks.items():
+        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
+        found = []
+        for target, table in tables.items():
+            if table[score].notna().all():
+                found.append(sceptic.merged(study, target, measure, {"pick": table[score]}))
+        found = pd.DataFrame(found)
+        p = paired_p(found["average"], found["pick"]) if len(found) > 1 else np.nan
+        better = int((found["average"] < 0).sum())
+        rows[title] = {"name": score, **found.mean(), "p": p, "beats_best": better, "targets": len(found)}
+    return pd.DataFrame(rows).T.infer_objects()
+
+
+def left_out(banks):
+    """Return the mean τ of the leading score, and the smallest and largest without one model, source or target."""
+    rows = {}
+    for title, study in banks.items():
+        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
+        found = sceptic.without_one(study, tables, score, measure)
+        ends = found.groupby("what")["kendall"].agg(["min", "max"])
+        row = {"name": score, "all": sceptic.taus(tables, score, measure).mean()}
+        for what in ("model", "source", "target"):
+            there = what in ends.index
+            row |= {(what, end): ends.loc[what, end] if there else np.nan for end in ("min", "max")}
+        rows[title] = row
+    return pd.DataFrame(rows).T.infer_objects()
+
+
+def confident(banks):
+    """Return how many models are sure and wrong, and how many of them each score puts in its lower half."""
+    rows, scores = {}, ("consensus, instances", "consensus, pixels", "EI under noise", "NHD under noise")
+    for title, study in banks.items():
+        measure, tables = sceptic.lead_of(study)[1], sceptic.tables_of(study)
+        found = sceptic.confident_and_wrong(tables, measure, scores)
+        caught = {score: _share(found[score]) for score in scores}
+        rows[title] = {"wrong": len(found), "ranked": sum(map(len, tables.values())), **caught}
+    return pd.DataFrame(rows).T
+
+
+def _share(caught):
+    known = caught.dropna()
+    return f"{int(known.sum())} of {len(known)}" if len(known) else "–"
+
+
+def settings(studies, *, level=0.95):
+    """Return how many settings a study looked at, the best of them, and what the best of as many random scores reaches.
+
+    Parameters
+    ----------
+    studies : dict of str to Study; banks or others
+
+    Returns
+    -------
+    DataFrame
+        settings (scores with their variants, strengths and layers), best (the largest mean τ of those that are defined
+        on the most targets), chance (the mean τ that the best of as many random scores stays below in `level` of the
+        draws), targets.
+    """
+    rows = {}
+    for title, study in studies.items():
+        table = recorded_agreement(study)
+        models = "others" if "others" in set(table["models"]) else "all"
+        table = select.where(table, models=models, metric=_metric(study))
+        sizes = table.groupby("target", sort=False)["n_models"].first()
+        every = table.groupby(select.KEY, dropna=False)["kendall"].agg(["mean", "count"])
+        best = every.loc[every["count"] == every["count"].max(), "mean"].max()
+        chance = np.quantile(ceilings.largest_by_chance(sizes.tolist(), len(every)), level)
+        rows[title] = {"settings": len(every), "best": best, "chance": chance, "targets": len(sizes)}
+    return pd.DataFrame(rows).T
+
+
+def _metric(study):
+    if study.config.bank is not None:
+        return f"{sceptic.lead_of(study)[1]}_median"
+    kind = next(iter(wings_of(study)))
+    return select.metric(kind)[0]

@@ -1,0 +1,134 @@
+"""The answers on the page of a sceptic's questions: each takes its table and says what stands in it.
+
+Takes tables of `companion.analysis.sceptic_tables`; returns text. Every claim has its condition.
+"""
+
+from companion.analysis.claims import LEVEL
+
+__all__ = ["alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings"]
+
+_ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
+_CLOSE = 0.1  # how far a coverage may be off
+
+
+def lists(table):
+    """Does a static list do as well?"""
+    as_well = table[table["lost"] <= table["by_score"]]
+    rows = "; ".join(
+        f"{title}: {row['lost']:.2f} by the list, {row['by_score']:.2f} by the score, {row['random']:.2f} at random"
+        for title, row in table.iterrows()
+    )
+    if as_well.empty:
+        return f"No: in all {len(table)} banks the leading score loses less than a list ({rows})."
+    beginning = "Yes" if len(as_well) == len(table) else f"In {len(as_well)} of {len(table)} banks"
+    sure = as_well[as_well["p"] < LEVEL]
+    known = "" if len(sure) else ", though on so few targets chance could have made the difference"
+    return (
+        f"{beginning}: the mean performance on other targets picks no worse than the score that leads{known} ({rows})."
+    )
+
+
+def ceiling(table):
+    """What is the ceiling?"""
+    low, high = table["halves"].min(), table["halves"].max()
+    seeds = table["seeds"].dropna()
+    of_seeds = (
+        f" Models that differ in their training seed alone agree in their order with τ {seeds.min():.2f}"
+        + ("" if len(seeds) == 1 else f" to {seeds.max():.2f}")
+        + "."
+        if len(seeds)
+        else ""
+    )
+    share = (table["score"] / table["halves"]).dropna()
+    there = "there was an order to find" if low > _ORDER else "there was an order to find in some banks alone"
+    return (
+        f"Two halves of the images agree with a mean τ of {low:.2f} to {high:.2f}, so {there}; "
+        f"the leading score reaches {share.min():.0%} to {share.max():.0%} of that.{of_seeds}"
+    )
+
+
+def averaging(table):
+    """Does averaging the bank beat picking?"""
+    wins, beats, n = (
+        table[table["average"] < table["pick"]],
+        int(table["beats_best"].sum()),
+        int(table["targets"].sum()),
+    )
+    clear = wins[wins["p"] < LEVEL]
+    where = ", ".join(wins.index)
+    beginning = f"In {len(wins)} of {len(table)} banks ({where})" if len(wins) else "No: in none of the banks"
+    clearly = "" if len(clear) else ", nowhere beyond what chance gives" if len(wins) else ""
+    return (
+        f"{beginning} the mean of all probabilities loses less than the pick of the leading score{clearly}; "
+        f"it beats the best single model on {beats} of {n} targets."
+    )
+
+
+def left_out(table):
+    """Does it survive dropping a model, a source, a target?"""
+    lows = table[[c for c in table if isinstance(c, tuple) and c[1] == "min"]].min(axis=1)
+    highs = table[[c for c in table if isinstance(c, tuple) and c[1] == "max"]].max(axis=1)
+    ranges = "; ".join(f"{t}: {table.loc[t, 'all']:.2f}, from {lows[t]:.2f} to {highs[t]:.2f}" for t in table.index)
+    fallen = [title for title in table.index if not lows[title] > 0]
+    if not fallen:
+        return f"Its sign does: whatever one is left out, the mean τ of the leading score stays above 0 ({ranges})."
+    return f"Not everywhere: without one of them the mean τ is no longer above 0 in {', '.join(fallen)} ({ranges})."
+
+
+def settings(table):
+    """How many settings were looked at, and what would chance have found?"""
+    beyond = table[table["best"] > table["chance"]]
+    rows = "; ".join(
+        f"{title}: {row['settings']:.0f} settings, best {row['best']:.2f}, chance {row['chance']:.2f}"
+        for title, row in table.iterrows()
+    )
+    if beyond.empty:
+        return f"In no study is the best setting beyond the best of as many random scores ({rows})."
+    return (
+        f"In {len(beyond)} of {len(table)} studies ({', '.join(beyond.index)}) the best setting is beyond what the "
+        f"best of as many random scores reaches in 95% of draws ({rows})."
+    )
+
+
+def expected(table, level=0.8):
+    """Is the expected performance right?"""
+    held, worst = table[level].mean(), table[level].idxmin()
+    good = "about what they promise" if abs(held - level) <= _CLOSE else "less" if held < level else "more"
+    off = (table["expected"] - table["measured"]).abs()
+    tail = (
+        f", on {worst.rsplit('/', 1)[-1]} only {table.loc[worst, level]:.0%}" if table.loc[worst, level] < level else ""
+    )
+    return (
+        f"Intervals that promise {level:.0%} held {held:.0%} of the models of targets they had not seen, {good}{tail}; "
+        f"the mean expectation of a target is off by {off.mean():.2f} on average and by {off.max():.2f} at most."
+    )
+
+
+def confident(table):
+    """Are confident-and-wrong models caught?"""
+    wrong, ranked = int(table["wrong"].sum()), int(table["ranked"].sum())
+    if not wrong:
+        return f"There is none: no model is among the surest third and the worst third of a target ({ranked} ranked)."
+    caught = {score: _sum(table[score]) for score in table.columns.difference(["wrong", "ranked"], sort=False)}
+    known = {score: pair for score, pair in caught.items() if pair[1]}
+    rows = ", ".join(f"{score} {a} of {b}" for score, (a, b) in known.items())
+    return (
+        f"{wrong} of {ranked} ranked models are among the surest and the worst third; put into the lower half: {rows}."
+    )
+
+
+def _sum(texts):
+    pairs = [text.split(" of ") for text in texts if text != "–"]
+    return sum(int(a) for a, _ in pairs), sum(int(b) for _, b in pairs)
+
+
+def alike(table):
+    """Would a tolerant measure, or one of instances, rank alike? `table` holds mean τ by bank and pair of measures."""
+    rows = "; ".join(f"{pair}: {table[pair].min():.2f} to {table[pair].max():.2f}" for pair in table)
+    close = [pair for pair in table if table[pair].min() > _ALIKE]
+    if len(close) == table.shape[1]:
+        return f"Nearly: every pair of measures orders the models alike in every bank (mean τ, {rows})."
+    if close:
+        pairs = ", ".join(close)
+        return f"Some would: {pairs} order the models nearly alike in every bank, the others do not (mean τ, {rows})."
+    return f"No: no pair of measures orders the models alike in every bank (mean τ, {rows})."

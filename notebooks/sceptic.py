@@ -1,0 +1,226 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A sceptic's questions
+#
+# **Could something plain have done as well, was there an order to find at all, and does what was found hold?**
+
+# %% tags=["parameters"]
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+out = ""  # folder that holds results/; empty means the project
+
+# %% tags=["remove-cell"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from companion.analysis import sceptic, sceptic_tables
+from companion.pages import sceptic_texts, tables, texts
+from companion.study import open_page
+
+BANKS = {
+    "strangers' nuclei models": "strangers",
+    "own nuclei models": "nuclei-bank",
+    "own mitochondria models": "mitochondria-bank",
+    # "own models of cells": "cells-bank",
+}
+OTHERS = {"nuclei, F1": "nuclei", "mitochondria, F1": "mitochondria", "cells, F1": "cells", "organs, Dice": "volumes"}
+MEASURES = {"ap50": "AP50", "map": "mAP", "f1": "F1", "f1_tolerant": "F1 with tolerance"}
+banks = {title: open_page(name, data_root=data_root, out=out) for title, name in BANKS.items()}
+banks = {title: study for title, study in banks.items() if len(sceptic.tables_of(study))}
+others = {title: open_page(name, data_root=data_root, out=out) for title, name in OTHERS.items()}
+lists, ceiling, averaging, left_out, confident = (
+    getattr(sceptic_tables, name)(banks) for name in ("lists", "ceiling", "averaging", "left_out", "confident")
+)
+settings = sceptic_tables.settings(banks | others)
+foretold = sceptic.calibration("consensus_instances", "ap50").set_index("target")
+orders = {}
+for title, study in banks.items():
+    wide = sceptic.measures_alike(sceptic.tables_of(study), MEASURES)
+    orders[title] = {
+        f"{MEASURES[a]} and {MEASURES[b]}": wide.loc[a, b]
+        for a, b in (("f1", "f1_tolerant"), ("f1", "ap50"), ("ap50", "map"))
+    }
+orders = pd.DataFrame(orders).T
+leads = {
+    title: f"{sceptic.lead_of(study)[0]}, for {MEASURES[sceptic.lead_of(study)[1]]}" for title, study in banks.items()
+}
+
+# %% tags=["remove-input"]
+display(
+    Markdown(
+        ":::{admonition} In short\n:class: tip\n"
+        f"**Answer.** {sceptic_texts.lists(lists)}\n\n"
+        f"**Evidence.** {sceptic_texts.ceiling(ceiling)}\n\n"
+        f"**Caveat.** {len(banks)} banks with {', '.join(str(len(sceptic.tables_of(study))) for study in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.\n:::"
+    )
+)
+
+# %% tags=["remove-input"]
+Markdown(
+    "The score that leads is the one that `tte rank` would lead with: "
+    + "; ".join(f"{title}: {lead}" for title, lead in leads.items())
+    + ". Targets on which the images cannot tell the models apart are left out, by the rule of the other pages."
+)
+
+# %% [markdown]
+# ## Does a static list do as well?
+#
+# The plainest rival looks at no image of yours: it takes the model that did best, on average, on all other targets on record.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.lists(lists)))
+heads = {
+    "name": "score",
+    "kendall": "list τ",
+    "score": "score τ",
+    "lost": "list loses",
+    "by_score": "score loses",
+    "random": "random loses",
+    "p": "p",
+    "targets": "targets",
+}
+numbers = {
+    "list τ": "{:.2f}",
+    "score τ": "{:.2f}",
+    "list loses": "{:.3f}",
+    "score loses": "{:.3f}",
+    "random loses": "{:.3f}",
+    "p": texts.p_number,
+    "targets": "{:.0f}",
+}
+shown = lists[["kendall", "score", "lost", "by_score", "random", "p", "targets"]]
+tables.plain_table(shown.rename(columns=heads).rename(columns={"score": "score τ"}), "bank", numbers)
+
+# %% [markdown]
+# A list needs a record of every model on targets like yours, with labels: who has one should use it, and a new model is on no list.
+#
+# ## What is the ceiling?
+#
+# No score can be expected to agree much better with performance than performance agrees with itself, measured on other images or after training with another seed.
+# A half has half the images, so a score may come out above it.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.ceiling(ceiling)))
+heads = {
+    "halves": "halves of the images, τ",
+    "seeds": "training seeds, τ",
+    "score": "leading score, τ",
+    "targets": "targets",
+}
+tables.plain_table(
+    ceiling[list(heads)].rename(columns=heads),
+    "bank",
+    dict.fromkeys(list(heads.values())[:3], "{:.2f}") | {"targets": "{:.0f}"},
+)
+
+# %% [markdown]
+# ## Does averaging the bank beat picking?
+#
+# Every model of another source runs once; the mean of their probabilities, or what most of them mark, is scored like a model.
+# A loss is counted from the best single model, so one below 0 beats it.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.averaging(averaging)))
+heads = {
+    "average": "mean of all loses",
+    "majority": "majority loses",
+    "pick": "pick loses",
+    "random": "random loses",
+    "p": "p, mean against pick",
+    "beats_best": "beats the best on",
+    "targets": "targets",
+}
+numbers = dict.fromkeys(list(heads.values())[:4], "{:.3f}") | {
+    "p, mean against pick": texts.p_number,
+    "beats the best on": "{:.0f}",
+    "targets": "{:.0f}",
+}
+tables.plain_table(averaging[list(heads)].rename(columns=heads), "bank", numbers)
+
+# %% [markdown]
+# ## Does it survive dropping a model, a source, a target?
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.left_out(left_out)))
+shown = pd.DataFrame({"all": left_out["all"].map("{:.2f}".format)})
+for what in ("model", "source", "target"):
+    ends = left_out[[(what, "min"), (what, "max")]].astype(float)
+    shown[f"without one {what}"] = [f"{low:.2f} to {high:.2f}" if low == low else "–" for low, high in ends.to_numpy()]
+tables.plain_table(shown, "bank", {})
+
+# %% [markdown]
+# ## How many settings were looked at?
+#
+# A study compares many scores, strengths and variants, and the best of many looks good by chance.
+# So as many random scores are dealt to the same numbers of models, and the best of them is noted, 200 times.
+# Random scores have nothing in common; those of a study resemble each other, so their best is a little less by chance than this says.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.settings(settings)))
+heads = {"settings": "settings", "best": "best mean τ", "chance": "best of random, 95%", "targets": "targets"}
+tables.plain_table(
+    settings.rename(columns=heads),
+    "study",
+    {"settings": "{:.0f}", "best mean τ": "{:.2f}", "best of random, 95%": "{:.2f}", "targets": "{:.0f}"},
+)
+
+# %% [markdown]
+# ## Is the expected performance right?
+#
+# `tte rank` says what AP50 to expect of a model from its consensus.
+# Here every target is foretold from the evidence on the other targets alone.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.expected(foretold)))
+shown = foretold.rename(columns=lambda c: f"{c:.0%} interval held" if isinstance(c, float) else c).rename(
+    index=lambda name: name.rsplit("/", 1)[-1]
+)
+numbers = {column: "{:.0%}" for column in shown if column.endswith("held")}
+tables.plain_table(
+    shown.rename(columns={"n_models": "models"}),
+    "target",
+    {**numbers, "expected": "{:.2f}", "measured": "{:.2f}", "models": "{:.0f}"},
+)
+
+# %% [markdown]
+# ## Are confident-and-wrong models caught?
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.confident(confident)))
+tables.plain_table(confident.rename(columns={"wrong": "sure and wrong", "ranked": "models ranked"}), "bank", {})
+
+# %% [markdown]
+# ## Would another measure rank alike?
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.alike(orders)))
+tables.plain_table(orders, "bank, mean τ", "{:.2f}")
+
+# %% [markdown]
+# ## What to do with this
+#
+# - If you have a record of your models on data like yours, look at that list first.
+# - Where models differ little, do not ask for an order: halves of your own images say whether there is one.
+# - Read a single τ of a study with its number of settings in mind; the registered tests are the ones that count.
+
+# %% tags=["remove-input"]
+Markdown(
+    ":::{admonition} Rerun this page\n:class: tip\n"
+    "```bash\n"
+    + "".join(f"make study STUDY={name}\n" for name in BANKS.values())
+    + "python workflow/run_notebook.py notebooks/sceptic.py out.ipynb\n```\n:::"
+)
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for title, row in lists.iterrows():
+    print(f"{title:26s} list {row['lost']:.2f}  score {row['by_score']:.2f}  random {row['random']:.2f}")

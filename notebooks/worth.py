@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What a label is worth
+#
+# **How much performance do I lose by picking a model in one way or another, and how many labelled images make up for it?**
+
+# %% tags=["parameters"]
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+out = ""  # folder that holds results/; empty means the project
+
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+
+from companion.analysis import labels, tuning, ways
+from companion.pages import plots, tables, texts, worth_plots, worth_texts
+from companion.study import open_page
+
+plots.use_style()
+SHOWN = {  # study and measure: title of a panel, what a sentence calls its targets
+    ("strangers", "ap50"): ("Strangers' nuclei models, AP50", "nuclei targets of the strangers' models"),
+    ("nuclei-bank", "ap50"): ("Own nuclei models, AP50", "nuclei targets of the companion's models, by AP50"),
+    ("nuclei-bank", "f1"): ("Own nuclei models, F1", "nuclei targets of the companion's models, by F1"),
+    ("mitochondria-bank", "f1"): ("Own mitochondria models, F1", "mitochondria targets"),
+    # ("cells-bank", "ap50"): ("Own models of cells, AP50", "targets of cells"),
+}
+works = {name: open_page(name, data_root=data_root, out=out) for name, _ in SHOWN}
+lost = {key: ways.lost_by_ways(works[key[0]], key[1]) for key in SHOWN}
+curves = {key: labels.recorded_labels(works[key[0]]).query("measure == @key[1]") for key in SHOWN}
+evidence = {key: ways.against_random(table) for key, table in lost.items()}
+organs = open_page("volumes", data_root=data_root, out=out)
+tuned = tuning.lost_by_tuning(*tuning.of_records(organs))
+of_organs = ways.against_random(tuned.assign(study="volumes"))
+everything = pd.concat([*(e.assign(study=str(key)) for key, e in evidence.items()), of_organs], ignore_index=True)
+titles = {str(key): called for key, (_, called) in SHOWN.items()} | {"volumes": "organs, by the Dice after fine-tuning"}
+unlabelled = [way for way, needs in ways.NAMES.items() if needs == "no label"]
+levels = {key: e[e["way"].isin(unlabelled)].set_index("way")["lost"] for key, e in evidence.items()}
+means = {key: e.set_index("way")["lost"] for key, e in evidence.items()}
+rule = {key: labels.rule_against_random(table) for key, table in curves.items()}
+
+# %% tags=["remove-input"]
+better, worse = worth_texts.evidence_sentences(everything, titles)
+with_two = {SHOWN[key][0]: means[key].reindex([*levels[key].index, "two labelled images"]) for key in SHOWN}
+n_targets = sum(table["target"].nunique() for table in lost.values())
+display(
+    Markdown(
+        ":::{admonition} In short\n:class: tip\n"
+        f"**Answer.** {worth_texts.labels_answer(with_two)}\n\n"
+        f"**Evidence.** {better}\n\n"
+        f"**The other way round.** {worse}\n\n"
+        f"**Caveat.** {n_targets} pairs of a bank and a target, and several of them share their images; "
+        "a dozen images each, and a p that looks at one comparison alone. The clearest of many comparisons is expected to look clear.\n:::"
+    )
+)
+
+# %% [markdown]
+# ## What each way of picking loses
+#
+# What is lost is the median performance of the best model over the images, less that of the pick.
+# A labelled image picks the model that does best on it, and the loss is counted on the other images; it is the mean over random draws of the image.
+# Models that were trained on the target's own images take no part.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean, a dashed line where a random pick is on average. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
+_ = worth_plots.lost_per_way(
+    {SHOWN[key][0]: table for key, table in lost.items()},
+    list(ways.NAMES),
+    title=worth_texts.lost_title(list(means.values())),
+)
+plt.show()
+
+# %% tags=["remove-input"]
+heads = {"lost": "lost", "random": "lost at random", "targets": "targets", "worse_on": "worse than random on", "p": "p"}
+formats = {"lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number}
+for key, table in evidence.items():
+    shown = table.set_index("way").reindex([way for way in ways.NAMES if way in set(table["way"])])
+    display(Markdown(f"**{SHOWN[key][0]}**"))
+    display(tables.plain_table(shown[list(heads)].rename(columns=heads), "picked by", formats))
+Markdown(
+    "p: two-sided, of the mean difference from a random pick, over all changes of sign of the targets. "
+    "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
+    "Consensus needs three sources beside a model's own, which mitochondria and cells do not have."
+)
+
+# %% [markdown]
+# ## How many labels
+#
+# Up to eight images are drawn that may be labelled, and every pick is judged on the images that were not drawn, so that no image both makes a pick and praises it.
+# The images are labelled in a random order, or in the order in which `tte rank` asks for them: the next one is that on which the models still in play disagree most.
+# A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over targets; dotted lines are scores without labels. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
+_ = worth_plots.label_curves(
+    {SHOWN[key][0]: table for key, table in curves.items()},
+    {SHOWN[key][0]: level for key, level in levels.items()},
+    title=worth_texts.curves_title(list(curves.values())),
+)
+plt.show()
+
+# %% tags=["remove-input"]
+display(
+    Markdown(
+        "**Does it pay to choose the images?** `tte rank` says which images to label next. The goal was that its rule halves the labels.\n\n"
+        + "\n".join(f"- {worth_texts.rule_sentence(found, SHOWN[key][0])}" for key, found in rule.items())
+    )
+)
+
+# %% tags=["remove-input"]
+rows, sure = {}, []
+for key, table in curves.items():
+    by = table.groupby(["choice", "labels"])[["lost", "best"]].mean()
+    best = levels[key].idxmin()
+    row = {"best score without labels": best, "it loses": levels[key][best]}
+    for choice in ("random", "random and score", "rule and score"):
+        row[labels.CHOICES[choice]] = labels.labels_needed(by["lost"][choice], levels[key][best])
+        sure.append(labels.labels_needed(by["best"][choice], 0.95, "best"))
+    rows[SHOWN[key][0]] = row
+needed = pd.DataFrame(rows).T
+shown = {name: "{:.0f}" for name in labels.CHOICES.values() if name in needed} | {"it loses": "{:.3f}"}
+display(Markdown("**How many labels lose no more than the best score without labels?**"))
+display(tables.plain_table(needed, "bank", shown))
+Markdown(worth_texts.sure_sentence(sure))
+
+# %% [markdown]
+# ## Before fine-tuning: try two models out
+#
+# Where a few labels are there to fine-tune with, the plain rival of every estimator is to fine-tune a little and look.
+# A pick by such a trial is judged by the seeds of fine-tuning that it did not see.
+
+# %% tags=["remove-input"]
+shown = of_organs.set_index("way").sort_values("lost", kind="stable")
+spent = tuned.groupby("way")[["seconds", "affordable"]].mean().reindex(shown.index)
+heads = {
+    "lost": "Dice lost",
+    "random": "lost at random",
+    "worse_on": "worse than random on",
+    "targets": "organs",
+    "p": "p",
+}
+table = shown[list(heads)].rename(columns=heads)
+if spent["seconds"].notna().any():
+    table = table.assign(**{"seconds": spent["seconds"], "models one could try": spent["affordable"]})
+formats = {
+    "Dice lost": "{:.3f}",
+    "lost at random": "{:.3f}",
+    "p": texts.p_number,
+    "seconds": "{:.0f}",
+    "models one could try": "{:.1f}",
+}
+display(tables.plain_table(table, "picked by", {name: f for name, f in formats.items() if name in table}))
+n_seeds = organs.records.table("performance")["seed"].nunique()
+first, last = shown.index[0], shown.index[-1]
+Markdown(
+    f"{n_seeds} seeds of fine-tuning. The smallest mean loss is that of {first} ({texts.p_text(shown.loc[first, 'p'])}), the largest that of {last} ({texts.p_text(shown.loc[last, 'p'])}). "
+    + (
+        ""
+        if spent["seconds"].notna().any()
+        else "The seconds of a run of fine-tuning are not on record here, so the ways are not put at equal cost."
+    )
+)
+
+# %% [markdown]
+# ## What to do with this
+#
+# - Label an image or two before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.
+# - Judge a score without labels against one labelled image, not against nothing.
+# - Without any label, prefer a score whose bar lies left of the dashed line in your kind of bank; where none does, pick any model and spend the time on a label.
+
+# %% tags=["remove-input"]
+Markdown(
+    ":::{admonition} Rerun this page\n:class: tip\n"
+    "```bash\n"
+    + "".join(f"make study STUDY={name}\n" for name in dict.fromkeys(name for name, _ in SHOWN))
+    + "python workflow/run_notebook.py notebooks/worth.py out.ipynb\n```\n:::"
+)
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for key, e in evidence.items():
+    for row in e.itertuples():
+        print(f"{key[0]:18s} {key[1]:5s} {row.way[:32]:32s} {row.lost:.2f} {row.random:.2f}")

@@ -1,0 +1,82 @@
+"""Answers to a sceptic follow their tables, also when a table is turned round."""
+
+import pandas as pd
+import pytest
+
+from companion.pages import sceptic_texts
+
+
+def frame(**columns):
+    return pd.DataFrame(columns, index=[f"bank {i}" for i in range(len(next(iter(columns.values()))))])
+
+
+def test_lists():
+    one = frame(lost=[0.1, 0.4], by_score=[0.2, 0.1], random=[0.5, 0.5], p=[0.01, 0.5])
+    assert sceptic_texts.lists(one).startswith("In 1 of 2 banks: the mean performance on other targets picks no worse")
+    assert "chance could" not in sceptic_texts.lists(one)
+    assert "though on so few targets chance could" in sceptic_texts.lists(one.assign(p=0.5))
+    assert sceptic_texts.lists(one.assign(lost=0.1, by_score=0.1)).startswith("Yes:")
+    assert sceptic_texts.lists(one.assign(lost=0.9)).startswith("No: in all 2 banks the leading score loses less")
+
+
+def test_ceiling():
+    one = frame(halves=[0.8, 0.4], seeds=[float("nan"), 0.5], score=[0.4, 0.4])
+    said = sceptic_texts.ceiling(one)
+    assert "τ of 0.40 to 0.80, so there was an order to find; the leading score reaches 50% to 100%" in said
+    assert said.endswith("training seed alone agree in their order with τ 0.50.")
+    assert "in some banks alone" in sceptic_texts.ceiling(one.assign(halves=[0.8, 0.1]))
+    assert "training seed" not in sceptic_texts.ceiling(one.assign(seeds=float("nan")))
+
+
+def test_averaging():
+    one = frame(average=[0.1, 0.3], pick=[0.2, 0.1], p=[0.02, 0.5], beats_best=[1, 0], targets=[6, 2])
+    assert sceptic_texts.averaging(one) == (
+        "In 1 of 2 banks (bank 0) the mean of all probabilities loses less than the pick of the leading score; "
+        "it beats the best single model on 1 of 8 targets."
+    )
+    assert "nowhere beyond what chance gives" in sceptic_texts.averaging(one.assign(p=0.5))
+    assert sceptic_texts.averaging(one.assign(average=0.9)).startswith("No: in none of the banks the mean")
+
+
+def test_left_out():
+    one = frame(all=[0.5, 0.4])
+    one[("model", "min")], one[("model", "max")] = [0.3, 0.2], [0.6, 0.5]
+    assert sceptic_texts.left_out(one).startswith("Its sign does") and "bank 0: 0.50, from 0.30 to 0.60" in (
+        sceptic_texts.left_out(one)
+    )
+    one[("model", "min")] = [0.3, -0.1]
+    assert sceptic_texts.left_out(one).startswith("Not everywhere: without one of them") and "in bank 1 (" in (
+        sceptic_texts.left_out(one)
+    )
+
+
+def test_settings():
+    one = frame(settings=[7, 50], best=[0.6, 0.3], chance=[0.3, 0.4])
+    assert sceptic_texts.settings(one).startswith("In 1 of 2 studies (bank 0) the best setting is beyond")
+    assert sceptic_texts.settings(one.assign(best=0.1)).startswith("In no study is the best setting beyond")
+
+
+@pytest.mark.parametrize(
+    ("held", "word"), [([0.8, 0.75], "about what they promise"), ([0.5, 0.6], ", less"), ([1.0, 1.0], ", more")]
+)
+def test_expected(held, word):
+    one = frame(expected=[0.5, 0.6], measured=[0.6, 0.6], **{"0.8": held}).rename(columns={"0.8": 0.8})
+    said = sceptic_texts.expected(one)
+    assert word in said and "off by 0.05 on average and by 0.10 at most" in said
+    assert ("only" in said) == (min(held) < 0.8)
+
+
+def test_confident():
+    one = frame(wrong=[1, 2], ranked=[10, 20], consensus=["1 of 1", "–"], noise=["0 of 1", "1 of 2"])
+    assert sceptic_texts.confident(one) == (
+        "3 of 30 ranked models are among the surest and the worst third; "
+        "put into the lower half: consensus 1 of 1, noise 1 of 3."
+    )
+    assert sceptic_texts.confident(one.assign(wrong=0)).startswith("There is none")
+
+
+def test_alike():
+    one = frame(**{"F1 and AP50": [0.9, 0.7], "F1 and mAP": [0.9, 0.95]})
+    assert sceptic_texts.alike(one).startswith("Some would: F1 and mAP order the models nearly alike")
+    assert sceptic_texts.alike(one + 0.2).startswith("Nearly: every pair")
+    assert sceptic_texts.alike(one - 0.5).startswith("No: no pair")
