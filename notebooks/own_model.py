@@ -86,6 +86,18 @@ _ = main(["bank", "models/bank.yml", "--check", "--images", "images"])
 # %% [markdown]
 # The network of this page is not trained, and the check says what its output looks like.
 #
+# ## Channels, sizes and directions
+#
+# | the model takes | what happens | state |
+# |---|---|---|
+# | three channels, images in colour | it gets red, green and blue | nothing |
+# | three equal channels, gray images | the gray goes in three times | `channels: 3`, `repeat_gray: true` |
+# | one channel, images in colour | it gets their gray, with a warning | nothing, or `--channel N` for one dye |
+# | one channel, several that are no colour | nothing runs | `--channel N` |
+# | images of a certain pixel size | images are rescaled where theirs is known too | `pixel_size`, and `--pixel-size` for the images |
+# | volumes in RAS order | all volumes are turned so by their headers | `orientation: RAS` |
+# | one size only | images are cut into tiles and joined again | `roi_size` |
+#
 # ## What to do with this
 #
 # Fix what the check names, then rank: "Rank models for unlabelled images" goes on from here.

@@ -5,6 +5,7 @@ The browser tests need `make book` and Chromium, and skip with a reason elsewher
 
 import functools
 import http.server
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"
@@ -35,6 +37,8 @@ NEEDS = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
     pytest.mark.xdist_group("browser"),
 ]
+
+SERIOUS = ("serious", "critical")
 
 
 class _Silent(http.server.SimpleHTTPRequestHandler):
@@ -105,6 +109,9 @@ def test_every_page_loads_whole_and_asks_no_other_host(visit, name):
     dead = "links => links.map(a => a.getAttribute('href')).filter(h => h.startsWith('#') && h.length > 1 && "
     dead += "!document.getElementById(decodeURIComponent(h.slice(1))))"
     assert page.eval_on_selector_all("article a[href]", dead) == []
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS]
+    assert serious == []
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390 + 1, "wider than a phone"
 
@@ -145,11 +152,61 @@ def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
 
 
 @in_browser
-def test_search_finds_a_method(visit):
+@pytest.mark.parametrize(
+    ("query", "expected", "among"),
+    [("Wasserstein", "Methods", 3), ("which model", "Which pre-trained segmentation model?", 1),
+     ("recommend", "Which pre-trained segmentation model?", 1), ("labels", "What a label is worth", 5)],
+)  # fmt: skip
+def test_search_leads_to_the_page_that_answers(visit, query, expected, among):
     page = visit("search")
-    page.goto(page.url + "?q=Wasserstein", wait_until="networkidle")
+    page.goto(page.url + f"?q={query.replace(' ', '+')}", wait_until="networkidle")
     page.wait_for_selector("ul.search li a", timeout=10000)
-    assert "Methods" in page.locator("ul.search").inner_text()
+    titles = page.locator("ul.search > li > a").all_inner_texts()
+    assert any(expected in title for title in titles[:among]), titles[:among]
+
+
+@in_browser
+def test_phantoms_come_last_in_the_search(visit):
+    page = visit("search")
+    page.goto(page.url + "?q=dropout", wait_until="networkidle")
+    page.wait_for_selector("ul.search li a", timeout=10000)
+    places = page.eval_on_selector_all("ul.search > li > a", "links => links.map(a => a.href.includes('phantom'))")
+    assert True in places and False in places and places == sorted(places)
+
+
+@in_browser
+def test_the_keyboard_reaches_what_there_is_to_play_with(visit):
+    page = visit(TOC["root"])
+    answer, data = page.locator("#tte-answer"), page.locator("#tte-data").inner_text()
+    first = answer.inner_text()
+    assert "The pick is" in first and "at random loses" in first
+    page.focus("#tte-bank")
+    for expected in ("tte-target", "tte-way", "tte-labels"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == expected
+    page.keyboard.press("ArrowRight")
+    assert "With 1 labelled image" in answer.inner_text() and page.locator("#tte-count").inner_text() == "1"
+    page.keyboard.press("Home")
+    assert answer.inner_text() == first
+    banks = json.loads(data)
+    for bank, targets in banks.items():
+        page.select_option("#tte-bank", bank)
+        for target, known in targets.items():
+            page.select_option("#tte-target", target)
+            for way, pick in known["ways"].items():
+                page.select_option("#tte-way", way)
+                assert f"The pick is {pick['pick']}, which loses {pick['lost']:.3f}" in answer.inner_text()
+
+
+@in_browser
+def test_it_opens_from_disk(browser):
+    problems, page = [], browser.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((HTML / f"{TOC['root']}.html").as_uri(), wait_until="load")
+    assert page.locator("article h1").inner_text().startswith("Which pre-trained segmentation model?")
+    assert "The pick is" in page.locator("#tte-answer").inner_text()
+    page.close()
+    assert problems == []
 
 
 def _python_blocks(path):
