@@ -32,7 +32,7 @@ from IPython.display import Markdown, display
 from companion.analysis import over_targets, select
 from companion.analysis import strength as sweeps
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import plots, strength_plots, tables, texts
+from companion.pages import boxes, plots, strength_plots, tables, texts
 from companion.study import open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -55,8 +55,25 @@ def scores_of(target, perturbation, strength):
 
 
 # %% tags=["remove-input"]
+best, reach = means.loc[means["kendall"].idxmax()], means["kendall"].max() - means["kendall"].min()
+width = (table["kendall_high"] - table["kendall_low"]).median()
 if work.config.phantom:
     display(texts.banner(work))
+else:
+    top = f"{tables.PERTURBATIONS.get(best['perturbation'], best['perturbation'])} {best['strength']:g}"
+    display(
+        boxes.in_short(
+            f"{top[0].upper() + top[1:]} orders the models best on average"
+            + (
+                ", but strengths differ by less than one target's own uncertainty over its images."
+                if reach < width
+                else ", by more than one target's own uncertainty over its images."
+            ),
+            f"Mean Kendall's τ-b over {len(names)} targets runs from {means['kendall'].min():.2f} to {best['kendall']:.2f} over {len(means)} kinds and strengths; "
+            f"the 95% interval of one target is {width:.2f} wide.",
+            "Finding the best strength takes labels, so without them nobody can choose it for a target; it was read off these very targets.",
+        )
+    )
 if work.config.note:
     display(texts.note(work))
 
@@ -64,7 +81,6 @@ if work.config.note:
 # ## Agreement against strength
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strengths", "caption": "Kendall's τ-b of CTE-NHD with the F1 of the models of other sources against the strength of the perturbation, a colour per target with 95% intervals over images, the mean over targets in black. Strengths grow from left to right. Source: [notebook](../../../notebooks/perturbation_strength.py)."}, "image": {"alt": "Kendall tau against perturbation strength, a panel per perturbation and a line per target"}}
-best, reach = means.loc[means["kendall"].idxmax()], means["kendall"].max() - means["kendall"].min()
 _ = strength_plots.agreement_against_strength(
     table,
     title=f"The mean over targets is τ = {best['kendall']:.2f} at every strength"
@@ -75,7 +91,6 @@ plt.show()
 
 # %% tags=["remove-input"]
 lowest, highest = dropout["kendall"].min(), dropout["kendall"].max()
-width = (table["kendall_high"] - table["kendall_low"]).median()
 Markdown(
     (
         f"The mean τ-b is {lowest:.2f} at every dropout rate: here the rate does not change how well the models are ordered on average.\n"
@@ -171,6 +186,15 @@ if part.repeats > 1:
             f"Averaging {part.repeats} runs changes the mean over targets from {mean_runs.iloc[0]:.2f} to {mean_runs.iloc[-1]:.2f}. "
             f"Between single runs τ varies with a standard deviation of {single:.2f} on one target (mean over targets). "
             "The CTE paper reports no advantage of averaging."
+        )
+    )
+
+# %% tags=["remove-input"]
+if not work.config.phantom:
+    display(
+        boxes.what_next(
+            "Leave the strength at the default of `tte rank`; where it matters, several in one run (`--perturb dropout noise`) cost one pass more each.",
+            "Whether consistency is the score to ask at all stands on [the first page](../which_model.ipynb).",
         )
     )
 

@@ -1,0 +1,63 @@
+"""Flipped pixels against performance: small pictures of all targets of a study, side by side.
+
+Takes tables and returns a matplotlib figure; reads nothing and writes nothing.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from companion.pages.plots import palette
+
+__all__ = ["flips_by_target"]
+
+_COLUMNS = 3
+
+
+def flips_by_target(tables, *, performance, title, names=None):
+    """Share of flipped pixels (1 − NHD, log) against performance, a panel per target.
+
+    The pick, of all models of other sources that with the fewest flips, is ringed, the best a star. Shaded is the 95%
+    interval of the best model's performance over images: what lies in it, these images do not tell from the best.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame; by target, as `companion.analysis.agreement.ranking_on` returns it
+    performance : str; the label of the axis
+    title : str; the message
+    names : dict of str to str, optional; how a panel calls its target
+    """
+    rows = -(-len(tables) // _COLUMNS)
+    columns = min(_COLUMNS, len(tables))
+    figure, grid = plt.subplots(rows, columns, figsize=(3.7 * columns, 3.0 * rows + 0.9), squeeze=False)
+    colours = palette(3)
+    for axes, (target, table) in zip(grid.flat, tables.items(), strict=False):
+        others = table[table["ranked"] & ~table["own"]]
+        flips = 100 * (1 - others["score"].to_numpy())
+        floor = flips[flips > 0].min() / 2 if (flips > 0).any() else 1e-3
+        flips = np.maximum(flips, floor)
+        values = others["performance"].to_numpy()
+        pick, best = int(flips.argmin()), int(values.argmax())
+        low = others["performance_low"].iloc[best]
+        if np.isfinite(low):
+            axes.axhspan(low, others["performance_high"].iloc[best], color="0.85", zorder=0)
+        axes.scatter(flips, values, s=34, color=colours[0], zorder=2)
+        axes.scatter(flips[best], values[best], s=150, marker="*", color=colours[2], zorder=3)
+        axes.scatter(flips[pick], values[pick], s=150, facecolor="none", edgecolor=colours[1], lw=2, zorder=4)
+        axes.set_xscale("log")
+        axes.set_title((names or {}).get(target, target), fontsize=10)
+        axes.set(xlabel="flipped pixels (%)", ylabel=performance)
+        axes.tick_params(labelsize=8.5)
+        axes.minorticks_off()
+    for axes in grid.flat[len(tables) :]:
+        axes.axis("off")
+    handles = [
+        Line2D([], [], ls="none", marker="o", color=colours[0], label="a model"),
+        Line2D([], [], ls="none", marker="o", mfc="none", mec=colours[1], ms=11, mew=2, label="the pick: fewest flips"),
+        Line2D([], [], ls="none", marker="*", color=colours[2], ms=13, label="the best"),
+        Patch(color="0.85", label="not told from the best by these images"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
+    return figure
