@@ -246,7 +246,8 @@ def _bank(options):
 
 def _check(options):
     from tte.images.folder import open_folder
-    from tte.rank.preflight import FolderImages, preflight, report
+    from tte.rank.preflight import preflight, report
+    from tte.rank.run.seen import FolderImages
     from tte.zoo.file import read_bank
 
     entries = read_bank(options.path)

@@ -29,9 +29,11 @@ def limited(megabytes, work):
     ours, theirs = FORK.Pipe(duplex=False)
 
     def inside():
-        gc.collect()  # what earlier tests left would be room to spare
+        gc.collect()
         with open("/proc/self/statm") as file:
             now = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now, now + megabytes * MB))
+        left = _filled()  # what earlier tests left free on the heap would be room to spare
         resource.setrlimit(resource.RLIMIT_AS, (now + megabytes * MB,) * 2)
         torch.set_num_threads(1)
         with warnings.catch_warnings(record=True) as seen:
@@ -40,6 +42,7 @@ def limited(megabytes, work):
                 found = work(), [str(one.message) for one in seen]
             except Exception as error:
                 found = type(error).__name__, str(error)
+        del left
         theirs.send(found)
 
     process = FORK.Process(target=inside)
@@ -50,6 +53,17 @@ def limited(megabytes, work):
     finally:
         process.join()
         assert process.exitcode == 0
+
+
+def _filled():
+    """Take every free megabyte of the heap, under a limit that lets it grow no more."""
+    held, size = [], 256 * MB
+    while size >= MB:
+        try:
+            held.append(bytearray(size))
+        except MemoryError:
+            size //= 2
+    return held
 
 
 class Wide(torch.nn.Module):

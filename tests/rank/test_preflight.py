@@ -48,7 +48,7 @@ def test_a_sound_model_runs_without_a_word(scripted):
         (Line(weight=1.0, bias=-9.0), {}, "nothing is foreground"),
         (Line(), {"preprocessing": {"window": [0, 65535]}}, "dimmer"),
         (Line(), {"preprocessing": {"window": [0, 10]}}, "brighter"),
-        (Line(), {"pixel_size": [0.5, 0.5]}, "only the model state a pixel size"),
+        (Line(), {"pixel_size": [0.5, 0.5]}, "only the model states a pixel size"),
     ],
 )
 def test_what_looks_wrong_is_said_with_what_to_do(scripted, module, keys, word):

@@ -214,7 +214,7 @@ def test_images_are_rescaled_to_the_pixel_size_of_a_model(two_channels, capsys, 
     assert set(seen) == {((64, 64), (32, 32))}
     capsys.readouterr()
     assert main(["rank", "zero-shot", *noise, "--out", str(two_channels / "none")]) == 0
-    assert "only the model state a pixel size" in capsys.readouterr().out and seen[-1] == ((64, 64), (64, 64))
+    assert "only the model states a pixel size" in capsys.readouterr().out and seen[-1] == ((64, 64), (64, 64))
 
 
 def test_the_voxel_size_of_nifti_files_is_known(volumes, capsys, monkeypatch):

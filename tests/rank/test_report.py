@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from report_browser import look_at, needs_chromium
 from scipy import ndimage
 from skimage.measure import label
 
+from tte.rank import expected
 from tte.rank.judgement.table import Observed, ranking_of_run
 from tte.rank.report import page as page_module
 from tte.rank.report import telling as pictures_module
@@ -186,6 +188,12 @@ def test_in_a_browser_an_image_opens_and_the_theme_changes_without_any_request(p
     look_at(page, len(MODELS))
 
 
+def shipped(monkeypatch, evidence):
+    """Put other evidence in the place of that which is shipped, and forget what was computed from it."""
+    monkeypatch.setattr(expected, "read_evidence", lambda: evidence)
+    monkeypatch.setattr(expected, "_shipped_record", partial(expected._track_record, evidence=evidence))
+
+
 def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path, monkeypatch):
     rows = [
         ("zoo", f"target {t}", f"m{m}", 0, 0.1 * m + 0.02 * t, 0.1 * m if t else 0.9 - 0.1 * m, 0.5)
@@ -194,7 +202,7 @@ def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path,
     ]
     columns = ["study", "target", "model", "seen", "consensus_instances", "ap50", "f1"]
     evidence = pd.DataFrame(rows, columns=columns)
-    monkeypatch.setattr("tte.rank.expected.read_evidence", lambda: evidence)
+    shipped(monkeypatch, evidence)
     made = ranking()
     write_report(made, tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -202,6 +210,6 @@ def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path,
     assert text.count("<td>zoo</td>") == 4 and "could not be made" not in text
     assert made.table["expected_low"].notna().all() and "Expected performance" in text
     assert ((made.table["expected_low"] >= 0) & (made.table["expected_high"] <= 1)).all()
-    monkeypatch.setattr("tte.rank.expected.read_evidence", lambda: evidence.iloc[:0, :4])
+    shipped(monkeypatch, evidence.iloc[:0, :4])
     write_report(ranking(), tmp_path / "none.html")
     assert 'id="evidence"' not in (tmp_path / "none.html").read_text(encoding="utf-8")

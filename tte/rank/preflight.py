@@ -13,10 +13,11 @@ from tte.errors import TTEError
 from tte.perturbation import perturbed_probabilities
 from tte.perturbation.inference import probabilities
 from tte.rank.peak import peak_memory
+from tte.rank.run.seen import Seen
 from tte.zoo.model import open_model
 from tte.zoo.preprocessing import described
 
-__all__ = ["Check", "FolderImages", "check_model", "made_image", "preflight", "report"]
+__all__ = ["Check", "check_model", "made_image", "preflight", "report"]
 
 _DIM, _BRIGHT = 0.1, 10  # 99th percentile after scaling by fixed numbers
 
@@ -51,35 +52,6 @@ class Check:
     def ok(self):
         """True where the model can be used."""
         return not self.error
-
-
-class FolderImages:
-    """The images of a folder, read one by one each time they are gone through.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        As `open_folder` gives it; labels are not read.
-    """
-
-    def __init__(self, dataset):
-        self._dataset, self._cases = dataset, dataset.cases(labelled=False)
-
-    def __len__(self):
-        return len(self._cases)
-
-    def __iter__(self):
-        return (self._dataset.read(case) for case in self._cases)
-
-
-class _Seen:
-    """What of the images goes into a model, anew each time they are gone through."""
-
-    def __init__(self, model, images):
-        self._model, self._images = model, images
-
-    def __iter__(self):
-        return (self._model.seen(image) for image in self._images)
 
 
 def preflight(entries, images=None, *, trust=False, device="cpu", pixel_size=None):
@@ -128,7 +100,7 @@ def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, tim
     try:
         model = opened()
         image = made_image(model) if images is None else model.seen(next(iter(images)))
-        model = model.fitted([image] if images is None else _Seen(model, images))
+        model = model.fitted([image] if images is None else Seen(model, images))
         return _run(model, np.asarray(image), device, pixel_size, made=images is None, timed=timed)
     except TTEError as error:
         return Check(name, _line(error).removeprefix(f"{name}: "))
@@ -245,10 +217,12 @@ def _scaling_doubts(model, x, made):
 
 def _size_doubts(model, pixel_size):
     if (pixel_size is None) != (model.pixel_size is None):
-        stated, missing = ("the model", "the images") if pixel_size is None else ("the images", "the model")
+        stated, missing = ("the model states", "the images do")
+        if pixel_size is not None:
+            stated, missing = ("the images state", "the model does")
         where = "--pixel-size" if pixel_size is None else "`pixel_size` of its entry"
         size = " × ".join(f"{p:g}" for p in np.atleast_1d(pixel_size if pixel_size is not None else model.pixel_size))
-        yield f"only {stated} state a pixel size ({size} µm), {missing} do not: nothing is rescaled; give {where}"
+        yield f"only {stated} a pixel size ({size} µm), {missing} not: nothing is rescaled; give {where}"
 
 
 def made_image(model, side=128):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skimage.transform import resize
 from torch import nn
 
 from tte._arrays import float_array
@@ -21,7 +20,7 @@ from tte.zoo.formats.onnx import OnnxModule
 from tte.zoo.formats.tiles import Tiled
 from tte.zoo.load import load
 from tte.zoo.output import Output, decode, default_output, resized
-from tte.zoo.preprocessing import fixed_to, needs_folder, preprocess
+from tte.zoo.preprocessing import fixed_to, needs_folder, preprocess, rescaled
 
 __all__ = ["Model", "open_model"]
 
@@ -137,7 +136,7 @@ class Model:
         if self.needs_folder:
             raise InputError(f"{self.name}: scales images by percentiles of the whole set; use model.fitted(images)")
         if pixel_size is not None and self.pixel_size is not None:
-            image = _rescaled(image, self._zoom(pixel_size))
+            image = rescaled(image, self._zoom(pixel_size))
         (array,) = preprocess([image], self.preprocessing)
         if self.repeat_gray and len(array) == 1:
             array = np.repeat(array, self.channels, axis=0)
@@ -294,12 +293,3 @@ def _digest(files):
             with part.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]
-
-
-def _rescaled(image, zoom):
-    """Each channel on a grid `zoom` times as fine, linearly, smoothed first where it gets coarser."""
-    shape = tuple(max(1, round(n * z)) for n, z in zip(image.shape[1:], zoom, strict=True))
-    if shape == image.shape[1:]:
-        return image
-    smooth = any(z < 1 for z in zoom)
-    return np.stack([resize(c, shape, order=1, anti_aliasing=smooth, preserve_range=True) for c in image])

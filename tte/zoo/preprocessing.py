@@ -13,7 +13,10 @@ from tte.errors import InputError
 from tte.images.intensity import pooled_percentiles, scale
 from tte.zoo.schema import Interval, Normalisation
 
-__all__ = ["Preprocessing", "Scaling", "Standardisation", "described", "fixed_to", "needs_folder", "preprocess"]
+__all__ = [
+    *("Preprocessing", "Scaling", "Standardisation"),
+    *("described", "fixed_to", "needs_folder", "preprocess", "rescaled"),
+]
 
 
 class Scaling(Normalisation):
@@ -166,3 +169,14 @@ def _standardised(image, rule):
         image = np.clip(image, *rule.clip)
     mean, std = (image.mean(), image.std()) if rule.mean == "image" else (rule.mean, rule.std)
     return ((image - mean) / std if std > 0 else np.zeros_like(image)).astype(np.float32)  # a constant image has none
+
+
+def rescaled(image, zoom):
+    """Each channel on a grid `zoom` times as fine, linearly, smoothed first where it gets coarser."""
+    from skimage.transform import resize
+
+    shape = tuple(max(1, round(n * z)) for n, z in zip(image.shape[1:], zoom, strict=True))
+    if shape == image.shape[1:]:
+        return image
+    smooth = any(z < 1 for z in zoom)
+    return np.stack([resize(c, shape, order=1, anti_aliasing=smooth, preserve_range=True) for c in image])

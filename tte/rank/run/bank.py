@@ -14,6 +14,7 @@ from tte.errors import ConfigError, InputError, TTEError
 from tte.rank.preflight import check_model, report
 from tte.rank.result import LeftOut
 from tte.rank.run.output import cell_key, digest_of
+from tte.rank.run.seen import Seen
 from tte.rank.run.sources import pixel_size_of
 from tte.zoo.file import read_bank
 from tte.zoo.model import Model, open_model
@@ -170,7 +171,7 @@ class Bank:
             kept = cells.read(key) if cells.has(key) else None
             try:
                 if kept is None:
-                    fitted = model.fitted(_Stored(found, model))
+                    fitted = model.fitted(Seen(model, _Stored(found)))
                     window = fitted.preprocessing.window
                     cells.write(key, {"window": list(window)})
                 else:
@@ -184,15 +185,13 @@ class Bank:
 
 
 class _Stored:
-    """The stored images of a folder, read anew each time they are gone through."""
+    """The images of a set, read anew each time they are gone through."""
 
-    def __init__(self, found, model):
-        self._found, self._model = found, model
+    def __init__(self, found):
+        self._found = found
 
     def __iter__(self):
-        return (
-            self._model.seen(sample) for chunk in self._found.chunks(list(self._found.names)) for _, sample in chunk
-        )
+        return (sample for chunk in self._found.chunks(list(self._found.names)) for _, sample in chunk)
 
 
 def _bytes(model):

@@ -174,7 +174,7 @@ def _preprocessing(configuration, folder, trust):
         stated = configuration.steps("preprocessing")
         if stated is None:
             return None
-        _orientation(configuration)
+        _orientation(configuration, strict=True)
         steps = [step for one in stated if (step := _step(configuration, one, folder, trust)) is not None]
     except ConfigError as error:
         return error
@@ -194,24 +194,20 @@ def _pixel_size(configuration):
     return tuple(float(n) * _MM for n in size) if plain else None
 
 
-def _orientation(configuration):
-    """RAS where its preprocessing turns volumes so, None where it turns none; `ConfigError` for every other way."""
-    stated = configuration.steps("preprocessing") or []
-    turns = [one for one in stated if _kind(str(one["_target_"]).rpartition(".")[2]) == "Orientation"]
-    if not turns:
-        return None
-    codes = configuration.value(turns[-1].get("axcodes"))
-    if codes != "RAS" and configuration.value(turns[-1].get("as_closest_canonical", False)) is not True:
-        raise ConfigError(f"it takes volumes turned to {codes}, and they can be turned to RAS only")
-    return "RAS"
-
-
-def _turned(configuration):
-    """`_orientation`, or None where it cannot be had: then the entry states `preprocessing`, or nothing runs."""
+def _orientation(configuration, strict=False):
+    """RAS where its preprocessing turns volumes so, else None; other ways are a `ConfigError` where `strict`."""
     try:
-        return _orientation(configuration)
+        stated = configuration.steps("preprocessing") or []
+        turns = [one for one in stated if _kind(str(one["_target_"]).rpartition(".")[2]) == "Orientation"]
+        codes = configuration.value(turns[-1].get("axcodes")) if turns else None
+        closest = bool(turns) and configuration.value(turns[-1].get("as_closest_canonical", False)) is True
     except ConfigError:
+        if strict:
+            raise
         return None
+    if strict and turns and codes != "RAS" and not closest:
+        raise ConfigError(f"it takes volumes turned to {codes}, and they can be turned to RAS only")
+    return "RAS" if codes == "RAS" or closest else None
 
 
 def _output(configuration):
@@ -264,7 +260,7 @@ def open_bundle(entry, trust):
     window = {} if entry.roi_size else configuration.window
     classes, card = _metadata(folder)
     facts |= {"classes": classes, "card": card, "pixel_size": _pixel_size(configuration)}
-    facts |= {"orientation": _turned(configuration)}
+    facts |= {"orientation": _orientation(configuration)}
     facts |= {"roi_size": tuple(window["roi_size"]), "tiling": (window["overlap"], window["mode"])} if window else {}
     if threshold is not None and activation == "sigmoid" and 0 <= threshold < 1:
         facts["output"] = Output(
