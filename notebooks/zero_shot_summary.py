@@ -40,6 +40,7 @@ from companion.zero_shot import evaluate as zero_shot
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
 names = select.targets(work, "zero_shot")
+titles = {name: work.dataset_entry(name).title for name in names}
 cells = [cell for name in names for cell in zero_shot.evaluate(work, name, seed=seed).values()]
 rankings = {name: ranking_on(work, name, seed=seed) for name in names}
 part, measures = work.part("zero_shot"), select.measures(work, "zero_shot")
@@ -116,7 +117,7 @@ Markdown(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
 _ = plots.all_targets(
-    rankings,
+    {titles[name]: table for name, table in rankings.items()},
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
     performance="median F1 on the test images",
     title=f"Mean τ over {len(names)} targets: {lead_rows['kendall'].mean():.2f}",
@@ -128,7 +129,7 @@ hits = int((lead_rows["regret"] <= 1e-9).sum())
 _ = flip_plots.flips_by_target(
     rankings,
     performance="median F1",
-    names={name: work.dataset_entry(name).title for name in names},
+    names=titles,
     title=f"The model with the fewest flipped pixels is the best one on {hits} of {len(lead_rows)} targets",
 )
 plt.show()
@@ -137,7 +138,7 @@ plt.show()
 # ## Who transfers where
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-f1", "caption": "Median F1 of every model on every target; white boxes mark a model on its own dataset's test images. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Heat map of median F1, models by targets"}}
-everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
+everything = pd.concat([table.assign(target=titles[name]) for name, table in rankings.items()])
 everything = (
     everything.assign(model=everything["model"].map(display_name))
     .sort_values(["model", "target"])
@@ -262,7 +263,7 @@ if "map" in measures:
     lead_map = select.headline(work, "zero_shot", "map")
     rows_map = lead_map.rows(select.where(agreements["map"], models="others"))
     _ = plots.all_targets(
-        of_instances,
+        {titles[name]: table for name, table in of_instances.items()},
         score=f"V-Rand at dropout {lead.strength:g}",
         performance="median mAP on the test images",
         title=f"Mean τ over {len(names)} targets: {rows_map['kendall'].mean():.2f}",

@@ -38,7 +38,8 @@ NEEDS = [
     pytest.mark.xdist_group("browser"),
 ]
 
-SERIOUS = ("serious", "critical")
+PHANTOMS = [name for name in PAGES if "/phantom" in name]
+SERIOUS = ("serious", "critical")  # of what axe-core finds against the accessibility guidelines
 
 
 class _Silent(http.server.SimpleHTTPRequestHandler):
@@ -109,9 +110,10 @@ def test_every_page_loads_whole_and_asks_no_other_host(visit, name):
     dead = "links => links.map(a => a.getAttribute('href')).filter(h => h.startsWith('#') && h.length > 1 && "
     dead += "!document.getElementById(decodeURIComponent(h.slice(1))))"
     assert page.eval_on_selector_all("article a[href]", dead) == []
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    serious = [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS]
-    assert serious == []
+    if name not in PHANTOMS[1:]:  # all of which are made as the first is
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        serious = [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS]
+        assert serious == []
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390 + 1, "wider than a phone"
 

@@ -2,7 +2,7 @@
 
 Puts MathJax into the book, one script and its fonts out of the installed package `sphinx-mathjax-offline` (1.6 of its
 24 MB), and leaves out the scripts of the live-code launcher, which this book does not use. The notebooks that readers
-can download go without their outputs, which the pages show: a tenth of the bytes.
+can download go without their outputs, which the pages show: a tenth of the bytes. The sidebar's arrows get names.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from sphinx.errors import ExtensionError
 
 SCRIPT = "tex-mml-chtml.js"
+ARROW = '<summary><span class="toctree-toggle"'
 FONTS = Path("output", "chtml", "fonts", "woff-v2")
 
 
@@ -42,6 +43,16 @@ def _lighten(app, exception):
             path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _named(app, exception):
+    """Give the arrows of the sidebar a name for screen readers, which the theme leaves out."""
+    if exception is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            text = path.read_text(encoding="utf-8")
+            named = text.replace(ARROW, ARROW.replace("<summary", '<summary aria-label="the pages below"', 1))
+            if named != text:
+                path.write_text(named, encoding="utf-8")
+
+
 def _use(app, config):
     _source()
     config.mathjax_path = f"../mathjax/{SCRIPT}"
@@ -59,5 +70,6 @@ def setup(app):
     app.connect("config-inited", _use)
     app.connect("build-finished", _copy)
     app.connect("build-finished", _lighten)
+    app.connect("build-finished", _named)
     app.connect("html-page-context", _without_launcher)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
