@@ -43,7 +43,7 @@
 # Masks of [any other tool](rank_masks.ipynb), from Cellpose to a macro, are ranked without the models.
 
 # %% tags=["parameters"]
-banks = "strangers, nuclei-bank, mitochondria-bank"  # studies of config/ whose models are picked from
+banks = "strangers, nuclei-bank"  # studies of config/ whose models are picked from
 tuned = "volumes"  # the study of fine-tuned models
 data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
 seed = 0  # of the consistency scores
@@ -92,7 +92,8 @@ plt.show()
 
 # %% tags=["remove-input"]
 titles = {name: f"targets of {work.config.title.lower()}" for name, work in studies.items()}
-Markdown("\n\n".join(worth_texts.evidence_sentences(evidence, titles)))
+unlabelled = evidence[evidence["way"].map(ways.NAMES).eq("no label")]
+Markdown("Without a label: " + " ".join(worth_texts.evidence_sentences(unlabelled, titles)))
 
 # %% tags=["remove-input"]
 wide = evidence.pivot(index="way", columns="study", values="lost").reindex(order)[list(studies)]

@@ -40,11 +40,12 @@ CHAPTERS = (
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
-    "which_model": (*BANKS, "nuclei", "mitochondria", "volumes"),
+    "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
 }
 GOLDEN = {
+    "which-model": ("which_model", {}),
     "estimators": ("estimators", {}),
     "known_answer": ("known_answer", {}),
     "paper_and_code": ("paper_and_code", {}),
