@@ -123,7 +123,14 @@ def with_dataset(monkeypatch):
 
 
 def test_a_dataset_is_an_entry_of_the_catalogue(with_dataset, tmp_path):
-    row = {"folder": "toy", "layout": "tiff", "kind": "instance", "images": "images/*.png", "labels": "masks/*.png"}
+    row = {
+        "title": "Toy dots",
+        "folder": "toy",
+        "layout": "tiff",
+        "kind": "instance",
+        "images": "images/*.png",
+        "labels": "masks/*.png",
+    }
     with_dataset({"toy/dots": row})
     for part in ("images", "masks"):
         (tmp_path / "toy" / part).mkdir(parents=True)

@@ -9,7 +9,6 @@ import re
 
 import jupytext
 import nbformat
-from pages import words
 
 __all__ = ["RunError", "convert", "default_parameters", "normalise", "one_line", "subject_page"]
 
@@ -82,7 +81,7 @@ def subject_page(notebook, values, given, name):
     ----------
     notebook : nbformat.NotebookNode
     values : dict
-        All parameters. Those of `SUBJECT`, in words, replace `{study}`, `{base}`, `{target}` and `{task}` in the first
+        All parameters, in words. Those of `SUBJECT` replace `{study}`, `{base}`, `{target}` and `{task}` in the first
         text cell.
     given : dict
         The parameters that are not left at their default; those of `SUBJECT` become part of every label.
@@ -98,7 +97,7 @@ def _titled_for(notebook, values):
     first = next((cell for cell in page.cells if cell.cell_type == "markdown"), None)
     for key in SUBJECT:
         if first is not None and key in values:
-            first.source = first.source.replace(f"{{{key}}}", words(str(values[key])))
+            first.source = first.source.replace(f"{{{key}}}", str(values[key]))
     return page
 
 

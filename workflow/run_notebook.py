@@ -16,6 +16,7 @@ from unittest import mock
 import nbformat
 import yaml
 from notebook_pages import RunError, convert, default_parameters, normalise, one_line, subject_page
+from pages import words
 
 from tte._atomic import atomic_write
 
@@ -51,7 +52,10 @@ def execute(notebook, parameters, name="", progress=True):
     defaults = _known(notebook, parameters)
     from papermill import execute_notebook  # slow to import, and --convert-only does without it
 
-    page = subject_page(notebook, {**defaults, **parameters}, parameters, name)
+    in_words = {
+        key: words(value) if isinstance(value, str) else value for key, value in {**defaults, **parameters}.items()
+    }
+    page = subject_page(notebook, in_words, parameters, name)
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, _isolation(folder)):
         # A broken run leaves its notebook here, never at the place of the page.
         executed = execute_notebook(

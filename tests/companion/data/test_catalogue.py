@@ -80,13 +80,15 @@ def test_unknown_name_without_near_ones_says_how_to_list():
 
 
 def test_entry_with_unknown_key_kind_or_layout_is_refused():
-    row = {"task": "t", "modality": "m", "kind": "instance", "layout": "pairs", "folder": "f"}
+    row = {"title": "T", "task": "t", "modality": "m", "kind": "instance", "layout": "pairs", "folder": "f"}
     assert _entry("x", row).name == "x"
     with pytest.raises(ConfigError, match=r"unknown keys \['licens'\]"):
         _entry("x", row | {"licens": "MIT"})
     for key in ("kind", "layout", "coding", "paper"):
         with pytest.raises(ConfigError, match=f"{key} is one of .*; got 'box'"):
             _entry("x", row | {key: "box"})
+    with pytest.raises(ConfigError, match="title is missing"):
+        _entry("x", row | {"title": ""})
 
 
 MSD = [f"msd/Task{number:02d}_" for number in range(1, 11)]
@@ -231,3 +233,8 @@ def test_fingerprint_follows_ids_and_bytes_only(tmp_path):
     assert there.fingerprint(there.cases()) != before
     with pytest.raises(DataNotFound, match=r"s1\.png is missing"):
         there.fingerprint([Case("s1", folder / "images" / "s1.png", folder / "masks" / "s1.png")])
+
+
+def test_every_title_is_words_and_belongs_to_one_dataset():
+    titles = [entry.title for entry in catalogue().values()]
+    assert len(set(titles)) == len(titles) and not [title for title in titles if "_" in title]
