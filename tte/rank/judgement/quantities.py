@@ -144,5 +144,5 @@ def _record_of(name, measure):
     if not others:
         return words
     best, worst = max(others, key=others.get), min(others, key=others.get)
-    rest = "" if worst == best else f" and {others[worst]:.2f} for the worst, {worst}"
-    return f"{words}, beside {others[best]:.2f} for the best of the other kinds of score, {best},{rest}".rstrip(",")
+    rest = "" if worst == best else f", and {others[worst]:.2f} for the worst ({in_words(worst)})"
+    return f"{words}, beside {others[best]:.2f} for the best of the other kinds of score ({in_words(best)}){rest}"
