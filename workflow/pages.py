@@ -23,6 +23,7 @@ __all__ = [
     "pages",
     "parts",
     "studies",
+    "takes_a_folder",
 ]
 
 TUTORIALS = ("rank_unlabelled", "rank_masks", "rank_fine_tune", "own_model", "own_estimator")
@@ -34,11 +35,13 @@ CHAPTERS = (
     "guarantees",
     "worth",
     "sceptic",
+    "registered_tests",
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
+    "registered_tests": ("held-out-bank", "held-out-nuclei", "held-out-strangers", "volumes"),
 }
 GOLDEN = {
     "estimators": ("estimators", {}),
@@ -126,6 +129,11 @@ def pages(config_folder):
         for source in [source for wing, _ in there for source in wing.summaries]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]
+
+
+def takes_a_folder(study, config_folder="config"):
+    """Whether the targets of a study are the sets that a folder holds when it runs, so that no rule knows them."""
+    return bool(studies(config_folder)[study].get("discover"))
 
 
 def members(study, config_folder="config"):
