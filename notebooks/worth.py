@@ -81,16 +81,19 @@ _ = worth_plots.lost_per_way(
 plt.show()
 
 # %% tags=["remove-input"]
-heads = {"lost": "lost", "random": "lost at random", "targets": "targets", "worse_on": "worse than random on", "p": "p"}
-formats = {"lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number}
-for key, table in evidence.items():
-    shown = table.set_index("way").reindex([way for way in ways.NAMES if way in set(table["way"])])
-    display(Markdown(f"**{SHOWN[key][0]}**"))
-    display(tables.plain_table(shown[list(heads)].rename(columns=heads), "picked by", formats))
+rows = {}
+for key, found in evidence.items():
+    by = found.set_index("way")
+    cells = {
+        way: f"{by.loc[way, 'lost']:.3f} ({texts.p_text(by.loc[way, 'p'])})" if way in by.index else "–"
+        for way in ways.NAMES
+    }
+    rows[SHOWN[key][0]] = {**cells, "random pick": f"{lost[key].groupby('target')['random'].first().mean():.3f}"}
+display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}))
 Markdown(
-    "p: two-sided, of the mean difference from a random pick, over all changes of sign of the targets. "
+    "p: two-sided, of the mean difference from a random pick on the same targets, over all changes of sign of the targets. "
     "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
-    "Consensus needs three sources beside a model's own, which mitochondria and cells do not have."
+    "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
 )
 
 # %% [markdown]

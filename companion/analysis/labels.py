@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
+CLOSE = 0.001  # losses that are one
 N_DRAWS = 200  # of the images that may be labelled
 CHOICES = {
     "random": "random images, labels alone",
@@ -215,7 +216,7 @@ def rule_against_random(table, labels=4):
     each = table[table["labels"] > 0].groupby(["choice", "target"])["lost"].mean()
     random, rule = each["random and score"], each["rule and score"]
     mean = table.groupby(["choice", "labels"])["lost"].mean()
-    needed = labels_needed(mean["rule and score"], mean["random and score"][labels])
+    needed = labels_needed(mean["rule and score"], mean["random and score"][labels] + CLOSE)
     p = paired_p(random, rule[random.index]) if len(random) > 1 else float("nan")
     return {"saved": float((random - rule).mean()), "p": p, "targets": len(random), "needed": needed, "labels": labels}
 
