@@ -43,7 +43,8 @@ def lost_per_way(tables, ways, *, title):
         axis.text(random, -0.62, " random pick", fontsize=8.5, va="bottom", color="0.25")
         axis.set(title=name, xlabel=f"{_MEASURES[table['measure'].iloc[0]]} lost by the pick")
         axis.set_ylim(len(ways) - 0.45, -0.95)
-    axes[0][0].set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
+    for axis in axes[:, 0]:
+        axis.set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     free = axes.flat[len(tables) :]
     for axis in free:
