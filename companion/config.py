@@ -174,6 +174,8 @@ class StudyConfig(Section):
     pages: bool = True  # False: too large to run where the book is made
     varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
+    like: str = ""  # the study whose models it takes and whose sections it has where it states nothing else
+    discover: str = ""  # a folder below the data root: every set of images in it is a target
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None
     bank: Bank | None = None
@@ -184,6 +186,8 @@ class StudyConfig(Section):
         own = [part for part in (self.zero_shot, self.fine_tune, self.bank) if part is not None]
         if bool(own) == bool(self.studies):
             raise ValueError("a study needs a zero_shot or a fine_tune section, or a list of studies and no section")
+        if bool(self.like) != bool(self.discover):
+            raise ValueError("like and discover go together: the models of a study, on sets that a folder holds")
         if self.bank is not None and len(own) > 1:
             raise ValueError("a bank section is a study of its own: move the other section to another file")
         return self
@@ -207,7 +211,18 @@ def load_config(study):
         path = project_root() / "config" / f"{study}.yml"
     if not path.is_file():
         raise ConfigError(f"unknown study {str(study)!r}: expected one of {study_names()} or the path of a YAML file")
-    return validated(StudyConfig, read_yaml(path), path.name)
+    return validated(StudyConfig, _inherited(read_yaml(path)), path.name)
+
+
+def _inherited(raw):
+    """The content of a configuration with the sections of the study that it is `like`, but for their targets."""
+    if not isinstance(raw, dict) or not raw.get("like"):
+        return raw
+    base = project_root() / "config" / f"{raw['like']}.yml"
+    if not base.is_file():
+        raise ConfigError(f"like: unknown study {raw['like']!r}: expected one of {study_names()}")
+    sections = {name: part for name, part in read_yaml(base).items() if name in ("zero_shot", "bank")}
+    return {**raw, **{name: {**part, "targets": [], **raw.get(name, {})} for name, part in sections.items()}}
 
 
 def config_hash(*parts):

@@ -15,7 +15,7 @@ __all__ = ["run_study"]
 def run_study(options):
     """Run what the command line `study` names; see `python -m companion study --help`."""
     from companion.analysis import panels, recorded, select, tsne
-    from companion.study import check_run, open_study, require  # heavy, so only here
+    from companion.study import check_run, open_study, require, require_found  # heavy, so only here
 
     study = open_study(options.name, data_root=options.data_root, out=options.out)
     if study.config.studies:
@@ -24,12 +24,15 @@ def run_study(options):
         each = (argparse.Namespace(**{**vars(options), "name": name}) for name in study.config.studies)
         return _run_all(partial(run_study, one) for one in each)
     check_run(options.device, options.seed)
+    require_found(study)
     if study.config.bank is not None:
         return _run_bank(study, options)
     only = _only(options.only, ("source", "target", "task"))
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]
     if not options.step and set(only) == {"source"}:
         steps = ["train"]
+    if study.config.like:  # its models are another study's
+        steps = [step for step in steps if step != "train"]
     wings = wings_of(study)
     known = _known(study, wings)
     for key, values in only.items():
@@ -51,11 +54,11 @@ def run_study(options):
         _run_all(
             partial(_complete_and_evaluate, wing, study, name, run)
             for key, wing in wings.items()
-            for name in _chosen(only, WINGS[key].key, wing.targets(study))
+            for name in _chosen(only, WINGS[key].key, list(study.found) or wing.targets(study))
         )
     if "agree" in steps:
         recorded.write_agreement(study, seed=options.seed)
-        for target in select.recorded_targets(study):
+        for target in () if study.config.discover else select.recorded_targets(study):  # no page shows a folder's sets
             panels.load_panels(study, target, **run)
             if wings[wing_of(study, target)].SHOWS_FEATURES:
                 made = tsne.load_features(study, target, **run)
@@ -69,7 +72,7 @@ def _run_bank(study, options):
     from companion.bank import evaluate as bank
     from companion.study import require
 
-    only = _only(options.only, ("target",)).get("target", study.part("bank").targets)
+    only = _only(options.only, ("target",)).get("target", list(study.found) or study.part("bank").targets)
     for name in only:
         require(name, study.part("bank").targets, f"target of study {study.name!r}")
     if options.step in (None, "evaluate"):

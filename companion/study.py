@@ -7,20 +7,25 @@ import atexit
 import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from companion.config import StudyConfig, load_config, study_names
 from companion.data import catalogue_entry, open_dataset
+from companion.data.dataset import find_data_root
+from companion.data.discover import discovered
 from companion.data.phantoms import write_phantom
 from companion.paths import cache_folder, project_root
 from companion.records import Records
 from companion.wings import WINGS
 from tte.errors import ConfigError, DataNotFound
 
-__all__ = ["Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "study_of"]
+__all__ = [
+    *("Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "require_found"),
+    "study_of",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Study:
     models: Path
     records: Records
     data_root: Path | None  # None: $TTE_DATA, then data/ in the project
+    found: dict = field(default_factory=dict)  # sets of images that a folder holds, by name, where a study takes those
 
     @property
     def name(self):
@@ -55,7 +61,7 @@ class Study:
     def dataset(self, name):
         """Open a dataset; a phantom of a phantom study that is missing is written first, to the cache by default."""
         if not (self.config.phantom and name.startswith("phantom/")):
-            return open_dataset(name, self.data_root)
+            return open_dataset(name, self.data_root, self.found.get(name))
         root = self.data_root or cache_folder() / "data"
         try:
             return open_dataset(name, root)
@@ -65,7 +71,7 @@ class Study:
 
     def dataset_entry(self, name):
         """Return the catalogue's entry of a dataset; its files need not be there."""
-        return catalogue_entry(name)
+        return self.found.get(name) or catalogue_entry(name)
 
     def part(self, kind):
         """Return the `zero_shot`, `fine_tune` or `bank` section, or raise `ConfigError`."""
@@ -92,7 +98,30 @@ def open_study(study, *, data_root=None, out=None):
     config = load_config(study)
     out = project_root() / (out or "")
     root = Path(data_root).expanduser() if data_root else None
-    return Study(config, out / "models" / config.name, Records(out / "results" / config.name), root)
+    records = Records(out / "results" / config.name)
+    if config.discover:
+        return _of_folder(config, records, root)
+    return Study(config, out / "models" / config.name, records, root)
+
+
+def _of_folder(config, records, root):
+    """A study whose targets are the sets in a folder, and those on record; its models are another study's."""
+    found = discovered(config.discover, root)
+    targets = dict.fromkeys([*found, *records.table("performance")["target"]])
+    kind = "bank" if config.bank is not None else "zero_shot"
+    section = getattr(config, kind).model_copy(update={"targets": tuple(targets)})
+    models = project_root() / "models" / config.like
+    return Study(config.model_copy(update={kind: section}), models, records, root, found)
+
+
+def require_found(study):
+    """Raise `DataNotFound` where a study takes the sets of a folder and there is none."""
+    if study.config.discover and not study.found:
+        folder = find_data_root(study.data_root) / study.config.discover
+        raise DataNotFound(
+            f"no set of images in {folder}: expected NAME/images, NAME/masks and NAME/dataset.json in it; "
+            "pass the data root above as --data-root or set TTE_DATA"
+        )
 
 
 def check_run(device, seed):

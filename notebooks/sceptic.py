@@ -31,7 +31,7 @@ BANKS = {
     "strangers' nuclei models": "strangers",
     "own nuclei models": "nuclei-bank",
     "own mitochondria models": "mitochondria-bank",
-    # "own models of cells": "cells-bank",
+    "own models of cells": "cells-bank",
 }
 OTHERS = {"nuclei, F1": "nuclei", "mitochondria, F1": "mitochondria", "cells, F1": "cells", "organs, Dice": "volumes"}
 MEASURES = {"ap50": "AP50", "map": "mAP", "f1": "F1", "f1_tolerant": "F1 with tolerance"}

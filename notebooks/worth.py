@@ -34,7 +34,7 @@ SHOWN = {  # study and measure: title of a panel, what a sentence calls its targ
     ("nuclei-bank", "ap50"): ("Own nuclei models, AP50", "nuclei targets of the companion's models, by AP50"),
     ("nuclei-bank", "f1"): ("Own nuclei models, F1", "nuclei targets of the companion's models, by F1"),
     ("mitochondria-bank", "f1"): ("Own mitochondria models, F1", "mitochondria targets"),
-    # ("cells-bank", "ap50"): ("Own models of cells, AP50", "targets of cells"),
+    ("cells-bank", "ap50"): ("Own models of cells, AP50", "targets of cells"),
 }
 works = {name: open_page(name, data_root=data_root, out=out) for name, _ in SHOWN}
 lost = {key: ways.lost_by_ways(works[key[0]], key[1]) for key in SHOWN}
@@ -81,16 +81,19 @@ _ = worth_plots.lost_per_way(
 plt.show()
 
 # %% tags=["remove-input"]
-heads = {"lost": "lost", "random": "lost at random", "targets": "targets", "worse_on": "worse than random on", "p": "p"}
-formats = {"lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number}
-for key, table in evidence.items():
-    shown = table.set_index("way").reindex([way for way in ways.NAMES if way in set(table["way"])])
-    display(Markdown(f"**{SHOWN[key][0]}**"))
-    display(tables.plain_table(shown[list(heads)].rename(columns=heads), "picked by", formats))
+rows = {}
+for key, found in evidence.items():
+    by = found.set_index("way")
+    cells = {
+        way: f"{by.loc[way, 'lost']:.3f} ({texts.p_text(by.loc[way, 'p'])})" if way in by.index else "–"
+        for way in ways.NAMES
+    }
+    rows[SHOWN[key][0]] = {**cells, "random pick": f"{lost[key].groupby('target')['random'].first().mean():.3f}"}
+display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}))
 Markdown(
-    "p: two-sided, of the mean difference from a random pick, over all changes of sign of the targets. "
+    "p: two-sided, of the mean difference from a random pick on the same targets, over all changes of sign of the targets. "
     "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
-    "Consensus needs three sources beside a model's own, which mitochondria and cells do not have."
+    "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
 )
 
 # %% [markdown]

@@ -23,6 +23,7 @@ __all__ = [
     "pages",
     "parts",
     "studies",
+    "takes_a_folder",
     "words",
 ]
 
@@ -37,12 +38,14 @@ CHAPTERS = (
     "guarantees",
     "worth",
     "sceptic",
+    "registered_tests",
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 READS = {  # chapters that read the records of studies
     "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
+    "registered_tests": ("held-out-bank", "held-out-nuclei", "held-out-strangers", "volumes"),
 }
 GOLDEN = {
     "which-model": ("which_model", {}),
@@ -150,6 +153,11 @@ def pages(config_folder):
         for source in [source for wing, _ in there for source in wing.summaries]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]
+
+
+def takes_a_folder(study, config_folder="config"):
+    """Whether the targets of a study are the sets that a folder holds when it runs, so that no rule knows them."""
+    return bool(studies(config_folder)[study].get("discover"))
 
 
 def members(study, config_folder="config"):

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
+CLOSE = 0.001  # losses that are one
 N_DRAWS = 200  # of the images that may be labelled
 CHOICES = {
     "random": "random images, labels alone",
@@ -35,6 +36,7 @@ CHOICES = {
     "random and score": "random images, labels and score",
     "rule and score": "images by the rule, labels and score",
 }
+_COLUMNS = ["study", "target", "measure", "choice", "labels", "lost", "kendall", "best"]
 _TOPS = 1000  # draws of a posterior
 _QUANTITIES = {  # of a bank's records, under the names of `tte rank`, in the order in which it offers them to lead
     "consensus, instances": "consensus_instances",
@@ -175,18 +177,15 @@ def _centre(target, chosen):
 
 
 def write_labels(study, *, n_draws=N_DRAWS):
-    """Write `labels.csv`: every recorded target and measure of a bank study."""
-    tables = []
+    """Write `labels.csv`: every recorded target and measure of a bank study, but for targets of too few images."""
+    tables = [pd.DataFrame(columns=_COLUMNS)]
     for measure in ways.measures(study):
         for name in bank.recorded_targets(study):
             target = of_target(study, name, measure)
-            if target.performance.shape[1] <= FEWEST_UNSEEN:
-                continue
-            found = simulated(target, n_draws=n_draws)
-            tables.append(found.assign(study=study.name, target=name, measure=measure))
-    first = ["study", "target", "measure"]
-    tables = [table[[*first, *(c for c in table if c not in first)]] for table in tables]
-    write_table(study.records.folder / "labels.csv", tables)
+            if target.performance.shape[1] > FEWEST_UNSEEN:
+                found = simulated(target, n_draws=n_draws).assign(study=study.name, target=name, measure=measure)
+                tables.append(found[_COLUMNS])
+    write_table(study.records.folder / "labels.csv", tables[1:] or tables)
 
 
 def recorded_labels(study):
@@ -215,7 +214,7 @@ def rule_against_random(table, labels=4):
     each = table[table["labels"] > 0].groupby(["choice", "target"])["lost"].mean()
     random, rule = each["random and score"], each["rule and score"]
     mean = table.groupby(["choice", "labels"])["lost"].mean()
-    needed = labels_needed(mean["rule and score"], mean["random and score"][labels])
+    needed = labels_needed(mean["rule and score"], mean["random and score"][labels] + CLOSE)
     p = paired_p(random, rule[random.index]) if len(random) > 1 else float("nan")
     return {"saved": float((random - rule).mean()), "p": p, "targets": len(random), "needed": needed, "labels": labels}
 

@@ -52,11 +52,10 @@ def performance_matrix(study, target, measure):
     F1 is that of the whole images where the study of the models has the target; else, as AP50, of the bank's crops.
     """
     models, base = bank.ranked_models(study, target), base_of(study)
-    if measure == "f1" and base is not None and target in base.part("zero_shot").targets:
-        table = base.records.table("per_image")
-    else:
-        table = study.records.table("per_image")
-    values, images = select.image_matrix(select.where(table, target=target), models, quantity=measure)
+    tables = [] if base is None or measure != "f1" else [base.records.table("per_image")]
+    tables = [select.where(table, target=target) for table in (*tables, study.records.table("per_image"))]
+    table = next((table for table in tables if len(table)), tables[-1])
+    values, images = select.image_matrix(table, models, quantity=measure)
     return values, models, images
 
 
@@ -69,7 +68,7 @@ def scores_of(study, target, measure):
         _CONSENSUS: table["consensus, instances" if measure == "ap50" else "consensus, pixels"],
     }
     base = base_of(study)
-    if base is not None and target in base.part("zero_shot").targets:
+    if base is not None:
         part = base.part("zero_shot")
         rows = select.where(base.records.table("scores"), target=target, seed=0)
         wanted = {_DROPOUT: Estimate("cte_nhd", "", "dropout", part.dropout.headline)}
@@ -77,7 +76,8 @@ def scores_of(study, target, measure):
         if part.inputs is not None:
             wanted[_INPUT] = Estimate("cte_ei", "", "input")
         for way, estimate in wanted.items():
-            found[way] = estimate.rows(rows).set_index("model")["score"].reindex(models)
+            if len(there := estimate.rows(rows)):
+                found[way] = there.set_index("model")["score"].reindex(models)
     kept = {way: found[way].to_numpy(dtype=float) for way in NAMES if way in found}
     return {way: values for way, values in kept.items() if np.isfinite(values).all()}
 

@@ -32,7 +32,7 @@ def find_data_root(data_root=None):
     return Path(data_root).expanduser().absolute()
 
 
-def open_dataset(name, data_root=None):
+def open_dataset(name, data_root=None, entry=None):
     """Open one dataset of the catalogue.
 
     Parameters
@@ -41,6 +41,8 @@ def open_dataset(name, data_root=None):
         A name of `catalogue()`.
     data_root : path or None
         See `find_data_root`.
+    entry : CatalogueEntry, optional
+        What is known of a dataset that the catalogue does not list.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def open_dataset(name, data_root=None):
     Traceback (most recent call last):
     tte.errors.ConfigError: unknown dataset 'nuclei/dsb-256': did you mean nuclei/dsb2018-256 ...
     """
-    entry = catalogue_entry(name)
+    entry = entry or catalogue_entry(name)
     folder = find_data_root(data_root) / entry.folder
     if not folder.is_dir() or (entry.indexed and not (folder / "dataset.json").is_file()):
         what = "has no dataset.json" if folder.is_dir() else "does not exist"

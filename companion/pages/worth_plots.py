@@ -16,6 +16,7 @@ __all__ = ["label_curves", "lost_per_way"]
 _MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
 _MARKERS = "osD^vP*X"
 _WIDTH = 34  # letters of a line of a way's name
+_PER_ROW = 3  # panels
 
 
 def lost_per_way(tables, ways, *, title):
@@ -27,41 +28,46 @@ def lost_per_way(tables, ways, *, title):
     ways : sequence of str; the rows, from top to bottom
     title : str; the message
     """
-    size = (3.1 * len(tables) + 2.6, 0.5 * len(ways) + 1.6)
-    figure, axes = plt.subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
+    n_columns = min(len(tables), _PER_ROW)
+    n_rows = -(-len(tables) // n_columns)
+    size = (3.3 * n_columns + 2.4, n_rows * (0.46 * len(ways) + 1.3) + 0.4)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False)
     targets = list(dict.fromkeys(target for table in tables.values() for target in table["target"]))
-    looks = {
-        t: (colour, _MARKERS[i % len(_MARKERS)])
-        for i, (t, colour) in enumerate(zip(targets, palette(len(targets)), strict=True))
-    }
-    for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
+    colours = zip(targets, palette(len(targets)), strict=True)
+    looks = {target: (colour, _MARKERS[i % len(_MARKERS)]) for i, (target, colour) in enumerate(colours)}
+    for axis, (name, table) in zip(axes.flat, tables.items(), strict=False):
         for place, way in enumerate(ways):
-            rows = table[table["way"] == way]
-            for offset, row in zip(np.linspace(-0.22, 0.22, max(len(rows), 1)), rows.itertuples(), strict=False):
-                colour, marker = looks[row.target]
-                axis.plot(
-                    row.lost,
-                    place + offset,
-                    ls="none",
-                    marker=marker,
-                    ms=5,
-                    color=colour,
-                    label=row.target.rsplit("/", 1)[-1],
-                )
-            if len(rows):
-                axis.plot([rows["lost"].mean()] * 2, [place - 0.36, place + 0.36], color="black", lw=3, zorder=4)
-            else:
-                axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=8, va="center")
+            _dots(axis, place, table[table["way"] == way], looks)
         random = table.groupby("target")["random"].first().mean()
         axis.axvline(random, color="0.35", ls="--", lw=1.4)
         axis.text(random, -0.62, " random pick", fontsize=8.5, va="bottom", color="0.25")
         axis.set(title=name, xlabel=f"{_MEASURES[table['measure'].iloc[0]]} lost by the pick")
         axis.set_ylim(len(ways) - 0.45, -0.95)
-    axes[0][0].set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
-    handles = {label: h for axis in axes[0] for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside right center", frameon=False, fontsize=8.5, title="target")
+    for axis in axes[:, 0]:
+        axis.set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
+    handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    free = axes.flat[len(tables) :]
+    for axis in free:
+        axis.axis("off")
+    where = {"loc": "center"} if len(free) else {"loc": "outside right center"}
+    holder = free[0] if len(free) else figure
+    holder.legend(
+        handles.values(), handles, frameon=False, fontsize=8.5, title="target", ncols=2 if len(free) else 1, **where
+    )
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
     return figure
+
+
+def _dots(axis, place, rows, looks):
+    """The targets of one way of picking, spread a little so that none hides another, and a bar at their mean."""
+    if rows.empty:
+        axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=8, va="center")
+        return
+    for offset, row in zip(np.linspace(-0.22, 0.22, len(rows)), rows.itertuples(), strict=True):
+        colour, marker = looks[row.target]
+        look = {"marker": marker, "color": colour, "label": row.target.rsplit("/", 1)[-1]}
+        axis.plot(row.lost, place + offset, ls="none", ms=5, **look)
+    axis.plot([rows["lost"].mean()] * 2, [place - 0.36, place + 0.36], color="black", lw=3, zorder=4)
 
 
 def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):

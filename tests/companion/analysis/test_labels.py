@@ -88,7 +88,7 @@ def test_labels_needed_is_where_a_curve_arrives_for_good():
     assert labels.labels_needed(pd.Series([0.1, 0.96, 0.97]), 0.95, "best") == 1
 
 
-@pytest.mark.parametrize("name", ["strangers", "nuclei-bank", "mitochondria-bank", "cells-bank"])
+@pytest.mark.parametrize("name", ["strangers", "cells-bank"])
 def test_the_recorded_table_is_what_the_records_give(name):
     study = open_study(name)
     recorded = labels.recorded_labels(study)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from companion.analysis import bank as analysis
+from companion.analysis import labels
 from companion.bank import evaluate as bank
 from companion.bank import models
 from companion.bank.models import BankModel, Prediction
@@ -126,6 +127,12 @@ def test_agreement_has_a_row_per_score_and_says_what_a_pick_loses(study):
     assert len(found) == len(analysis.ESTIMATES) and (study.records.folder / "agreement.csv").is_file()
     pooled = analysis.over_targets(study, [TARGET], found).set_index("score")
     assert pooled.loc["consensus, instances", "kendall"] == pytest.approx(row["kendall"])
+
+
+def test_targets_of_too_few_images_have_no_labels(study):
+    bank.evaluate(study, TARGET)
+    labels.write_labels(study)
+    assert labels.recorded_labels(study).empty and "lost" in labels.recorded_labels(study)
 
 
 def test_errors(study):

@@ -1,0 +1,33 @@
+"""What the page of registered tests says of each question, as its verdict stands.
+
+Takes a row of `companion.analysis.registered.verdicts`; returns text.
+"""
+
+from companion.pages.texts import p_text
+
+__all__ = ["answer", "result"]
+
+
+def answer(table):
+    """Return how many of the questions succeeded, failed, and are not yet judged."""
+    counts = table["verdict"].value_counts()
+    done = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
+    waiting = counts.get("not yet judged", 0)
+    parts = [*done, *([f"{waiting} not yet judged, for want of targets that nobody had seen"] if waiting else [])]
+    return f"Of {len(table)} registered questions, {', '.join(parts)}."
+
+
+def result(question, row):
+    """Return what the records say of one question, in a sentence or two."""
+    found = row["judged"]
+    left_out = {} if found is None else found.left_out
+    out = "; ".join(f"{target}: {reason}" for target, reason in left_out.items())
+    if found is None or not found.targets:
+        why = f"no target on record counts ({out})" if out else "no target is on record"
+        return f"**Not yet judged**: {why}."
+    rivals = ", ".join(f"{value:+.2f} against {rival}" for rival, value in found.differences.items())
+    said = (
+        f"**{row['verdict'].capitalize()}.** Mean difference of τ-b of {question['primary']} over {len(found.targets)} "
+        f"targets ({', '.join(found.targets)}): {rivals}; {p_text(row['p'])}, corrected {p_text(row['corrected'])}."
+    )
+    return said + (f" Not judged on {out}." if out else "")

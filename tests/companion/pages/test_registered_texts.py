@@ -1,0 +1,33 @@
+"""The page of registered tests says what stands in the verdicts."""
+
+import pandas as pd
+
+from companion.analysis.registered import Judged
+from companion.pages.registered_texts import answer, result
+
+QUESTION = {"primary": "consensus"}
+
+
+def row(verdict, judged, p=0.004, corrected=0.02):
+    return {"verdict": verdict, "judged": judged, "p": p, "corrected": corrected}
+
+
+def test_the_answer_counts_verdicts():
+    table = pd.DataFrame({"verdict": ["succeeded", "failed", "not yet judged"]})
+    assert answer(table) == (
+        "Of 3 registered questions, 1 succeeded, 1 failed, 1 not yet judged, for want of targets that nobody had seen."
+    )
+    assert answer(table.iloc[:1]) == "Of 1 registered questions, 1 succeeded."
+
+
+def test_a_failed_question_stays_with_its_numbers():
+    found = Judged(("a", "b"), {"c": "looked at before"}, {"confidence": -0.1}, 0.7)
+    said = result(QUESTION, row("failed", found, 0.7, 1.0))
+    assert said.startswith("**Failed.** Mean difference of τ-b of consensus over 2 targets (a, b): -0.10 against")
+    assert said.endswith("p = 0.70, corrected p = 1.00. Not judged on c: looked at before.")
+
+
+def test_without_a_target_nothing_is_claimed():
+    assert result(QUESTION, row("not yet judged", None)) == "**Not yet judged**: no target is on record."
+    seen = Judged((), {"c": "looked at before"}, {}, float("nan"))
+    assert "no target on record counts (c: looked at before)" in result(QUESTION, row("not yet judged", seen))
