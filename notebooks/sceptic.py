@@ -23,9 +23,9 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import sceptic, sceptic_tables
 from companion.pages import sceptic_texts, tables, texts
 from companion.study import open_page
+from companion.worth import sceptic, sceptic_tables
 
 BANKS = {
     "strangers' nuclei models": "strangers",

@@ -24,9 +24,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import labels, tuning, ways
 from companion.pages import plots, tables, texts, worth_plots, worth_texts
 from companion.study import open_page
+from companion.worth import labels, tuning, ways
 
 plots.use_style()
 SHOWN = {  # study and measure: title of a panel, what a sentence calls its targets

@@ -1,6 +1,6 @@
 """The answers on the page of a sceptic's questions: each takes its table and says what stands in it.
 
-Takes tables of `companion.analysis.sceptic_tables`; returns text. Every claim has its condition.
+Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has its condition.
 """
 
 from companion.analysis.claims import LEVEL

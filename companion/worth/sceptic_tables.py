@@ -6,10 +6,11 @@ Reads the records of studies; every function takes {title: Study} and returns a 
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, ceilings, sceptic, select, ways
+from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
 from companion.analysis.recorded import recorded_agreement
 from companion.wings import wings_of
+from companion.worth import ceilings, sceptic, ways
 from companion.zero_shot.evaluate import model_ids
 from tte.agreement import expected_regret
 

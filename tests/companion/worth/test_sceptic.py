@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import bank, sceptic, sceptic_tables
+from companion.analysis import bank
 from companion.study import open_study
+from companion.worth import sceptic, sceptic_tables
 
 
 def table(performance, confidence=None, score=None):
