@@ -68,9 +68,9 @@ def run_study(options):
 def _run_bank(study, options):
     """Run a bank on its targets; its models are trained already."""
     from companion.analysis import bank as analysis
-    from companion.analysis import labels
     from companion.bank import evaluate as bank
     from companion.study import require
+    from companion.worth import labels
 
     only = _only(options.only, ("target",)).get("target", list(study.found) or study.part("bank").targets)
     for name in only:

@@ -23,8 +23,8 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import registered
 from companion.pages import registered_texts, tables, texts
+from companion.worth import registered
 
 content = registered.registration()
 questions = content["questions"]

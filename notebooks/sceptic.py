@@ -23,9 +23,9 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import sceptic, sceptic_tables
 from companion.pages import sceptic_texts, tables, texts
 from companion.study import open_page
+from companion.worth import sceptic, sceptic_tables
 
 BANKS = {
     "strangers' nuclei models": "strangers",
@@ -42,6 +42,7 @@ lists, ceiling, averaging, left_out, confident = (
     getattr(sceptic_tables, name)(banks) for name in ("lists", "ceiling", "averaging", "left_out", "confident")
 )
 settings = sceptic_tables.settings(banks | others)
+depths = sceptic_tables.within_networks({title: study for title, study in others.items() if study.config.zero_shot})
 foretold = sceptic.calibration("consensus_instances", "ap50").set_index("target")
 orders = {}
 for title, study in banks.items():
@@ -205,6 +206,26 @@ tables.plain_table(confident.rename(columns={"wrong": "sure and wrong", "ranked"
 # %% tags=["remove-input"]
 display(Markdown(sceptic_texts.alike(orders)))
 tables.plain_table(orders, "bank, mean τ", "{:.2f}")
+
+# %% [markdown]
+# ## Is one rate of dropout fair to networks of two depths?
+#
+# The same rate is another perturbation for a shallow network than for a deep one.
+# So the models of each network are ranked by themselves, and a model's score is its place among them.
+
+# %% tags=["remove-input"]
+display(Markdown(sceptic_texts.within_networks(depths)))
+heads = {"as_is": "as it is, τ", "within": "within each network, τ", "p": "p of the difference", "targets": "targets"}
+tables.plain_table(
+    depths.rename(columns=heads),
+    "study",
+    {
+        "as it is, τ": "{:.2f}",
+        "within each network, τ": "{:.2f}",
+        "p of the difference": texts.p_number,
+        "targets": "{:.0f}",
+    },
+)
 
 # %% [markdown]
 # ## What to do with this

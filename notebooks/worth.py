@@ -24,9 +24,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import labels, tuning, ways
 from companion.pages import plots, tables, texts, worth_plots, worth_texts
 from companion.study import open_page
+from companion.worth import labels, tuning, ways
 
 plots.use_style()
 SHOWN = {  # study and measure: title of a panel, what a sentence calls its targets
@@ -51,7 +51,8 @@ means = {key: e.set_index("way")["lost"] for key, e in evidence.items()}
 rule = {key: labels.rule_against_random(table) for key, table in curves.items()}
 
 # %% tags=["remove-input"]
-better, worse = worth_texts.evidence_sentences(everything, titles)
+scores = everything[~everything["way"].str.contains("label|^try ")]  # what labels are worth stands in the answer
+better, worse = worth_texts.evidence_sentences(scores, titles)
 with_two = {SHOWN[key][0]: means[key].reindex([*levels[key].index, "two labelled images"]) for key in SHOWN}
 n_targets = sum(table["target"].nunique() for table in lost.values())
 display(

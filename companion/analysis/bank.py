@@ -107,7 +107,15 @@ def agreement_of(study, target, *, seed=0, models="others", measure="ap50", only
 
 
 def write_agreement(study, *, seed=0):
-    """Write `agreement.csv`: every recorded target, measure and score, without and with the target's own models."""
+    """Write `agreement.csv`: every recorded target, measure and score, without and with the target's own models.
+
+    Raises
+    ------
+    DataNotFound     nothing is recorded.
+    """
+    if not recorded_targets(study):
+        step = f"run `python -m companion study {study.name}` first"
+        raise DataNotFound(f"nothing of study {study.name!r} is recorded in {study.records.folder}: {step}")
     choices = ("others", "all") if study.part("bank").study else ("all",)
     tables = [
         agreement_of(study, target, seed=seed, models=models, measure=measure)

@@ -1,6 +1,6 @@
 """What the page of registered tests says of each question, as its verdict stands.
 
-Takes a row of `companion.analysis.registered.verdicts`; returns text.
+Takes a row of `companion.worth.registered.verdicts`; returns text.
 """
 
 from companion.pages.texts import p_text

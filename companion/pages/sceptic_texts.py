@@ -1,11 +1,11 @@
 """The answers on the page of a sceptic's questions: each takes its table and says what stands in it.
 
-Takes tables of `companion.analysis.sceptic_tables`; returns text. Every claim has its condition.
+Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has its condition.
 """
 
 from companion.analysis.claims import LEVEL
 
-__all__ = ["alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings"]
+__all__ = ["alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings", "within_networks"]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
 _CLOSE = 0.1  # how far a coverage may be off
@@ -132,3 +132,17 @@ def alike(table):
         pairs = ", ".join(close)
         return f"Some would: {pairs} order the models nearly alike in every bank, the others do not (mean τ, {rows})."
     return f"No: no pair of measures orders the models alike in every bank (mean τ, {rows})."
+
+
+def within_networks(table):
+    """Is one rate of dropout fair to networks of two depths?"""
+    rows = "; ".join(f"{t}: {row['as_is']:.2f} as it is, {row['within']:.2f} within" for t, row in table.iterrows())
+    gain, clear = table["within"] > table["as_is"], table["p"] < LEVEL
+    if (gain & clear).any():
+        where = ", ".join(table.index[gain & clear])
+        return (
+            f"No: ranked within each network, CTE-NHD follows F1 better beyond what chance gives on {where} ({rows})."
+        )
+    if (~gain & clear).any():
+        return f"Ranking within each network makes it worse on {', '.join(table.index[~gain & clear])} ({rows})."
+    return f"It makes no difference that could be told from chance (mean τ of CTE-NHD under dropout, {rows})."

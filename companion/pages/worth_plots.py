@@ -8,8 +8,8 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from companion.analysis.labels import CHOICES
 from companion.pages.plots import palette
+from companion.worth.labels import CHOICES
 
 __all__ = ["label_curves", "lost_per_way"]
 
@@ -24,7 +24,7 @@ def lost_per_way(tables, ways, *, title):
 
     Parameters
     ----------
-    tables : dict of str to DataFrame; by the title of a panel, as `companion.analysis.ways.lost_by_ways` returns it
+    tables : dict of str to DataFrame; by the title of a panel, as `companion.worth.ways.lost_by_ways` returns it
     ways : sequence of str; the rows, from top to bottom
     title : str; the message
     """
@@ -75,7 +75,7 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
 
     Parameters
     ----------
-    tables : dict of str to DataFrame; by the title of a panel, rows of `companion.analysis.labels` of one measure
+    tables : dict of str to DataFrame; by the title of a panel, rows of `companion.worth.labels` of one measure
     levels : dict of str to Series; by the title of a panel: the mean loss of each way without a label
     title : str; the message
     choices : sequence of str; of `CHOICES`

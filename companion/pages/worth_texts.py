@@ -16,7 +16,7 @@ def evidence_sentences(evidence, titles):
 
     Parameters
     ----------
-    evidence : DataFrame; as `companion.analysis.ways.against_random` returns it
+    evidence : DataFrame; as `companion.worth.ways.against_random` returns it
     titles : dict of str to str; how a sentence calls the targets of a study
 
     Returns

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from companion.analysis import bank as analysis
-from companion.analysis import labels
 from companion.bank import evaluate as bank
 from companion.bank import models
 from companion.bank.models import BankModel, Prediction
@@ -12,6 +11,7 @@ from companion.config import StudyConfig
 from companion.data import write_phantom
 from companion.records import Records
 from companion.study import Study
+from companion.worth import labels
 from tte import bank_consensus
 from tte.errors import ConfigError, DataNotFound
 from tte.segmentation.instances import instances
@@ -136,6 +136,8 @@ def test_targets_of_too_few_images_have_no_labels(study):
 
 
 def test_errors(study):
+    with pytest.raises(DataNotFound, match="nothing of study 'made' is recorded"):
+        analysis.write_agreement(study)
     with pytest.raises(ConfigError, match="unknown target of study 'made' 'phantom/nuclei-z'"):
         bank.evaluate(study, "phantom/nuclei-z")
     raw = study.config.model_dump(mode="json")

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from companion.analysis.registered import Judged
 from companion.pages.registered_texts import answer, result
+from companion.worth.registered import Judged
 
 QUESTION = {"primary": "consensus"}
 

@@ -80,3 +80,10 @@ def test_alike():
     assert sceptic_texts.alike(one).startswith("Some would: F1 and mAP order the models nearly alike")
     assert sceptic_texts.alike(one + 0.2).startswith("Nearly: every pair")
     assert sceptic_texts.alike(one - 0.5).startswith("No: no pair")
+
+
+def test_within_networks():
+    one = frame(as_is=[0.1, 0.2], within=[0.3, 0.1], p=[0.5, 0.5])
+    assert sceptic_texts.within_networks(one).startswith("It makes no difference that could be told from chance")
+    assert "better beyond what chance gives on bank 0 (" in sceptic_texts.within_networks(one.assign(p=[0.01, 0.5]))
+    assert sceptic_texts.within_networks(one.assign(p=[0.5, 0.01])).startswith("Ranking within each network makes it")

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from companion.analysis.labels import CHOICES
 from companion.pages import worth_plots
+from companion.worth.labels import CHOICES
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import ceilings
+from companion.worth import ceilings
 
 
 def test_halves_of_images_that_agree_and_that_do_not():

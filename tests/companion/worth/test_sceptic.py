@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kendalltau
 
-from companion.analysis import bank, sceptic, sceptic_tables
+from companion.analysis import bank, select
 from companion.study import open_study
+from companion.worth import sceptic, sceptic_tables
 
 
 def table(performance, confidence=None, score=None):
@@ -99,3 +101,24 @@ def test_every_table_has_a_row_per_bank(strangers):
 def test_a_study_that_is_no_bank_has_its_settings_counted():
     found = sceptic_tables.settings({"cells": open_study("cells")}).loc["cells"]
     assert found["settings"] > 50 and found["targets"] == 3 and 0 < found["chance"] <= 1
+
+
+def test_models_are_ranked_within_their_network():
+    """By hand on one target: the ranks of the three-level networks among themselves, and of the four-level ones."""
+    study = open_study("cells")
+    found = sceptic_tables.within_networks({"cells": study}).loc["cells"]
+    taus = []
+    for target in study.part("zero_shot").targets:
+        ranked = select.ranked_models(study, "zero_shot", target)
+        rows = select.headline(study, "zero_shot").rows(
+            select.where(study.records.table("scores"), target=target, seed=0)
+        )
+        score = rows.set_index("model")["score"]
+        f1 = select.where(study.records.table("performance"), target=target, metric="f1_median")
+        f1 = f1.set_index("model")["value"]
+        place = {}
+        for network in ("unet3", "unet4"):
+            ours = sorted((m for m in ranked if f"_{network}_" in m), key=lambda m: score[m])
+            place |= {m: i for i, m in enumerate(ours)}
+        taus.append(kendalltau([place[m] for m in ranked], [f1[m] for m in ranked]).statistic)
+    assert found["within"] == pytest.approx(np.nanmean(taus)) and found["targets"] == 3

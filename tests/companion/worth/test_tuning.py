@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import tuning
 from companion.study import open_study
+from companion.worth import tuning
 
 
 def tables(values, scores):

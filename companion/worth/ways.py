@@ -95,7 +95,7 @@ def lost_by_ways(study, measure, *, targets=None):
     -------
     DataFrame
         study, target, measure, way, lost (the best median over images less that of the pick), random (what a pick at
-        random loses). With labels, the mean over every choice of the labelled images, each judged on the others.
+        random loses). With labels, the mean over random choices of the labelled images, each judged on the others.
     """
     rows = []
     for target in targets or bank.recorded_targets(study):

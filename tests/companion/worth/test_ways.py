@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import bank, ways
+from companion.analysis import bank
 from companion.study import open_study
+from companion.worth import ways
 
 CONSENSUS = "agreement with the other models (consensus)"
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, select, ways
+from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
 from companion.analysis.recorded import write_table
 from companion.bank.together import PAIRS
+from companion.worth import ways
 from tte.agreement.coefficients import batch_coefficients
 from tte.errors import DataNotFound, TTEError, UndefinedScore
 from tte.rank.expected import evidence_of, expected_performance, read_evidence

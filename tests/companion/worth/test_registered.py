@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from companion.analysis import bank, over_targets, published, registered
+from companion.analysis import bank, over_targets, published
 from companion.config import load_config
 from companion.paths import project_root
 from companion.records import Records
 from companion.study import open_study
+from companion.worth import registered
 from tte.errors import ConfigError
 from tte.estimators import ESTIMATORS
 

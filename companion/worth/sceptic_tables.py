@@ -6,14 +6,15 @@ Reads the records of studies; every function takes {title: Study} and returns a 
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, ceilings, sceptic, select, ways
+from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
 from companion.analysis.recorded import recorded_agreement
 from companion.wings import wings_of
+from companion.worth import ceilings, sceptic, ways
 from companion.zero_shot.evaluate import model_ids
 from tte.agreement import expected_regret
 
-__all__ = ["averaging", "ceiling", "confident", "left_out", "lists", "settings"]
+__all__ = ["averaging", "ceiling", "confident", "left_out", "lists", "settings", "within_networks"]
 
 
 def lists(banks):
@@ -129,3 +130,37 @@ def _metric(study):
         return f"{sceptic.lead_of(study)[1]}_median"
     kind = next(iter(wings_of(study)))
     return select.metric(kind)[0]
+
+
+def within_networks(studies):
+    """Return mean τ of CTE-NHD under dropout with F1, as it is and with the models of a network ranked by themselves.
+
+    One rate of dropout is not one perturbation for networks of two depths: ranked by itself, a network's models are
+    compared with each other alone, and a model stands where it stands among those.
+
+    Parameters
+    ----------
+    studies : dict of str to Study; with a zero-shot part
+
+    Returns
+    -------
+    DataFrame
+        as_is, within (means over the targets on which both are defined), p (of their difference, over all changes of
+        sign), targets.
+    """
+    rows = {}
+    for title, study in studies.items():
+        estimate, models = select.headline(study, "zero_shot"), select.models_of(study, "zero_shot")
+        metric, found = select.metric("zero_shot")[0], []
+        for target in select.recorded_targets(study):
+            ranked = select.ranked_models(study, "zero_shot", target)
+            scores = estimate.rows(select.where(study.records.table("scores"), target=target, seed=0))
+            scores = scores.set_index("model")["score"].reindex(ranked)
+            measured = select.where(study.records.table("performance"), target=target, metric=metric)
+            measured = measured.set_index("model")["value"].reindex(ranked)
+            own = scores.groupby({model: models[model][1] for model in ranked}).rank(pct=True)
+            found.append((ceilings.kendall(scores, measured), ceilings.kendall(own, measured)))
+        both = pd.DataFrame(found, columns=["as_is", "within"]).dropna()
+        p = paired_p(both["within"], both["as_is"]) if len(both) > 1 else np.nan
+        rows[title] = {**both.mean(), "p": p, "targets": len(both)}
+    return pd.DataFrame(rows).T

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import bank, labels, ways
-from companion.analysis.labels import Target
+from companion.analysis import bank
 from companion.study import open_study
+from companion.worth import labels, ways
+from companion.worth.labels import Target
 from tte.errors import DataNotFound, UndefinedScore
 from tte.rank.judgement import verdict
 from tte.rank.judgement.standing import drawn_by_images, standing
