@@ -53,10 +53,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from companion.analysis import select, ways
+from companion.analysis import select
 from companion.analysis.recorded import recorded_agreement
 from companion.pages import play, plots, tables, worth_plots, worth_texts
 from companion.study import open_study
+from companion.worth import ways
 
 plots.use_style()
 studies = {name.strip(): open_study(name.strip(), data_root=data_root) for name in banks.split(",")}

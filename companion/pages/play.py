@@ -8,9 +8,10 @@ from importlib.resources import files
 
 import numpy as np
 
-from companion.analysis import bank, labels, ways
+from companion.analysis import bank
 from companion.data.catalogue import catalogue_entry
 from companion.study import display_name
+from companion.worth import labels, ways
 
 __all__ = ["recorded", "widget"]
 
