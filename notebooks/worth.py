@@ -144,7 +144,7 @@ Markdown(worth_texts.sure_sentence(sure))
 
 # %% tags=["remove-input"]
 shown = of_organs.set_index("way").sort_values("lost", kind="stable")
-spent = tuned.groupby("way")[["seconds", "affordable"]].mean().reindex(shown.index)
+spent = tuned.groupby("way")[["seconds", "affordable", "lost_tried"]].mean().reindex(shown.index)
 heads = {
     "lost": "Dice lost",
     "random": "lost at random",
@@ -153,26 +153,17 @@ heads = {
     "p": "p",
 }
 table = shown[list(heads)].rename(columns=heads)
-if spent["seconds"].notna().any():
-    table = table.assign(**{"seconds": spent["seconds"], "models one could try": spent["affordable"]})
+timed = spent["lost_tried"].notna().any()
+if timed:
+    columns = {"seconds": "seconds", "affordable": "models to try in them", "lost_tried": "these trials lose"}
+    table = table.join(spent.rename(columns=columns))
 formats = {
-    "Dice lost": "{:.3f}",
-    "lost at random": "{:.3f}",
-    "p": texts.p_number,
-    "seconds": "{:.0f}",
-    "models one could try": "{:.1f}",
+    **{"Dice lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number, "seconds": "{:.1f}"},
+    **{"models to try in them": "{:.1f}", "these trials lose": "{:.3f}"},
 }
 display(tables.plain_table(table, "picked by", {name: f for name, f in formats.items() if name in table}))
 n_seeds = organs.records.table("performance")["seed"].nunique()
-first, last = shown.index[0], shown.index[-1]
-Markdown(
-    f"{n_seeds} seeds of fine-tuning. The smallest mean loss is that of {first} ({texts.p_text(shown.loc[first, 'p'])}), the largest that of {last} ({texts.p_text(shown.loc[last, 'p'])}). "
-    + (
-        ""
-        if spent["seconds"].notna().any()
-        else "The seconds of a run of fine-tuning are not on record here, so the ways are not put at equal cost."
-    )
-)
+Markdown(worth_texts.tuning_sentence(shown, spent if timed else None, n_seeds))
 
 # %% [markdown]
 # ## What to do with this

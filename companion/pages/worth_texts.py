@@ -5,8 +5,17 @@ Takes tables of `companion.analysis`; returns text.
 
 from companion.analysis.claims import LEVEL
 from companion.pages.texts import p_text
+from companion.worth.tuning import TRIAL
 
-__all__ = ["curves_title", "evidence_sentences", "labels_answer", "lost_title", "rule_sentence", "sure_sentence"]
+__all__ = [
+    "curves_title",
+    "evidence_sentences",
+    "labels_answer",
+    "lost_title",
+    "rule_sentence",
+    "sure_sentence",
+    "tuning_sentence",
+]
 
 _LABELS = (("one", ""), ("two", "s"))
 
@@ -109,3 +118,28 @@ def rule_sentence(found, name):
             f"{name}: the rule loses {'less' if found['saved'] > 0 else 'more'} than a random choice ({mean}); {goal}."
         )
     return f"{name}: the rule and a random choice cannot be told apart ({mean}); {goal}."
+
+
+def tuning_sentence(found, spent, n_seeds):
+    """Return what the table of `tuning.lost_by_tuning` says.
+
+    Parameters
+    ----------
+    found : DataFrame; `ways.against_random` of it, by way
+    spent : DataFrame by way, or None; mean seconds, affordable and lost_tried, where they are on record
+    n_seeds : int
+    """
+    first, last = found["lost"].idxmin(), found["lost"].idxmax()
+    said = (
+        f"{n_seeds} seeds of fine-tuning. The smallest mean loss is that of {first} ({p_text(found.loc[first, 'p'])}), "
+        f"the largest that of {last} ({p_text(found.loc[last, 'p'])})."
+    )
+    if spent is None:
+        return f"{said} No seconds of a short fine-tuning are on record here, so the ways are not put at equal cost."
+    both = spent.dropna(subset=["lost_tried"]).drop(TRIAL, errors="ignore")
+    better = [way for way in both.index if both.loc[way, "lost_tried"] < found.loc[way, "lost"]]
+    named = f" ({', '.join(better)})" if better else ""
+    return (
+        f"{said} In the same processor seconds, short fine-tunings of random models lose less than the pick of "
+        f"{len(better)} of {len(both)} scores{named}."
+    )

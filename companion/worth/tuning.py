@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import over_targets, select
+from companion.estimate import Estimate
 from tte.agreement import expected_regret
+from tte.estimators import ESTIMATORS
 
-__all__ = ["lost_by_tuning", "of_records"]
+__all__ = ["TRIAL", "lost_by_tuning", "of_records"]
 
+TRIAL = "short fine-tuning"  # as tables call this score: how well a model does after a few iterations
 N_DRAWS = 500  # of models, where not all are tried
+_TRIAL, _RIM = "short_fine_tuning", "rim samples"
 
 
 def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
@@ -24,32 +28,46 @@ def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
     ----------
     dice : DataFrame; target, model, seed, value: Dice after fine-tuning with one seed, the same seeds for all models
     scores : DataFrame; target, model, way, score: what each estimator says, every model of a target or none
-    seconds : DataFrame, optional; target, model, way, value: of an estimator, and as "fine-tuning" of one run
+    seconds : DataFrame, optional; target, model, way, value: of an estimator and of `TRIAL`
     n_draws : int; of the models that are tried, where not all are
 
     Returns
     -------
     DataFrame
         target, way, lost, random (what a pick at random loses), seconds (of all that the pick needs, NaN if unknown),
-        affordable (how many models could be fine-tuned once in these seconds). Ways beside the estimators: "try two
-        models", "try every model", and where there are three seeds or more "try every model twice".
+        affordable (on how many models `TRIAL` could be run in these seconds) and lost_tried (what the best of so many
+        random models by `TRIAL` loses), NaN where there is no trial. Ways beside the estimators: "try two models" and
+        "try every model", fine-tuned in full, and where there are three seeds or more "try every model twice".
     """
     rows = []
     for target, table in dice.groupby("target", sort=False):
         wide = table.pivot(index="model", columns="seed", values="value")
-        values = wide.to_numpy(dtype=float)
-        cost = _seconds(seconds, target, wide.index)
-        one = cost.get("fine-tuning", np.nan)
+        values, cost = wide.to_numpy(dtype=float), _seconds(seconds, target, wide.index)
         random = float(np.mean([_left(values, [s]).max() - _left(values, [s]).mean() for s in range(values.shape[1])]))
-        found = {way: (_by_score(values, s), cost.get(way, np.nan)) for way, s in _scores(scores, target, wide.index)}
-        found["try two models"] = _by_trying(values, 2, 1, n_draws, seed), 2 * one / len(wide)
-        found["try every model"] = _by_trying(values, len(wide), 1, 1, seed), one
+        by_score = dict(_scores(scores, target, wide.index))
+        found = {way: _by_score(values, score) for way, score in by_score.items()}
+        found["try two models"] = _by_trying(values, 2, 1, n_draws, seed)
+        found["try every model"] = _by_trying(values, len(wide), 1, 1, seed)
         if values.shape[1] > 2:
-            found["try every model twice"] = _by_trying(values, len(wide), 2, 1, seed), 2 * one
-        for way, (lost, spent) in found.items():
-            costs = {"seconds": spent, "affordable": spent * len(wide) / one}
+            found["try every model twice"] = _by_trying(values, len(wide), 2, 1, seed)
+        for way, lost in found.items():
+            spent, affordable, tried = cost.get(way, np.nan), np.nan, np.nan
+            if TRIAL in by_score and TRIAL in cost and np.isfinite(spent):
+                affordable = spent * len(wide) / cost[TRIAL]
+                tried = _best_of_some(values.mean(axis=1), by_score[TRIAL], int(affordable), n_draws, seed)
+            costs = {"seconds": spent, "affordable": affordable, "lost_tried": tried}
             rows.append({"target": target, "way": way, "lost": lost, "random": random, **costs})
-    return pd.DataFrame(rows, columns=["target", "way", "lost", "random", "seconds", "affordable"])
+    return pd.DataFrame(rows, columns=["target", "way", "lost", "random", "seconds", "affordable", "lost_tried"])
+
+
+def _best_of_some(performance, trial, n_models, n_draws, seed):
+    """Mean loss of the best by trial among `n_models` random models; of one, or none, it is that of a random pick."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(n_draws):
+        models = rng.permutation(len(performance))[: max(n_models, 1)]
+        best = trial[models] == trial[models].max()
+        found.append(performance.max() - performance[models][best].mean())
+    return float(np.mean(found))
 
 
 def _left(values, seen):
@@ -89,15 +107,37 @@ def _seconds(seconds, target, models):
 
 
 def of_records(study, *, seed=0):
-    """Return (dice, scores) of the models of other sources, as `lost_by_tuning` takes them, from a study's records."""
-    wanted, dice, scores = over_targets.table_1(study), [], []
+    """Return (dice, scores, seconds) of the models of other sources from a study's records, as `lost_by_tuning` takes.
+
+    Processor seconds are those of an estimator with the sampling that it needs; none where they are not on record.
+    """
+    entries, dice, scores, seconds = study.records.provenance(), [], [], []
     performance, table = study.records.table("performance"), study.records.table("scores")
     for task in select.targets(study, "fine_tune"):
         ranked = select.ranked_models(study, "fine_tune", task)
         rows = select.where(performance, target=task, metric="dice_mean")
         dice.append(rows[rows["model"].isin(ranked)][["target", "model", "seed", "value"]])
         here = select.where(table, target=task, seed=seed)
-        for way, estimate in wanted.items():
+        for way, estimate in _ways(study).items():
             rows = estimate.rows(here)
             scores.append(rows[rows["model"].isin(ranked)][["target", "model", "score"]].assign(way=way))
-    return pd.concat(dice), pd.concat(scores)
+            for model in ranked:
+                spent = entries.get(f"{task}/{model}/scores{seed}", {}).get("seconds_of", {})
+                if estimate.estimator in spent:
+                    value = spent[estimate.estimator] + spent.get(_sampling(estimate), 0.0)
+                    seconds.append({"target": task, "model": model, "way": way, "value": value})
+    seconds = pd.DataFrame(seconds, columns=["target", "model", "way", "value"])
+    return pd.concat(dice), pd.concat(scores), seconds
+
+
+def _ways(study):
+    """{way: Estimate}: the methods of the CC-FV paper, relative variety, and the trial where it is an estimator."""
+    more = [(name, ESTIMATORS[name]) for name in ("relative_variety", _TRIAL) if name in ESTIMATORS]
+    return over_targets.table_1(study) | {known.label: Estimate(name, known.lead) for name, known in more}
+
+
+def _sampling(estimate):
+    """What an estimator needs sampled, by its name in the record of seconds."""
+    if estimate.estimator == _TRIAL:
+        return ""
+    return "sampling of the rim" if estimate.known.needs == (_RIM,) else "sampling"

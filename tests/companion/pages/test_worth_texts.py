@@ -10,6 +10,7 @@ from companion.pages.worth_texts import (
     lost_title,
     rule_sentence,
     sure_sentence,
+    tuning_sentence,
 )
 
 TITLES = {"s": "nuclei targets"}
@@ -89,3 +90,13 @@ def test_how_often_one_is_sure():
     assert sure_sentence([nan, 3, 5]) == (
         "In 2 of 3 cases the pick is the very best model in 95% of the draws, with 3 to 5 labels."
     )
+
+
+def test_fine_tuning_at_equal_cost():
+    found = pd.DataFrame({"lost": [0.1, 0.3], "p": [0.5, 0.02]}, index=["LogME", "CC-FV"])
+    plain = tuning_sentence(found, None, 2)
+    assert plain.startswith("2 seeds of fine-tuning. The smallest mean loss is that of LogME (p = 0.50), the largest")
+    assert plain.endswith("so the ways are not put at equal cost.")
+    spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
+    assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")
+    assert tuning_sentence(found, spent + 0.5, 3).endswith("lose less than the pick of 0 of 2 scores.")

@@ -34,16 +34,24 @@ def test_with_an_order_two_tries_find_the_better_of_two_models():
     assert found.loc["LogME", "lost"] == pytest.approx(0.6)
 
 
-def test_costs_are_those_of_all_models_and_say_how_many_could_have_been_tried():
-    dice, scores = tables([[0.9, 0.9], [0.1, 0.1]], [0, 1])
+def test_costs_are_those_of_all_models_and_buy_so_many_trials():
+    """LogME takes half as long as a trial: for its seconds on four models, two of them could be tried."""
+    dice, scores = tables([[0.9] * 2, [0.6] * 2, [0.3] * 2, [0.0] * 2], [0, 1, 2, 3])
+    trial = scores.assign(way=tuning.TRIAL, score=[0.9, 0.6, 0.3, 0.0])
     seconds = pd.DataFrame([
         {"target": "t", "model": f"m{m}", "way": way, "value": value}
-        for m in range(2)
-        for way, value in (("fine-tuning", 60.0), ("LogME", 15.0))
+        for m in range(4)
+        for way, value in ((tuning.TRIAL, 2.0), ("LogME", 1.0))
     ])  # fmt: skip
-    found = tuning.lost_by_tuning(dice, scores, seconds).set_index("way")
-    assert found["seconds"].to_dict() == {"LogME": 30.0, "try two models": 120.0, "try every model": 120.0}
-    assert found.loc["LogME", "affordable"] == 0.5 and found.loc["try every model", "affordable"] == 2.0
+    found = tuning.lost_by_tuning(dice, pd.concat([scores, trial]), seconds).set_index("way")
+    assert found.loc["LogME", "seconds"] == 4.0 and found.loc["LogME", "affordable"] == 2.0
+    # the better of two of four: the best with 1/2, the second with 1/3, the third with 1/6
+    assert found.loc["LogME", "lost_tried"] == pytest.approx(0.3 / 3 + 0.6 / 6, abs=0.03)
+    assert found.loc["LogME", "lost"] == pytest.approx(0.9)
+    assert found.loc[tuning.TRIAL, "lost_tried"] == found.loc[tuning.TRIAL, "lost"] == 0.0
+    assert np.isnan(found.loc["try every model", "seconds"])
+    without = tuning.lost_by_tuning(dice, scores, seconds).set_index("way")
+    assert np.isnan(without.loc["LogME", "affordable"])
 
 
 def test_an_estimator_without_a_score_of_every_model_is_left_out():
