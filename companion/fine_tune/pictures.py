@@ -33,7 +33,7 @@ def pictured(study, target, cases, ids, models, seed, device):
         module = fine_tune.load_tuned(study, target, model, _seed(study), device)
         masks[model] = []
         for index in [[case.id for case in cases.cases].index(i) for i in ids]:
-            found = fine_tune.predict(module, cases.images[index], part.finetuning.crop, device)
+            found = fine_tune.predict(module, cases.images[index], fine_tune.window(part), device)
             masks[model].append(found[shown(cases.labels[index])][None].astype(np.int8))
     return masks
 
