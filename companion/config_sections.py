@@ -13,7 +13,7 @@ __all__ = ["Dropout", "Features", "Grown", "Inputs", "Strengths", "View"]
 
 
 class Grown(Section):
-    """A section with keys that came `later`: at its default such a key is in no dump, so old hashes stay what they were."""
+    """A section with keys that came `later`: at its default such a key is in no dump, and old hashes stay."""
 
     later: ClassVar[tuple[str, ...]] = ()
 

@@ -43,8 +43,9 @@ WINGS = {
 }
 NAMES = (  # of every module `wing`
     *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "SHOWS_FEATURES", "VOLUMES"),
-    *("check_layers", "complete", "evaluate", "every_model", "headline", "measure", "measures", "models"),
-    *("pictured", "shown", "sources", "stored", "targets", "test_cases", "train_all", "view_of"),
+    *("check_layers", "complete", "evaluate", "every_model", "headline", "is_own", "measure", "measures", "models"),
+    *("models_on", "pictured", "shown", "sources", "stored", "takes_part", "targets", "test_cases", "train_all"),
+    "view_of",
 )
 
 

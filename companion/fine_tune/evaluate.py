@@ -10,12 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 from companion.config import config_hash
+from companion.estimate import where
 from companion.fine_tune import models as fine_tune
-from companion.fine_tune.bank import is_untrained, models_on
+from companion.fine_tune.bank import initial_models, is_untrained, models_on
+from companion.fine_tune.cases import cases, classes_of, inputs_of, window
 from companion.fine_tune.reliability import icc
 from companion.fine_tune.scores import labelled_scores, sample_cases, sample_rims, timed
 from companion.fine_tune.subsamples import sensitivity_rows
-from companion.estimate import where
 from companion.records import ROWS, is_recorded, load_or_compute, rows
 from companion.study import require
 from tte.errors import DataNotFound
@@ -33,7 +34,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     part, name = study.part("fine_tune"), fine_tune.tuned_id(task, initial, seed)
     data = {which: (lookup or partial(_available, study, task))(which) for which in ("finetune", "test")}
     settings, identity = _dice_identity(study, task, initial, seed, data)
-    read = load or partial(fine_tune.cases, study)
+    read = load or partial(cases, study)
     cell, at_hand = _dice_cell(task, initial, seed), (study.models / f"{name}.safetensors").is_file()
 
     def compute():
@@ -43,10 +44,10 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
             raise DataNotFound(
                 f"no model {name} with these settings and cases on this machine: run `make study STUDY={study.name}`"
             )
-        classes = fine_tune.classes_of(study, task)
+        classes = classes_of(study, task)
         module = fine_tune.load_tuned(study, task, initial, seed, device)
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
-        found = fine_tune.dice_per_case(module, test, classes, fine_tune.window(part), device)
+        found = fine_tune.dice_per_case(module, test, classes, window(part), device)
         values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
         mean = float(np.nanmean([row["value"] for row in values]))
         return {
@@ -61,7 +62,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
 def fine_tune_missing(study, task, *, device="cpu"):
     """Fine-tune every model that a task needs and record its Dice, except where that very one is on record."""
     data = {which: _available(study, task, which) for which in ("finetune", "test")}
-    load = cache(partial(fine_tune.cases, study))
+    load = cache(partial(cases, study))
     for seeds in (_first_seeds, seeds_on):  # whether there are more than the first is decided by their Dice
         runs = [(initial, seed) for seed in seeds(study, task) for initial in models_on(study, task)]
         for initial, seed in tqdm(runs, desc=f"fine-tune {task}", disable=None):
@@ -97,7 +98,7 @@ def _dice_cell(task, initial, seed):
 
 def _dice_identity(study, task, initial, seed, data):
     """What fine-tuning depends on beside the cases, and the identity of its Dice."""
-    _, settings = fine_tune.recipe(study, task, fine_tune.initial_models(study)[initial][1], seed, initial)
+    _, settings = fine_tune.recipe(study, task, initial_models(study)[initial][1], seed, initial)
     return settings, {
         "config": config_hash(*settings, ROWS),
         "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
@@ -113,7 +114,7 @@ def _available(study, task, which):
     if study.config.real:
         return None
     try:
-        return fine_tune.cases(study, task, which)
+        return cases(study, task, which)
     except DataNotFound:
         return None
 
@@ -122,16 +123,16 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
     """Return the `Cell` with every labelled estimator of one model on the few labelled cases of a task."""
     part = study.part("fine_tune")
     data = (lookup or partial(_available, study, task))("finetune")
-    source, network, _ = fine_tune.initial_models(study)[initial]
+    source, network, _ = initial_models(study)[initial]
     identity = {
-        "config": config_hash(part.sampling, *fine_tune.inputs_of(part, task), *_options(part, network), seed, ROWS),
+        "config": config_hash(part.sampling, *inputs_of(part, task), *_options(part, network), seed, ROWS),
         "inputs": data.fingerprint if data else None,
         "weights": weights_hash(study.models, initial),
     }
     cell = f"{task}/{initial}/scores{seed}"
 
     def compute():
-        few, seconds = data or (load or partial(fine_tune.cases, study))(task, "finetune"), {}
+        few, seconds = data or (load or partial(cases, study))(task, "finetune"), {}
         module, card = fine_tune.load_initial(study, initial, device)
         seeds = dict.fromkeys((seed, *part.sampling.seeds))
         draws = {s: timed(seconds, "sampling", sample_cases, module, few.pairs, part.sampling, seed=s) for s in seeds}
@@ -189,12 +190,12 @@ def evaluate(study, task, *, seed=0, device="cpu", recompute=False):
     """
     part = study.part("fine_tune")
     require(task, part.targets or part.tasks, f"task of study {study.name!r}")
-    lookup = cache(partial(fine_tune.cases if recompute else _available, study, task))
+    lookup = cache(partial(cases if recompute else _available, study, task))
     options = {
         "device": device,
         "recompute": recompute,
         "lookup": lookup,
-        "load": cache(partial(fine_tune.cases, study)),
+        "load": cache(partial(cases, study)),
     }
     return {
         initial: (

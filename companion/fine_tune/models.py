@@ -1,4 +1,4 @@
-"""The models of the fine-tuning part of a study: pre-trained as the bank has it, fine-tuned on the few cases of a target.
+"""The models of the fine-tuning part of a study: pre-trained as the bank has it, fine-tuned on a target's few cases.
 
 Reads datasets; writes models.
 """
@@ -20,7 +20,7 @@ from companion.fine_tune.bank import (
     recipe_of,
     restoration_loss,
 )
-from companion.fine_tune.cases import cases, classes_of, fingerprint, inputs_of, joint_cases, window
+from companion.fine_tune.cases import cases, classes_of, inputs_of, joint_cases, window
 from companion.study import model_id, require
 from companion.training import loop, store
 from companion.training.fit import fit, stored_card
@@ -30,9 +30,8 @@ from tte.segmentation import metrics
 from tte.zoo.card import Card, build_network, load_model, load_weights, weights_hash
 
 __all__ = [
-    *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "fingerprint", "initial_models"),
-    *("inputs_of", "load_initial", "load_tuned", "predict", "pretrain", "recipe", "short_run", "train_all", "tuned_id"),
-    "window",
+    *("check_layers", "dice_per_case", "fine_tune", "load_initial", "load_tuned", "predict", "pretrain", "recipe"),
+    *("short_run", "train_all", "tuned_id"),
 ]
 
 _WINDOW_OVERLAP = 0.25  # at inference

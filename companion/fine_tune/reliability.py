@@ -19,7 +19,7 @@ def icc(values):
 
     Parameters
     ----------
-    values : array, shape (M, k); Dice of M models with k paired seeds. What a seed does to all models alike is no error.
+    values : array, shape (M, k); Dice of M models with k paired seeds. What a seed does to all models is no error
 
     Returns
     -------

@@ -19,13 +19,16 @@ __all__ = [
     "evaluate",
     "every_model",
     "headline",
+    "is_own",
     "measure",
     "measures",
     "models",
+    "models_on",
     "pictured",
     "shown",
     "sources",
     "stored",
+    "takes_part",
     "targets",
     "test_cases",
     "train_all",
@@ -50,6 +53,21 @@ def models(study, training_seed=None):
     """Return {model id: (source, network, seed)} of one training seed, by default the first of the study."""
     wanted = study.part("zero_shot").seeds[0] if training_seed is None else training_seed
     return {model: key for model, key in model_ids(study).items() if key[2] == wanted}
+
+
+def models_on(study, target, training_seed=None):
+    """Return those of `models` that run on a target: all."""
+    return models(study, training_seed)
+
+
+def is_own(study, source, target):
+    """Whether a source is the target's own data."""
+    return source == target
+
+
+def takes_part(study, source):
+    """Whether models of a source are ranked: all are."""
+    return True
 
 
 def sources(study):
