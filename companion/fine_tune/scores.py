@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 LOGITS = "logits"  # the layer of LEEP
+_LABELLED = (("features", "labels"), ("probabilities", "labels"))
 TABLE_1 = ("ccfv", "logme", "transrate", "leep", "gbc")  # of the CC-FV paper, each in its leading variant
 
 
@@ -132,8 +133,9 @@ class _Inputs:
         self.sampled, self.layers, self.rims = sampled, _layers(sampled), rims
 
     def can(self, known):
-        without = (("samples",), ("features", "labels"), ("probabilities", "labels"))
-        return known.needs in without or (known.needs == ("rim samples",) and self.rims is not None)
+        if known.needs == ("rim samples",):
+            return self.rims is not None
+        return known.needs in (("samples",), *(kind[:n] for kind in _LABELLED for n in (1, 2)))
 
     def score(self, name, options, seed=0):
         """The value of an estimator, NaN where it has none."""
@@ -147,9 +149,9 @@ class _Inputs:
             return (self._samples,)
         if known.needs == ("rim samples",):
             return (_samples(self.rims),)
-        if known.needs == ("probabilities", "labels"):
-            return _probabilities(self.sampled)
-        return (self._statistics,) if known.streams else self._features
+        if known.needs[0] == "probabilities":
+            return _probabilities(self.sampled)[: len(known.needs)]
+        return (self._statistics,) if known.streams else self._features[: len(known.needs)]
 
     @cached_property
     def _samples(self):
