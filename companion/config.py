@@ -96,6 +96,7 @@ class StudyConfig(Section):
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
     pages: bool = True  # False: too large to run where the book is made
+    page: str = ""  # the notebook of its only page, in place of those of its targets
     varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     zero_shot: ZeroShot | None = None

@@ -34,13 +34,16 @@ class Split(Grown):
     rest: bool = False  # patients whom not every task has pre-train too; `pretrain` is then the most that a task gets
 
 
-class Sampling(Section):
+class Sampling(Grown):
     """Feature sampling on the labelled target cases."""
+
+    later: ClassVar = ("parts",)
 
     layers: dict[str, Annotated[int, Field(gt=1)]]  # layer name -> samples per case
     roi_size: tuple[int, int, int]
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     seeds: tuple[int, ...] = ()  # further draws of the voxels, to see how much a score owes to the draw
+    parts: bool = True  # score fewer cases and voxels too, for the same reason
 
 
 class Recipe(Section):

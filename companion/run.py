@@ -57,7 +57,7 @@ def run_study(options):
         recorded.write_agreement(study, seed=options.seed)
         for target in select.recorded_targets(study):
             panels.load_panels(study, target, **run)
-            if wings[wing_of(study, target)].SHOWS_FEATURES:
+            if wings[wing_of(study, target)].shows_features(study):
                 tsne.load_features(study, target, **run)
 
 

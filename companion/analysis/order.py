@@ -17,8 +17,8 @@ from tte.agreement.coefficients import batch_coefficients
 from tte.errors import DataNotFound
 
 __all__ = [
-    *("Order", "corrected", "dice_of", "order_of", "order_table", "over_targets", "primary", "score_table"),
-    *("seconds_of", "untrained_models"),
+    *("Order", "corrected", "cost_of", "dice_of", "learned", "order_of", "order_table", "over_targets"),
+    *("primary", "score_table", "seconds_of", "short_name", "untrained_models"),
 ]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
@@ -91,7 +91,7 @@ def order_of(study, target):
 
 
 def order_table(study):
-    """Return a row per target: the fields of its `Order`, and the mean Dice of its best, middle and untrained models."""
+    """Return a row per target: the fields of its `Order`, and the mean Dice of some of its models."""
     rows = {}
     for target in select.targets(study, "fine_tune"):
         mean = dice_of(study, target).mean(axis=1)
@@ -144,37 +144,46 @@ def over_targets(study, targets, *, seed=0):
     -------
     DataFrame
         estimate, kendall (mean τ-b), low, high (over targets), p, share (mean of τ over the ceiling), kendall_trained,
-        regret, random_regret (means), targets: on how many the score has a value. A score without a value for the models
-        of some target has a mean over the others.
+        share_trained, regret, random_regret (means), targets: on how many the score has a value. A score without a
+        value for the models of some target has a mean over the others.
     """
     tables = {target: score_table(study, target, seed=seed) for target in targets}
     dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
-    lists = _random_taus(study, dice)
-    rows = []
-    for estimate in dict.fromkeys(e for table in tables.values() for e in table["estimate"]):
-        found = {t: table.loc[table["estimate"] == estimate].iloc[0] for t, table in tables.items()}
-        found = {t: row for t, row in found.items() if not np.isnan(row["kendall"])}
-        if not found:
+    lists, result = _random_taus(study, dice), []
+    estimates = {_key(e): e for table in tables.values() for e in table["estimate"]}
+    for key, estimate in estimates.items():
+        found = {t: table[[_key(e) == key for e in table["estimate"]]] for t, table in tables.items()}
+        each = pd.concat([rows.dropna(subset="kendall").assign(target=t) for t, rows in found.items()])
+        if each.empty:
             continue
-        each = pd.DataFrame(list(found.values()))
-        means = {name: each[name].astype(float).mean() for name in _MEANS}
-        p = _two_sided(means["kendall"], np.mean([lists[t] for t in found], axis=0))
+        means = {name: each[name].mean() for name in _MEANS}
+        p = _two_sided(means["kendall"], np.mean([lists[t] for t in each["target"]], axis=0))
         span = {"low": each["kendall"].min(), "high": each["kendall"].max()}
-        rows.append({"estimate": estimate, **means, **span, "p": p, "targets": len(found)})
-    return pd.DataFrame(rows)
+        result.append({"estimate": estimate, **means, **span, "p": p, "targets": len(each)})
+    return pd.DataFrame(result)
+
+
+def _key(estimate):
+    """What tells two scores of a study apart; its strength is NaN, which equals nothing."""
+    return estimate.estimator, estimate.variant, estimate.layer
 
 
 _MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
 
 
 def primary(study, table):
-    """Return the rows of `over_targets` that the configuration names as primary, with p after Holm's correction."""
+    """Return the rows of `score_table` or `over_targets` that the configuration names as primary.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the configuration, with p_holm, the p after Holm's correction for their number.
+    """
     names = study.part("fine_tune").reliability.primary
-    lead = [
-        row.estimate.estimator in names and row.estimate.variant == row.estimate.known.lead
-        for row in table.itertuples()
-    ]
-    found = table[lead].copy()
+    lead = {
+        e.estimator: i for i, e in enumerate(table["estimate"]) if e.estimator in names and e.variant == e.known.lead
+    }
+    found = table.iloc[[lead[name] for name in names if name in lead]].copy()
     found["p_holm"] = corrected(found["p"].to_numpy())
     return found
 
@@ -193,7 +202,7 @@ def corrected(p):
 
 
 def seconds_of(study, target, *, seed=0):
-    """Return {what: median over the models of its seconds} of the scores of one target; sampling stands by itself."""
+    """Return {what: median over the models of its processor seconds} of one target; sampling stands by itself."""
     entries = study.records.provenance()
     parts = [entries[f"{target}/{model}/scores{seed}"].get("seconds_of", {}) for model in models_on(study, target)]
     return {name: float(np.median([p[name] for p in parts])) for name in parts[0] if all(name in p for p in parts)}
@@ -222,3 +231,29 @@ def _two_sided(value, drawn):
     if np.isnan(value):
         return float("nan")
     return float((1 + (np.abs(drawn) >= abs(value) - 1e-12).sum()) / (1 + len(drawn)))
+
+
+def short_name(study, model):
+    """Return the name of a model within its study: its source, with network and seed where they tell models apart."""
+    source, network, seed = initial_models(study)[model]
+    part = study.part("fine_tune")
+    several = len(part.bank[source].seeds) > 1
+    return ", ".join([source, *([network] if len(part.networks) > 1 else []), *([f"seed {seed}"] if several else [])])
+
+
+def learned(card):
+    """Return what a model of the bank learned, from its card."""
+    if "tasks" not in card.training:
+        return "nothing"
+    tasks = " and ".join(task.split("/")[-1] for task in card.training["tasks"])
+    how = {"true": "", "moved": ", at random places", "none": ": masked cubes of its images"}
+    return tasks + how[card.training["labels"]]
+
+
+def cost_of(estimate, seconds):
+    """Return the seconds of a score with the sampling that it needs, from `seconds_of`; NaN for what costs none."""
+    name = estimate.estimator
+    if name not in seconds:
+        return float("nan")
+    shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
+    return seconds[name] + seconds.get(shared, 0.0)

@@ -152,11 +152,11 @@ def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup
             ]
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
         size = {"n_images": part.split.finetune}
-        return {
-            "scores": rows("scores", cell, [{**same, **size, **row} for row in found]),
-            "sensitivity": rows("sensitivity", cell, [{**same, **row} for row in sensitivity_rows(draws)]),
-            "seconds": seconds,
-        }
+        tables = {"scores": rows("scores", cell, [{**same, **size, **row} for row in found])}
+        if part.sampling.parts:
+            parts = [{**same, **row} for row in sensitivity_rows(draws)]
+            tables["sensitivity"] = rows("sensitivity", cell, parts)
+        return {**tables, "seconds": seconds}
 
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
 

@@ -15,7 +15,6 @@ __all__ = [
     "HOME",
     "MEASURES",
     "SCORES_IMAGES",
-    "SHOWS_FEATURES",
     "VOLUMES",
     "check_layers",
     "complete",
@@ -29,6 +28,7 @@ __all__ = [
     "models_on",
     "pictured",
     "shown",
+    "shows_features",
     "sources",
     "stored",
     "takes_part",
@@ -39,7 +39,6 @@ __all__ = [
 ]
 
 SCORES_IMAGES = False  # a score is of all cases together
-SHOWS_FEATURES = True  # its pages have a picture of features
 VOLUMES = True  # a picture shows a slice
 DIGITS = 2  # of a score in a table
 HOME = ("dice_mean", "mean Dice at home")  # performance in a card, and its label
@@ -78,6 +77,11 @@ def targets(study):
     """Return the tasks that models are fine-tuned for."""
     part = study.part("fine_tune")
     return part.targets or tuple(part.tasks)
+
+
+def shows_features(study):
+    """Whether the pages of a study have a picture of features."""
+    return not study.part("fine_tune").bank
 
 
 def measures(study):

@@ -12,7 +12,6 @@ __all__ = [
     "HOME",
     "MEASURES",
     "SCORES_IMAGES",
-    "SHOWS_FEATURES",
     "VOLUMES",
     "check_layers",
     "complete",
@@ -26,6 +25,7 @@ __all__ = [
     "models_on",
     "pictured",
     "shown",
+    "shows_features",
     "sources",
     "stored",
     "takes_part",
@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 SCORES_IMAGES = True  # a score is an average over images, so images give it an interval
-SHOWS_FEATURES = False  # its pages have a picture of features
 VOLUMES = False  # a picture shows a slice
 DIGITS = 4  # of a score in a table
 HOME = ("f1_median", "median F1 at home")  # performance in a card, and its label
@@ -78,6 +77,11 @@ def sources(study):
 def targets(study):
     """Return the datasets that models are run on."""
     return study.part("zero_shot").targets
+
+
+def shows_features(study):
+    """Whether the pages of a study have a picture of features."""
+    return False
 
 
 def measures(study):
