@@ -5,10 +5,11 @@ Reads nothing and writes nothing.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 
 from companion.pages.plots import palette
 
-__all__ = ["seeds_by_score", "taus_by_score"]
+__all__ = ["dice_map", "seed_against_seed", "seeds_by_score", "taus_by_score"]
 
 
 def seeds_by_score(scores, dice, *, untrained, score, title):
@@ -63,5 +64,52 @@ def taus_by_score(taus, ceilings, *, title):
     axes.axvline(0, color="0.3", lw=1)
     axes.set_yticks(rows, taus.index, fontsize=9)
     axes.set(xlim=(-1, 1), ylim=(-0.6, len(taus) - 0.2), xlabel="Kendall τ-b with mean Dice", title=title)
+    axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def dice_map(dice, *, title):
+    """Heat map of the mean Dice of models (rows) on targets (columns); empty cells stay white.
+
+    Parameters
+    ----------
+    dice : DataFrame
+    title : str; the message
+    """
+    figure, axes = plt.subplots(figsize=(1.0 * len(dice.columns) + 2.6, 0.34 * len(dice) + 1.6))
+    sns.heatmap(
+        dice,
+        annot=True,
+        fmt=".2f",
+        cmap="viridis",
+        vmin=0,
+        ax=axes,
+        annot_kws={"fontsize": 8},
+        cbar_kws={"label": "mean Dice"},
+    )
+    axes.set(xlabel="target", ylabel="model", title=title)
+    axes.tick_params(axis="both", labelsize=8.5)
+    plt.setp(axes.get_xticklabels(), rotation=30, ha="right")
+    return figure
+
+
+def seed_against_seed(table, seeds, *, title):
+    """Scatter of Dice with one seed against Dice with another, a colour per target.
+
+    Parameters
+    ----------
+    table : DataFrame; target, and a column per seed
+    seeds : (int, int)
+    title : str; the message
+    """
+    figure, axes = plt.subplots(figsize=(7.4, 4.8))
+    first, second = seeds
+    targets = list(dict.fromkeys(table["target"]))
+    for target, colour, marker in zip(targets, palette(len(targets)), "osD^vPX*<>" * len(targets), strict=False):
+        rows = table[table["target"] == target]
+        axes.plot(rows[first], rows[second], marker, color=colour, ms=6, label=target.split("/")[-1])
+    axes.axline((0, 0), slope=1, color="0.6", lw=1, ls="--")
+    axes.set(xlim=(-0.02, 1), ylim=(-0.02, 1), title=title)
+    axes.set(xlabel=f"mean Dice, seed {first}", ylabel=f"mean Dice, seed {second}")
     axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
