@@ -235,8 +235,11 @@ def predict(module, image, roi_size, device="cpu"):
     tensor = torch.as_tensor(image, dtype=torch.float32, device=device)[None]
     with torch.inference_mode():
         if tuple(image.shape[1:]) == tuple(roi_size):  # one window: a weighted mean of it is itself
-            return loop.class_logits(module(tensor))[0].argmax(dim=0).cpu().numpy()
-        logits = sliding_window_inference(tensor, roi_size, 4, module, overlap=_WINDOW_OVERLAP, mode="gaussian")
+            logits = module(tensor)
+        else:
+            logits = sliding_window_inference(tensor, roi_size, 4, module, overlap=_WINDOW_OVERLAP, mode="gaussian")
+    if logits.shape[1] == 1:  # above the background's 0, and quicker than the largest of two
+        return (logits[0, 0] > 0).to(torch.int64).cpu().numpy()
     return loop.class_logits(logits)[0].argmax(dim=0).cpu().numpy()
 
 

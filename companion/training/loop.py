@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from monai.losses import DiceLoss
 from monai.transforms import Compose, RandFlipd, RandRotate90d, RandRotated
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from tte import perturbation
@@ -187,20 +186,18 @@ class _State:
             self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, training.iterations)
             self.parts["schedule"] = self.schedule
         if training.average is not None:
-            mean = get_ema_multi_avg_fn(training.average)
-            self.average = AveragedModel(network, multi_avg_fn=mean, use_buffers=True)
-            self.parts["average"] = self.average
+            self.average = self.parts["average"] = _Average(network, training.average)
 
     def step(self):
         self.optimizer.step()
         if self.schedule is not None:
             self.schedule.step()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.step()
 
     def finish(self):
         if self.average is not None:
-            self.network.load_state_dict(self.average.module.state_dict())
+            self.network.load_state_dict(self.average.state_dict())
         for parameter in self.still:
             parameter.requires_grad_(True)
 
@@ -217,6 +214,32 @@ class _State:
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         return list(state["losses"])
+
+
+class _Average:
+    """The moving average of every weight and buffer; the first step sets it, whole numbers are taken as they are.
+
+    `torch.optim.swa_utils.AveragedModel` gives the same and lists the modules anew in every step, which takes longer
+    than the step of a small network.
+    """
+
+    def __init__(self, network, decay):
+        self.decay, self.now = decay, network.state_dict()  # its tensors are those of the network
+        self.mean = {}
+
+    @torch.no_grad()
+    def step(self):
+        for name, value in self.now.items():
+            if name in self.mean and value.is_floating_point():
+                self.mean[name].lerp_(value, 1 - self.decay)
+            else:
+                self.mean[name] = value.clone()
+
+    def state_dict(self):
+        return self.mean
+
+    def load_state_dict(self, state):
+        self.mean = {name: value.clone() for name, value in state.items()}
 
 
 def _parameters_of(network, layers):
