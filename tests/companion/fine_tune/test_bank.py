@@ -39,7 +39,7 @@ def banked(tiny, tmp_path_factory):
     raw = tiny.config.model_dump(mode="json")
     raw |= {"name": "banked", "zero_shot": None}
     raw["fine_tune"] |= {
-        "targets": [KIDNEY], "bank": BANK, "box": [16, 16, 16], "frozen": {"unet": FROZEN}, "short": 2, "rim": 2,
+        "targets": [KIDNEY], "bank": BANK, "box": [20, 20, 20], "frozen": {"unet": FROZEN}, "short": 2, "rim": 2,
         "finetune_seeds": [0, 1, 2], "reliability": {"seeds": 2, "least": 0.5, "primary": ["relative_variety", "ccfv"]},
     }  # fmt: skip
     raw["fine_tune"]["finetuning"] |= {"decay": "none", "average": 0.5}
