@@ -76,7 +76,7 @@ evidence = (
     f"a score without error would reach a Kendall τ-b of {found.ceiling:.2f}"
 )
 if found.scored:
-    evidence += f", {primary.index[0]} reaches {first['kendall']:.2f} ({texts.p_text(first['p'])})"
+    evidence += f", {primary.index[0]} reaches {first['kendall']:.2f} ({texts.p_text(first['p'])}), and {first['kendall_trained']:.2f} among the models that were trained at all"
 display(
     Markdown(
         f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n**Evidence.** {evidence}.\n\n"
@@ -165,8 +165,8 @@ if not found.scored:
 cost = order.seconds_of(work, task, seed=seed)
 main = scores[[not e.how.ablation for e in scores["estimate"]]].copy()
 main["seconds"] = [order.cost_of(e, cost) for e in main["estimate"]]
-heads = {"kendall": "τ-b", "p": "p", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "share_trained": "of their ceiling", "regret": "Dice lost", "seconds": "seconds"}  # fmt: skip
-formats = {"τ-b": "{:.2f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
+heads = {"kendall": "τ-b", "p": "p", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "seconds": "seconds"}  # fmt: skip
+formats = {"τ-b": "{:.2f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": "{:.3f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
 ordered = main.set_index("name").sort_values("kendall", ascending=False, kind="stable")
 tables.plain_table(ordered[list(heads)].rename(columns=heads), "score", formats)
 

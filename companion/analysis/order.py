@@ -111,14 +111,14 @@ def score_table(study, target, *, seed=0):
     -------
     DataFrame
         estimate, kendall and its two-sided p against random lists (see `over_targets`), share (τ over the ceiling),
-        kendall_trained and share_trained (the same among trained models), regret, random_regret; NaN where a model has
-        no score or all have the same.
+        kendall_trained, p_trained and share_trained (the same among trained models), regret, random_regret; NaN where a
+        model has no score or all have the same.
     """
     order, dice = order_of(study, target), dice_of(study, target).mean(axis=1)
     untrained = untrained_models(study, target)
     trained = dice.drop(index=untrained)
     table = select.where(study.records.table("scores"), target=target, seed=seed)
-    lists = _random_taus(study, {target: dice})[target]
+    lists, lists_trained = (_random_taus(study, {target: values})[target] for values in (dice, trained))
     rows = []
     for estimate in select.estimates(table):
         scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
@@ -128,7 +128,8 @@ def score_table(study, target, *, seed=0):
             lost["regret"] = expected_regret(scores.to_numpy(), dice.to_numpy())
         rows.append({
             "estimate": estimate, "kendall": tau, "p": _two_sided(tau, lists),
-            "share": tau / order.ceiling if order.ceiling else np.nan, "kendall_trained": tau_trained,
+            "share": tau / order.ceiling if order.ceiling else np.nan,
+            "kendall_trained": tau_trained, "p_trained": _two_sided(tau_trained, lists_trained),
             "share_trained": tau_trained / order.ceiling_trained if order.ceiling_trained else np.nan, **lost,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -144,12 +145,13 @@ def over_targets(study, targets, *, seed=0):
     -------
     DataFrame
         estimate, kendall (mean τ-b), low, high (over targets), p, share (mean of τ over the ceiling), kendall_trained,
-        share_trained, regret, random_regret (means), targets: on how many the score has a value. A score without a
+        p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a value. A score without a
         value for the models of some target has a mean over the others.
     """
     tables = {target: score_table(study, target, seed=seed) for target in targets}
     dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
-    lists, result = _random_taus(study, dice), []
+    trained = {target: values.drop(index=untrained_models(study, target)) for target, values in dice.items()}
+    lists, lists_trained, result = _random_taus(study, dice), _random_taus(study, trained), []
     estimates = {_key(e): e for table in tables.values() for e in table["estimate"]}
     for key, estimate in estimates.items():
         found = {t: table[[_key(e) == key for e in table["estimate"]]] for t, table in tables.items()}
@@ -157,9 +159,12 @@ def over_targets(study, targets, *, seed=0):
         if each.empty:
             continue
         means = {name: each[name].mean() for name in _MEANS}
-        p = _two_sided(means["kendall"], np.mean([lists[t] for t in each["target"]], axis=0))
+        p, p_trained = (
+            _two_sided(means[name], np.mean([drawn[t] for t in each["target"]], axis=0))
+            for name, drawn in (("kendall", lists), ("kendall_trained", lists_trained))
+        )
         span = {"low": each["kendall"].min(), "high": each["kendall"].max()}
-        result.append({"estimate": estimate, **means, **span, "p": p, "targets": len(each)})
+        result.append({"estimate": estimate, **means, **span, "p": p, "p_trained": p_trained, "targets": len(each)})
     return pd.DataFrame(result)
 
 

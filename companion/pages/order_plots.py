@@ -53,17 +53,18 @@ def taus_by_score(taus, ceilings, *, title):
     ceilings : dict of str to float; by target
     title : str; the message
     """
-    figure, axes = plt.subplots(figsize=(8.6, 0.36 * len(taus) + 1.8))
+    figure, axes = plt.subplots(figsize=(8.6, 0.36 * len(taus) + 2.0))
     colours = dict(zip(taus, palette(len(taus.columns)), strict=True))
     rows = np.arange(len(taus))[::-1]
     offsets = np.linspace(-0.22, 0.22, len(taus.columns))
     for offset, (target, colour) in zip(offsets, colours.items(), strict=True):
         axes.plot(taus[target], rows + offset, "o", color=colour, ms=5, label=target)
-        axes.plot([ceilings[target]], [len(taus) - 0.2], "v", color=colour, ms=7, clip_on=False)
+        axes.plot([ceilings[target]], [len(taus) + offset], "D", color=colour, ms=5)
     axes.plot(taus.mean(axis=1), rows, "|", color="black", ms=18, mew=2.2, label="mean over the targets")
     axes.axvline(0, color="0.3", lw=1)
-    axes.set_yticks(rows, taus.index, fontsize=9)
-    axes.set(xlim=(-1, 1), ylim=(-0.6, len(taus) - 0.2), xlabel="Kendall τ-b with mean Dice", title=title)
+    axes.set_yticks([len(taus), *rows], ["no error: the ceiling", *taus.index], fontsize=9)
+    axes.set_xticks(np.linspace(-1, 1, 5))
+    axes.set(xlim=(-1, 1), ylim=(-0.6, len(taus) + 0.6), xlabel="Kendall τ-b with mean Dice", title=title)
     axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -87,6 +88,7 @@ def dice_map(dice, *, title):
         annot_kws={"fontsize": 8},
         cbar_kws={"label": "mean Dice"},
     )
+    axes.grid(False)
     axes.set(xlabel="target", ylabel="model", title=title)
     axes.tick_params(axis="both", labelsize=8.5)
     plt.setp(axes.get_xticklabels(), rotation=30, ha="right")
