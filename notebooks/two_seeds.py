@@ -90,6 +90,8 @@ tables.plain_table(
 
 # %% [markdown]
 # ## What was at fault
+#
+# These are the differences between this study and the one that took its place, in which the order repeats; which of them mended it was not isolated.
 
 # %% tags=["remove-input"]
 worst = max(by_network, key=by_network.get)
@@ -98,9 +100,9 @@ Markdown(
     "The last block of this U-Net (MONAI's `UNet` with a stride of 2 at the top and residual units) shrinks everything to one channel by a transposed convolution, then normalises it, clips it with a PReLU and convolves once more. "
     "That block is the one drawn anew for every fine-tuning, so a bad draw leaves one channel with nothing in it, for every model of that seed alike. "
     "In the study that took its place the head reads the channels of full resolution linearly.\n\n"
-    f"**The last iterate.** The weights after the last of {part.finetuning.iterations} steps were kept, whatever the last few crops had done to them; a moving average of the weights repeats itself better.\n\n"
-    f"**Length.** {part.finetuning.iterations} iterations of the whole network are long enough for the start to matter little.\n\n"
-    f"**A bank without differences.** {len(part.tasks)} models that all learned one organ from the same scanners end close together; the new bank has networks that learned nothing, noise, one case or several organs.\n\n"
+    f"**The last iterate.** The weights after the last of {part.finetuning.iterations} steps were kept, whatever the last few crops had done to them; now it is their moving average.\n\n"
+    f"**Length.** {part.finetuning.iterations} iterations of the whole network leave the start time to be forgotten; now the encoder stays as it was, and fine-tuning is shorter.\n\n"
+    f"**A bank without differences.** {len(part.tasks)} models of an architecture that learned one organ each may end close together; the new bank has networks that learned nothing, labels at random places, one case or several organs.\n\n"
     f"**Two seeds.** With {len(part.finetune_seeds)} of them nobody can tell an order from luck, nor see that there is none before the scores are compared."
 )
 

@@ -145,8 +145,8 @@ def over_targets(study, targets, *, seed=0):
     -------
     DataFrame
         estimate, kendall (mean τ-b), low, high (over targets), p, share (mean of τ over the ceiling), kendall_trained,
-        p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a value. A score without a
-        value for the models of some target has a mean over the others.
+        p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a value; where it
+        has none for the models of some target, the means are over the others.
     """
     tables = {target: score_table(study, target, seed=seed) for target in targets}
     dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
