@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from companion.config_bank import Bank
+from companion.config_fine_tune import FineTune
 from companion.config_sections import Dropout, Features, Inputs, View
+from companion.config_training import Training
 from companion.paths import project_root
 from tte._yaml import read_yaml, validated
 from tte.errors import ConfigError
-from tte.zoo.schema import Fraction, Interval, Network, Normalisation, Section
+from tte.zoo.schema import Network, Normalisation, Section
 
 __all__ = [
     "FineTune",
@@ -29,36 +31,6 @@ __all__ = [
     "load_config",
     "study_names",
 ]
-
-
-class Augmentation(Section):
-    """Random changes while training; intensity ones are those that later perturb, θ drawn from the interval."""
-
-    noise: Interval | None = None  # standard deviation, in normalised intensity
-    brightness: Interval | None = None  # additive, in normalised intensity
-    contrast: Interval | None = None  # factor around the image mean
-    gamma: Interval | None = None  # exponent
-    flip: tuple[int, ...] = ()  # spatial axes
-    rotate90: bool = False  # in the first two axes
-    rotate: float = 0.0  # largest angle in degrees, in the first two axes
-    probability: Fraction = 0.5  # of each change
-
-
-class Training(Section):
-    """Adam with a cosine schedule on BCE + Dice, in random crops."""
-
-    iterations: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0)]
-    crop: tuple[int, ...]
-    learning_rate: Annotated[float, Field(gt=0)]
-    foreground: Fraction = 0.5  # share of crops centred on a foreground pixel
-    augmentation: Augmentation = Augmentation()
-
-    @model_validator(mode="after")
-    def _square(self):
-        if self.augmentation.rotate90 and len(set(self.crop[:2])) > 1:
-            raise ValueError(f"rotate90 turns the first two axes into each other: the crop {self.crop} must be square")
-        return self
 
 
 class ZeroShot(Section):
@@ -115,54 +87,6 @@ class ZeroShot(Section):
         return self.datasets.get(dataset, View())
 
 
-class Task(Section):
-    """A labelled task: how its intensities are scaled and whether it shares patients with others."""
-
-    normalisation: Normalisation
-    patients: str | None = None  # tasks with the same word share one patient split
-    flip: tuple[int, ...] = ()  # spatial axes along which a mirror image is as plausible
-
-
-class Split(Section):
-    """Numbers of cases; the three parts are disjoint, also across tasks that share patients."""
-
-    pretrain: Annotated[int, Field(gt=0)]
-    finetune: Annotated[int, Field(gt=0)]
-    test: Annotated[int, Field(gt=0)]
-    seed: int = 0
-
-
-class Sampling(Section):
-    """Feature sampling on the labelled target cases."""
-
-    layers: dict[str, Annotated[int, Field(gt=1)]]  # layer name -> samples per case
-    roi_size: tuple[int, int, int]
-    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    seeds: tuple[int, ...] = ()  # further draws of the voxels, to see how much a score owes to the draw
-
-
-class FineTune(Section):
-    """Every task's model is fine-tuned on every other task; scores are to predict its Dice."""
-
-    tasks: dict[str, Task]
-    spacing: tuple[float, float, float] | None = None  # voxel size in mm to resample to; None = as stored
-    networks: dict[str, Network]
-    learning_rates: dict[str, float] = Field(default_factory=dict)  # of a network that needs its own
-    seeds: tuple[int, ...]  # of pre-training
-    finetune_seeds: tuple[int, ...]
-    split: Split
-    pretraining: Training
-    finetuning: Training
-    sampling: Sampling
-    resamples: Annotated[int, Field(ge=100)] = 2000
-
-    @model_validator(mode="after")
-    def _rates_of_networks(self):
-        if odd := set(self.learning_rates) - set(self.networks):
-            raise ValueError(f"learning_rates names {sorted(odd)}, which are not among networks {list(self.networks)}")
-        return self
-
-
 class StudyConfig(Section):
     """One study: a zero-shot part, a fine-tuning part, or both; a bank; or several studies under one name."""
 
@@ -172,6 +96,7 @@ class StudyConfig(Section):
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
     pages: bool = True  # False: too large to run where the book is made
+    page: str = ""  # the notebook of its only page, in place of those of its targets
     varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
     like: str = ""  # the study whose models it takes and whose sections it has where it states nothing else

@@ -3,13 +3,24 @@
 Frozen objects; an unknown key or a wrong type is an error that `companion.config.load_config` words.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from tte.zoo.schema import Interval, Normalisation, Section
 
-__all__ = ["Dropout", "Features", "Inputs", "Strengths", "View"]
+__all__ = ["Dropout", "Features", "Grown", "Inputs", "Strengths", "View"]
+
+
+class Grown(Section):
+    """A section with keys that came `later`: at its default such a key is in no dump, and old hashes stay."""
+
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler):
+        defaults = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in self.later}
+        return {k: v for k, v in handler(self).items() if k not in defaults or getattr(self, k) != defaults[k]}
 
 
 class Dropout(Section):

@@ -205,7 +205,7 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
     cell : str; the key, unique within the study
     identity : dict of str; hashes of the configuration, the inputs and the weights. `inputs` is None where the data
         are not at hand: then the recorded value stands, for it cannot be checked
-    compute : callable → dict of table name → rows
+    compute : callable → dict of table name → rows; under "seconds", if there, {part: seconds} for the provenance
     recompute : bool; compute even if the record matches
 
     Raises
@@ -223,8 +223,11 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
         if found is None or recompute:
             raise
         raise DataNotFound(f"the record of {cell} was made with other settings or weights. {error}") from None
+    of_parts = {part: round(value, 4) for part, value in computed.pop("seconds", {}).items()}
     tables = {name: _read(_write(table, name), name) for name, table in computed.items()}  # as a later reader sees it
     provenance = _provenance(identity, device, time.perf_counter() - started)
+    if of_parts:
+        provenance["seconds_of"] = of_parts
     provenance["rows"] = {name: len(table) for name, table in tables.items() if len(table)}
     records.write(cell, tables, provenance)
     return Cell(tables, "computed", provenance, None if found is None else _largest_change(found.tables, tables))

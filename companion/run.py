@@ -60,7 +60,7 @@ def run_study(options):
         recorded.write_agreement(study, seed=options.seed)
         for target in () if study.config.discover else select.recorded_targets(study):  # no page shows a folder's sets
             panels.load_panels(study, target, **run)
-            if wings[wing_of(study, target)].SHOWS_FEATURES:
+            if wings[wing_of(study, target)].shows_features(study):
                 made = tsne.load_features(study, target, **run)
                 tsne.load_maps(study, target, made, seed=options.seed, recompute=options.recompute)
 

@@ -153,9 +153,10 @@ def open_page(study, *, subject=None, data_root="", out="", device="cpu", seed=0
 
 
 def study_of(name):
-    """Return the study of `config/` that lists a target or a task, or raise `ConfigError`."""
+    """Return the study of `config/` with pages of targets or tasks that lists one, or raise `ConfigError`."""
     for study in study_names():
-        parts = [(getattr(load_config(study), part), known.targets) for part, known in WINGS.items()]
+        config = load_config(study)
+        parts = [(getattr(config, part), known.targets) for part, known in WINGS.items() if not config.page]
         if any(name in getattr(part, targets) for part, targets in parts if part is not None):
             return study
     raise ConfigError(

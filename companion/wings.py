@@ -26,6 +26,9 @@ class Wing:
         The notebook with a page per target.
     summaries : tuple of str
         The notebooks with a page per study.
+    bank_subject : str
+    bank_summaries : tuple of str
+        The same for a study whose part names a bank of models.
     """
 
     key: str
@@ -33,18 +36,25 @@ class Wing:
     others: str
     subject: str
     summaries: tuple[str, ...]
+    bank_subject: str = ""
+    bank_summaries: tuple[str, ...] = ()
 
 
 WINGS = {
     "zero_shot": Wing(
         "target", "targets", "datasets", "microscopy_target", ("zero_shot_summary", "perturbation_strength")
     ),
-    "fine_tune": Wing("task", "tasks", "tasks", "msd_task", ("fine_tune_summary",)),
+    "fine_tune": Wing(
+        *("task", "tasks", "tasks", "msd_task", ("fine_tune_summary",)),
+        bank_subject="fine_tune_order",
+        bank_summaries=("fine_tune_orders",),
+    ),
 }
 NAMES = (  # of every module `wing`
-    *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "SHOWS_FEATURES", "VOLUMES"),
-    *("check_layers", "complete", "evaluate", "every_model", "headline", "measure", "measures", "models"),
-    *("pictured", "shown", "sources", "stored", "targets", "test_cases", "train_all", "view_of"),
+    *("DIGITS", "HOME", "MEASURES", "SCORES_IMAGES", "VOLUMES"),
+    *("check_layers", "complete", "evaluate", "every_model", "headline", "is_own", "measure", "measures", "models"),
+    *("models_on", "pictured", "shown", "sources", "stored", "takes_part", "targets", "test_cases", "train_all"),
+    *("shows_features", "view_of"),
 )
 
 

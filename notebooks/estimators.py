@@ -41,6 +41,7 @@ from tte.estimators import (
     ESTIMATORS,
     bank_consensus,
     ccfv,
+    effective_dimension,
     effective_invariance,
     gbc,
     hscore,
@@ -51,6 +52,7 @@ from tte.estimators import (
     mean_foreground_confidence,
     nhd,
     nleep,
+    nuclear_norm,
     relative_variety,
     soft_dice_confidence,
     transrate,
@@ -680,6 +682,48 @@ logarithmic(right, rare)
 plt.show()
 
 # %% [markdown]
+# ## Effective dimension and nuclear norm
+#
+# **Question.** Do the features spread in many directions, and are the predictions sure and varied?
+#
+# **Needs.** Features alone, or the probabilities of the source's classes alone: both are baselines that see no label, though the studies take them at labelled voxels.
+#
+# The effective dimension is $(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2$ with the principal variances $\lambda_i$, and lies between 1 and $D$.
+# The nuclear norm of the matrix of predictions, over the largest that it can be, is 1 where every prediction is sure and all classes occur equally often {cite:p}`Deng2023`.
+#
+# **Costs.** $O(n D^2)$ and $O(n S^2)$.
+#
+# **When it fails.** Noise spreads in every direction, so features of noise alone have the largest effective dimension; and a model that is sure and wrong has the nuclear norm of one that is sure and right.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-estimators-spread", "caption": "Effective dimension of features that lie along two directions with some noise in all, and nuclear norm of two-class predictions against how sure they are. Source: [notebook](../../notebooks/estimators.py)."}, "image": {"alt": "Left: effective dimension rises from two to the number of features with the noise. Right: the nuclear norm rises with confidence, and less where one class dominates."}}
+rng = np.random.default_rng([seed, 10])
+plane, noise = np.pad(rng.normal(size=(400, 2)), ((0, 0), (0, 6))), rng.normal(size=(400, 8))
+levels, sure = np.array([0.01, 0.1, 0.3, 1.0, 3.0]), np.linspace(0.5, 1.0, 6)
+figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), layout="constrained")
+panel(
+    left,
+    levels,
+    {"": [effective_dimension(plane + k * noise) for k in levels]},
+    "Noise has the most dimensions",
+    "noise (standard deviations of the signal)",
+    "effective dimension",
+)
+logarithmic(left, levels)
+of_class = {f"{share:.0%} of one class": np.arange(400) < share * 400 for share in (0.5, 0.9)}
+panel(
+    right,
+    sure,
+    {
+        name: [nuclear_norm(np.where(one[:, None], [p, 1 - p], [1 - p, p])) for p in sure]
+        for name, one in of_class.items()
+    },
+    "Sure and balanced predictions",
+    "probability of the predicted class",
+    "nuclear norm",
+)
+plt.show()
+
+# %% [markdown]
 # ## CTE: does the prediction hold still?
 #
 # **Question.** Which model should be used as it is, on images without any label?
@@ -1020,6 +1064,7 @@ print(changes.to_string(float_format="{:.3f}".format))
 # | LEEP | $O(n S C)$ | $O(n S)$ | no |
 # | NLEEP | $O(n D^2 + n K d^2)$ per step | $O(n D)$ | no |
 # | k-NN | $O(n^2 D)$ | $O(n D)$ | no |
+# | effective dimension, nuclear norm | $O(n D^2)$, $O(n S^2)$ | $O(n D)$, $O(n S)$ | no |
 # | CTE-NHD, CTE-EI, confidences | $O(N_\text{pix})$ | $O(N_\text{pix})$ | yes, image by image |
 # | CTE-V-Rand | $O(N_\text{pix})$ and one count per pair of labels that meet | $O(N_\text{pix})$ | yes, image by image |
 # | bank consensus | $O(M^2)$ per run of pixels with the same labels | $O(M N_\text{pix})$ | yes, image by image |

@@ -123,7 +123,7 @@ by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", 
 tuned_evidence = ways.against_random(by)
 Markdown(
     "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
-    + " The [page on organs](volumes/fine_tune_summary.ipynb) has every score, and says how far the order of fine-tuned models repeats at all."
+    + " The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all."
 )
 
 # %% [markdown]

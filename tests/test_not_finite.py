@@ -78,6 +78,8 @@ CALLS = {
                             (lambda p: tte.pooled_significance([(SCORES, p)]), PERFORMANCE)],
     "rank_agreement": [(lambda s: tte.rank_agreement(s, PERFORMANCE), SCORES),
                        (lambda p: tte.rank_agreement(SCORES, p), PERFORMANCE)],
+    "effective_dimension": [(tte.effective_dimension, X)],
+    "nuclear_norm": [(tte.nuclear_norm, P)],
     "relative_variety": [(lambda x: tte.relative_variety({"out": [{0: x[:20] + 9, 1: x[20:]}] * 2}), X)],
     "sample_features": [(lambda x: tte.sample_features(net(), x, MAP, ("logits",), 9, 16), IMAGE),
                         (lambda m: tte.sample_features(net(), IMAGE, m, ("logits",), 9, 16), MAP)],

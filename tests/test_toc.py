@@ -101,6 +101,23 @@ def test_pages_follow_a_configuration(tmp_path):
     assert book.live_studies(tmp_path) == ["mine"]
 
 
+def test_a_bank_that_is_fine_tuned_has_pages_of_its_own_kind_for_its_targets_alone(tmp_path):
+    text = "name: bank\nfine_tune: {tasks: {d/e: {}, f: {}}, targets: [f], bank: {one: {}, two: {}}}\n"
+    (tmp_path / "bank.yml").write_text(text)
+    assert [(page.path, page.source) for page in book.pages(tmp_path) if page.study] == [
+        ("book/pages/bank/f.ipynb", "fine_tune_order"),
+        ("book/pages/bank/fine_tune_orders.ipynb", "fine_tune_orders"),
+    ]
+    wanted = [("source", "one"), ("source", "two"), ("task", "f")]
+    assert book.parts("bank", ("source", "target", "task"), tmp_path) == wanted
+
+
+def test_a_study_may_have_one_page_alone(tmp_path):
+    (tmp_path / "old.yml").write_text("name: old\npage: two_seeds\nfine_tune: {tasks: {d/e: {}}}\n")
+    (page,) = [page for page in book.pages(tmp_path) if page.study]
+    assert page == book.Page("book/pages/old/two_seeds.ipynb", "two_seeds", "old", {"study": "old"})
+
+
 def test_a_study_too_large_for_the_book_has_no_pages(tmp_path):
     text = "name: big\nfine_tune: {tasks: {d/e: {}}}\n"
     (tmp_path / "big.yml").write_text(text)

@@ -71,6 +71,9 @@ from .estimators import (
     consensus_from_pairs as consensus_from_pairs,
 )
 from .estimators import (
+    effective_dimension as effective_dimension,
+)
+from .estimators import (
     effective_invariance as effective_invariance,
 )
 from .estimators import (
@@ -99,6 +102,9 @@ from .estimators import (
 )
 from .estimators import (
     nleep as nleep,
+)
+from .estimators import (
+    nuclear_norm as nuclear_norm,
 )
 from .estimators import (
     relative_variety as relative_variety,
@@ -191,6 +197,7 @@ __all__ = [
     "ccfv_layers",
     "consensus_from_pairs",
     "cte",
+    "effective_dimension",
     "effective_invariance",
     "expected_regret",
     "gbc",
@@ -202,6 +209,7 @@ __all__ = [
     "mean_foreground_confidence",
     "nhd",
     "nleep",
+    "nuclear_norm",
     "pairwise_agreement",
     "perturbed_probabilities",
     "pooled_significance",

@@ -58,8 +58,9 @@ GOLDEN = {
     "mitochondria-epfl": ("microscopy_target", {"study": "mitochondria", "target": "mitochondria/epfl"}),
     "mitochondria-strength": ("perturbation_strength", {"study": "mitochondria"}),
     "cells-summary": ("zero_shot_summary", {"study": "cells"}),
-    "volumes-hippocampus": ("msd_task", {"study": "volumes", "task": "msd/Task04_Hippocampus"}),
-    "volumes-summary": ("fine_tune_summary", {"study": "volumes"}),
+    "volumes-brainstem": ("fine_tune_order", {"study": "volumes", "task": "ct/OpenKBP/brainstem"}),
+    "volumes-summary": ("fine_tune_orders", {"study": "volumes"}),
+    "two-seeds": ("two_seeds", {"study": "two-seeds"}),
     "paper-spleen": ("msd_task", {"study": "paper-msd-phantom", "task": "phantom/msd/Task09_Spleen"}),
     "paper-BBBC039": ("microscopy_target", {"study": "paper-nuclei-phantom", "target": "phantom/nuclei/BBBC039"}),
     "phantom-nuclei-b-recomputed": ("microscopy_target", {"target": "phantom/nuclei-b", "recompute": True}),
@@ -132,7 +133,7 @@ def pages(config_folder):
     list of Page
         In the order of the studies, each study's pages together, the chapters last. A study with `pages: false`, too
         large to run where the book is made, has none: those of the phantoms that stand for it name it. One that varies
-        another has a single page.
+        another, or names its `page`, has a single page.
     """
     found = []
     for study, content in studies(config_folder).items():
@@ -145,12 +146,18 @@ def pages(config_folder):
         if content.get("bank"):
             found.append(Page(f"book/pages/{study}/strangers.ipynb", "strangers", study, {"study": study}))
             continue
+        if page := content.get("page"):
+            found.append(Page(f"book/pages/{study}/{page}.ipynb", page, study, {"study": study}))
+            continue
         there = [(wing, content[name]) for name, wing in WINGS.items() if content.get(name)]
         for wing, part in there:
-            for name in part[wing.targets]:
+            for name in _subjects(wing, part):
                 path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
-                found.append(Page(path, wing.subject, study, {"study": study, wing.key: name}))
-        for source in [source for wing, _ in there for source in wing.summaries]:
+                source = wing.bank_subject if part.get("bank") else wing.subject
+                found.append(Page(path, source, study, {"study": study, wing.key: name}))
+        for source in [
+            s for wing, part in there for s in (wing.bank_summaries if part.get("bank") else wing.summaries)
+        ]:
             found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]
 
@@ -158,6 +165,11 @@ def pages(config_folder):
 def takes_a_folder(study, config_folder="config"):
     """Whether the targets of a study are the sets that a folder holds when it runs, so that no rule knows them."""
     return bool(studies(config_folder)[study].get("discover"))
+
+
+def _subjects(wing, part):
+    """The targets of a part: those that it names apart from what models learn, else all."""
+    return part.get("targets") or list(part[wing.targets])
 
 
 def members(study, config_folder="config"):
@@ -176,7 +188,7 @@ def parts(study, keys, config_folder="config"):
     names = {"source": [], "target": [], "task": []}
     for name, wing in WINGS.items():
         part = content.get(name) or {}
-        names[wing.key] = list(part.get(wing.targets, ()))
-        names["source"] += part.get("sources", names[wing.key])
+        names[wing.key] = _subjects(wing, part) if part else []
+        names["source"] += part.get("sources", list(part.get("bank") or part.get(wing.targets, ())))
     names["target"] += (content.get("bank") or {}).get("targets", ())
     return [(key, name) for key in keys for name in names[key]]

@@ -14,11 +14,9 @@ from companion.analysis.select import (
     is_about,
     kind_of,
     metric,
-    models_of,
     ranked_models,
     where,
 )
-from companion.fine_tune import models as fine_tune
 from companion.wings import WINGS, wing
 from tte.agreement import bootstrap_agreement, bootstrap_ranking, rank_agreement
 from tte.errors import DataNotFound, UndefinedScore
@@ -142,14 +140,15 @@ def ranking_on(study, target, *, seed=0, measure=None):
     """
     kind = kind_of(study, target)
     name, quantity, statistic = metric(kind, measure)
-    models = models_of(study, kind)
+    models = wing(kind).models_on(study, target)
     tables = _tables(study, target, seed, models)
     lead = headline(study, kind, measure)
     scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
     table = pd.DataFrame(list(models.values()), columns=["source", "network", "training_seed"])
     table["model"] = list(models)
-    table["own"], table["ranked"] = table["source"] == target, table["source"] != fine_tune.RANDOM
+    table["own"] = [wing(kind).is_own(study, source, target) for source in table["source"]]
+    table["ranked"] = [wing(kind).takes_part(study, source) for source in table["source"]]
     table["score"] = table["model"].map(scores["score"])
     table["n_undefined"] = table["model"].map(scores["n_undefined"]).astype(int)
     table["performance"] = table["model"].map(found)

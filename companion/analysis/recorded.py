@@ -8,7 +8,7 @@ import json
 import pandas as pd
 
 from companion.analysis.agreement import MODELS, agreement_on
-from companion.analysis.select import kind_of, measures, metric, recorded_targets, where
+from companion.analysis.select import kind_of, measures, metric, ranked_models, recorded_targets, where
 from companion.config import config_hash
 from companion.wings import wings_of
 from tte._atomic import atomic_write
@@ -69,11 +69,18 @@ def write_agreement(study, *, seed=0):
             agreement_on(study, name, seed=seed, models=models, measure=measure)
             for name in names
             for measure in measures(study, kind_of(study, name))
-            for models in MODELS
+            for models in _choices(study, name)
         ]
         path.with_suffix(".json").unlink(missing_ok=True)  # a stop must not leave new rows under an old source
         write_table(path, tables)
         atomic_write(path.with_suffix(".json"), json.dumps(source, indent=1, sort_keys=True) + "\n")
+
+
+def _choices(study, target):
+    """The choices of models that differ on a target: a bank runs no model of the target's own data there."""
+    kind = kind_of(study, target)
+    ranked = {models: ranked_models(study, kind, target, models) for models in MODELS}
+    return [models for models in MODELS if models == "others" or ranked[models] != ranked["others"]]
 
 
 def write_table(path, tables):

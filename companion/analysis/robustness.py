@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import PermutationMethod, false_discovery_control, kendalltau, wilcoxon
 
 from companion.analysis import select
-from companion.fine_tune import models as fine_tune
+from companion.fine_tune.bank import has_seen, is_untrained, models_on
 from tte.agreement import expected_regret
 from tte.agreement.coefficients import batch_coefficients
 from tte.errors import UndefinedScore
@@ -92,17 +92,21 @@ def gain_over_random(study, task, *, seed=0):
     ------
     UndefinedScore   no test case has a Dice of every model of a network.
     """
-    models, seeds = fine_tune.initial_models(study), study.part("fine_tune").finetune_seeds
+    models, seeds = models_on(study, task), study.part("fine_tune").finetune_seeds
     per_image = select.where(study.records.table("per_image"), target=task, quantity="dice")
     rows = []
     for network in study.part("fine_tune").networks:
-        of_network = {m: source for m, (source, kind, _) in models.items() if kind == network and source != task}
+        of_network = {
+            m: source
+            for m, (source, kind, _) in models.items()
+            if kind == network and not has_seen(study, source, task)
+        }
         values, images = select.image_matrix(per_image, list(of_network), quantity="dice")
         kept = ~np.isnan(values).any(axis=0)
         if not kept.any():
             raise UndefinedScore(f"{task}: no test case has a Dice of every model of {network}, so there is no gain")
         values = values[:, kept]
-        untrained = np.array([source == fine_tune.RANDOM for source in of_network.values()])
+        untrained = np.array([is_untrained(study, source) for source in of_network.values()])
         trained, random = values[~untrained], values[untrained].mean(axis=0)
         difference = trained.mean(axis=0) - random
         by_seed = [

@@ -4,7 +4,6 @@ Reads the configuration and the records of a study; writes nothing.
 """
 
 from companion.estimate import KEY, Estimate, where
-from companion.fine_tune import models as fine_tune
 from companion.wings import wing, wing_of, wings_of
 from tte.estimators import ESTIMATORS
 
@@ -33,19 +32,19 @@ def kind_of(study, target):
 
 
 def sources(study, kind, training_seed=None):
-    """Return {model id: source} of the models that are ranked; random networks are shown but take no part.
+    """Return {model id: source} of the models that are ranked; networks outside the bank are shown but take no part.
 
     In a zero-shot study they are those of one training seed, by default its first.
     """
-    return {
-        m: source for m, (source, *_) in models_of(study, kind, training_seed).items() if source != fine_tune.RANDOM
-    }
+    models = models_of(study, kind, training_seed)
+    return {m: source for m, (source, *_) in models.items() if wing(kind).takes_part(study, source)}
 
 
 def ranked_models(study, kind, target, models="others", training_seed=None):
     """Return the models that are ranked on a target, without ("others") or with ("all") those of its own data."""
-    own = sources(study, kind, training_seed)
-    return [model for model, source in own.items() if models == "all" or source != target]
+    its, there = wing(kind), sources(study, kind, training_seed)
+    on = [model for model in its.models_on(study, target, training_seed) if model in there]
+    return [model for model in on if models == "all" or not its.is_own(study, there[model], target)]
 
 
 def models_of(study, kind, training_seed=None):

@@ -13,6 +13,8 @@ from companion.analysis import agreement
 from companion.arrays import read_or_make
 from companion.config import config_hash
 from companion.fine_tune import models as fine_tune
+from companion.fine_tune.bank import initial_models, is_untrained
+from companion.fine_tune.cases import cases, fingerprint, inputs_of
 from companion.fine_tune.scores import sample_cases
 from tte.zoo.card import weights_hash
 
@@ -48,15 +50,15 @@ def load_features(study, task, *, seed=0, device="cpu", recompute=False):
     part = study.part("fine_tune")
     models, layer = _choose(study, task, seed), list(part.sampling.layers)[-1]
     identity = {
-        "config": config_hash(part.sampling, *fine_tune.inputs_of(part, task), layer, seed),
-        "inputs": fine_tune.fingerprint(study, task, "finetune"),
+        "config": config_hash(part.sampling, *inputs_of(part, task), layer, seed),
+        "inputs": fingerprint(study, task, "finetune"),
         "models": models,
         "weights": [weights_hash(study.models, model) for model in models],
     }
     path = study.records.folder / "features" / f"{task.replace('/', '_')}.safetensors.gz"
 
     def sample():
-        pairs, found = fine_tune.cases(study, task, "finetune").pairs, {}
+        pairs, found = cases(study, task, "finetune").pairs, {}
         for model in models:
             sampled = sample_cases(fine_tune.load_initial(study, model, device)[0], pairs, part.sampling, seed=seed)
             found |= {f"{model}/{name}": value for name, value in _stack([case[layer] for case in sampled]).items()}
@@ -97,9 +99,9 @@ def _of_model(found, model, layer):
 def _choose(study, task, seed):
     table = agreement.ranking_on(study, task, seed=seed)
     pick = table[table["ranked"] & ~table["own"]].iloc[0]["model"]
-    models = fine_tune.initial_models(study)
+    models = initial_models(study)
     same = {m: source for m, (source, network, _) in models.items() if network == models[pick][1]}
-    return [pick, next(model for model, source in same.items() if source == fine_tune.RANDOM)]
+    return [pick, next(model for model, source in same.items() if is_untrained(study, source))]
 
 
 def _stack(sampled):

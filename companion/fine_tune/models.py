@@ -1,7 +1,6 @@
-"""The models of the fine-tuning part of a study: pre-trained on every task, fine-tuned on the few cases of a target.
+"""The models of the fine-tuning part of a study: pre-trained as the bank has it, fine-tuned on a target's few cases.
 
-Reads datasets; writes models. One split keeps the cases of pre-training, fine-tuning and test apart, also between
-organs of the same patients.
+Reads datasets; writes models.
 """
 
 from functools import partial
@@ -11,69 +10,31 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from companion.config import config_hash
-from companion.data.prepared import prepare
-from companion.data.split import split_cases
+from companion.fine_tune.bank import (
+    RANDOM,
+    initial_models,
+    is_untrained,
+    learned_classes,
+    masked,
+    moved,
+    recipe_of,
+    restoration_loss,
+)
+from companion.fine_tune.cases import cases, classes_of, inputs_of, joint_cases, window
 from companion.study import model_id, require
 from companion.training import loop, store
 from companion.training.fit import fit, stored_card
 from tte._locks import locked
-from tte.errors import DataNotFound, defined
+from tte.errors import defined
 from tte.segmentation import metrics
 from tte.zoo.card import Card, build_network, load_model, load_weights, weights_hash
 
 __all__ = [
-    *("RANDOM", "cases", "check_layers", "classes_of", "dice_per_case", "fine_tune", "fingerprint", "initial_models"),
-    *("inputs_of", "load_initial", "load_tuned", "predict", "pretrain", "recipe", "train_all", "tuned_id"),
+    *("check_layers", "dice_per_case", "fine_tune", "load_initial", "load_tuned", "predict", "pretrain", "recipe"),
+    *("short_run", "train_all", "tuned_id"),
 ]
 
-RANDOM = "random"  # the source name of the networks that were never trained
 _WINDOW_OVERLAP = 0.25  # at inference
-
-
-def initial_models(study):
-    """Return {model id: (source task or "random", network name, seed)} in the order of the configuration."""
-    part = study.part("fine_tune")
-    keys = [(s, n, seed) for s in (*part.tasks, RANDOM) for n in part.networks for seed in part.seeds]
-    return {model_id(*key): key for key in keys}
-
-
-def cases(study, task, which):
-    """Return the prepared cases of one part ("pretrain", "finetune" or "test") of a task.
-
-    Tasks that share patients are split by patient: a case is in the same part for every organ.
-    """
-    part = study.part("fine_tune")
-    require(task, part.tasks, f"task of study {study.name!r}")
-    chosen = _chosen(study, task, which)
-    return prepare(study.dataset(task), chosen, part.tasks[task].normalisation, spacing=part.spacing)
-
-
-def fingerprint(study, task, which):
-    """Identity of the files of one part of a task, or None where they are not at hand, or are stand-ins drawn here."""
-    if study.config.real:
-        return None
-    try:
-        return study.dataset(task).fingerprint(_chosen(study, task, which))
-    except DataNotFound:
-        return None
-
-
-def _chosen(study, task, which):
-    """The cases of one part of a task, not yet read."""
-    part = study.part("fine_tune")
-    own = {case.id: case for case in _all_cases(study, task)}
-    group = part.tasks[task].patients
-    shared = [task] if group is None else [name for name, t in part.tasks.items() if t.patients == group]
-    ids = set.intersection(*({case.id for case in _all_cases(study, name)} for name in shared))
-    return [own[i] for i in split_cases(ids, part.split)[which]]
-
-
-def _all_cases(study, task):
-    return study.dataset(task).cases()
-
-
-def classes_of(study, task):
-    return list(study.dataset_entry(task).classes)
 
 
 def check_layers(study):
@@ -83,7 +44,7 @@ def check_layers(study):
 
 
 def pretrain(study, source, network, seed, *, device="cpu", retrain=False):
-    """Train one source model, or draw the random one, and store it unless it is there.
+    """Train one source model, or draw one that is never trained, and store it unless it is there.
 
     Returns
     -------
@@ -91,16 +52,18 @@ def pretrain(study, source, network, seed, *, device="cpu", retrain=False):
     """
     part = study.part("fine_tune")
     spec, model = part.networks[network], model_id(source, network, seed)
-    if source == RANDOM:
+    if is_untrained(study, source):
         return _store_random(study, spec, model, seed)
+    if part.bank:
+        return _train_recipe(study, model, source, network, seed=seed, device=device, retrain=retrain)
     require(source, part.tasks, f"task of study {study.name!r}")
     return _train(study, model, source, network, seed=seed, device=device, retrain=retrain)
 
 
 def train_all(study, *, sources=None, device="cpu"):
-    """Pre-train every model of the study, or those of the given sources; the random ones are always drawn."""
+    """Pre-train every model of the study, or those of the given sources; untrained ones are always drawn."""
     for source, network, seed in initial_models(study).values():
-        if sources is None or source in (*sources, RANDOM):
+        if sources is None or source in sources or is_untrained(study, source):
             pretrain(study, source, network, seed, device=device)
 
 
@@ -126,10 +89,15 @@ def tuned_id(task, initial, seed):
     return f"fine-tuned/{task.split('/', 1)[-1].replace('/', '-')}/{initial}_f{seed}"
 
 
-def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False):
+def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False, load=None):
     """Fine-tune one initial model on the few labelled cases of a task and store it, unless it is there.
 
-    The last layer is drawn anew for every model, so that none starts with the target's classes.
+    The last layer is drawn anew, so that no model starts with the target's classes; all models of one network and
+    seed get the same one, and the same crops in the same order.
+
+    Parameters
+    ----------
+    load : callable, (task, part) → Prepared, or None for `cases` of the study
 
     Returns
     -------
@@ -138,7 +106,8 @@ def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False):
     models = initial_models(study)
     require(initial, models, f"model of study {study.name!r}")
     network, name = models[initial][1], tuned_id(task, initial, seed)
-    return _train(study, name, task, network, seed=seed, initial=initial, device=device, retrain=retrain)
+    options = {"device": device, "retrain": retrain, "load": load}
+    return _train(study, name, task, network, seed=seed, initial=initial, **options)
 
 
 def recipe(study, task, network, seed, initial=None):
@@ -147,45 +116,50 @@ def recipe(study, task, network, seed, initial=None):
     schedule = part.pretraining if initial is None else part.finetuning
     if network in part.learning_rates:
         schedule = schedule.model_copy(update={"learning_rate": part.learning_rates[network]})
-    start = [] if initial is None else [weights_hash(study.models, initial)]
+    start = [] if initial is None else [weights_hash(study.models, initial), *_frozen(part, network)]
     return schedule, [schedule, part.networks[network], *inputs_of(part, task), seed, *start]
 
 
-def inputs_of(part, task):
-    """What the arrays of a task depend on beside its files."""
-    return [part.tasks[task], part.split, *([] if part.spacing is None else [part.spacing])]
+def _frozen(part, network):
+    """The layers of a network that fine-tuning leaves, as one entry of what a result depends on; none without any."""
+    return [list(part.frozen[network])] if part.frozen.get(network) else []
 
 
-def _train(study, model, task, network, *, seed, initial=None, **options):
+def _tunable(study, task, network, seed, initial):
+    """Return a network with the weights of a pre-trained model and a new head."""
+    spec = study.part("fine_tune").networks[network]
+    module = build_network(spec, seed=seed, out_channels=len(classes_of(study, task)))
+    store.transfer(module, load_weights(study.models, initial), spec.head)
+    return module
+
+
+def _train(study, model, task, network, *, seed, initial=None, load=None, **options):
     """Train on one part of a task, from `initial` or from a network drawn anew."""
     part, classes = study.part("fine_tune"), classes_of(study, task)
     schedule, settings = recipe(study, task, network, seed, initial)
     spec = part.networks[network]
 
     def build():
-        module = build_network(spec, seed=seed, out_channels=len(classes))
         if initial is not None:
-            store.transfer(module, load_weights(study.models, initial), spec.head)
-        return module
+            return _tunable(study, task, network, seed, initial)
+        return build_network(spec, seed=seed, out_channels=len(classes))
 
     def at_home(module):
         if initial is not None:  # its Dice is a record, see `measure`
             return {}
-        test = cases(study, task, "test")
-        found = dice_per_case(module, test, classes, schedule.crop, options.get("device", "cpu"))
-        values = [value for _, value in found]
-        return {"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)}
+        return _at_home(study, module, cases(study, task, "test"), classes, options.get("device", "cpu"))
 
     return fit(
         study,
         model,
-        load=partial(cases, study, task, "pretrain" if initial is None else "finetune"),
+        load=partial(load or partial(cases, study), task, "pretrain" if initial is None else "finetune"),
         build=build,
         measure=at_home,
         schedule=schedule,
         settings=settings,
         source=task,
         seed=seed,
+        frozen=part.frozen.get(network, ()) if initial is not None else (),
         network=spec,
         initial=initial,
         classes=classes,
@@ -194,11 +168,78 @@ def _train(study, model, task, network, *, seed, initial=None, **options):
     )
 
 
+def _at_home(study, module, test, classes, device):
+    found = dice_per_case(module, test, classes, window(study.part("fine_tune")), device)
+    values = [value for _, value in found]
+    return {"split": "test", "n_images": len(values), "dice_mean": round(float(np.nanmean(values)), 4)}
+
+
+def _train_recipe(study, model, source, network, *, seed, device, retrain):
+    """Train one model of the bank as its recipe has it."""
+    part, how, classes = study.part("fine_tune"), recipe_of(study, source), learned_classes(study, source)
+    schedule, spec, first = part.pretraining, part.networks[network], how.tasks[0]
+    changes = {"iterations": how.iterations, "learning_rate": part.learning_rates.get(network)}
+    schedule = schedule.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
+    def load():
+        found = joint_cases(study, how.tasks, how.cases)
+        return {"true": lambda x, _: x, "moved": moved, "none": masked}[how.labels](found, seed)
+
+    def at_home(module):
+        if how.labels != "true" or len(how.tasks) > 1:  # nothing that it does at home is what a target asks for
+            return {}
+        return _at_home(study, module, cases(study, first, "test"), classes, device)
+
+    return fit(
+        study,
+        model,
+        load=load,
+        build=lambda: build_network(spec, seed=seed, out_channels=len(classes)),
+        measure=at_home,
+        schedule=schedule,
+        settings=[schedule, spec, how, *(x for task in how.tasks for x in inputs_of(part, task)), seed],
+        source=first,
+        seed=seed,
+        loss=restoration_loss if how.labels == "none" else None,
+        notes={"recipe": source, "tasks": list(how.tasks), "labels": how.labels},
+        network=spec,
+        classes=classes,
+        normalisation=part.tasks[first].normalisation,
+        device=device,
+        retrain=retrain,
+    )
+
+
+def short_run(study, task, initial, seed, few, *, device="cpu"):
+    """Fine-tune for a few iterations and keep nothing of it.
+
+    Returns
+    -------
+    loss : float
+        Mean over the last third of the iterations.
+    dice : float
+        Mean over the labelled cases themselves, for no other is at hand.
+    """
+    part, network = study.part("fine_tune"), initial_models(study)[initial][1]
+    schedule, _ = recipe(study, task, network, seed, initial)
+    schedule = schedule.model_copy(update={"iterations": part.short, "average": None})
+    module = _tunable(study, task, network, seed, initial)
+    run = {"seed": seed, "device": device, "frozen": part.frozen.get(network, ()), "name": "short"}
+    losses = loop.train(module, few.pairs, schedule, **run)
+    found = dice_per_case(module, few, classes_of(study, task), window(part), device)
+    return float(np.mean(losses[-max(1, part.short // 3) :])), float(np.nanmean([value for _, value in found]))
+
+
 def predict(module, image, roi_size, device="cpu"):
     """Return the class index of every voxel, shape (H, W, Z): 0 is background."""
     tensor = torch.as_tensor(image, dtype=torch.float32, device=device)[None]
     with torch.inference_mode():
-        logits = sliding_window_inference(tensor, roi_size, 4, module, overlap=_WINDOW_OVERLAP, mode="gaussian")
+        if tuple(image.shape[1:]) == tuple(roi_size):  # one window: a weighted mean of it is itself
+            logits = module(tensor)
+        else:
+            logits = sliding_window_inference(tensor, roi_size, 4, module, overlap=_WINDOW_OVERLAP, mode="gaussian")
+    if logits.shape[1] == 1:  # above the background's 0, and quicker than the largest of two
+        return (logits[0, 0] > 0).to(torch.int64).cpu().numpy()
     return loop.class_logits(logits)[0].argmax(dim=0).cpu().numpy()
 
 
@@ -218,5 +259,4 @@ def load_tuned(study, task, initial, seed, device="cpu"):
 def load_initial(study, initial, device="cpu"):
     """Return (network, Card) of a model before fine-tuning, with the last layer of its source task."""
     source = initial_models(study)[initial][0]
-    channels = 1 if source == RANDOM else len(classes_of(study, source))
-    return load_model(study.models, initial, device, out_channels=channels)
+    return load_model(study.models, initial, device, out_channels=len(learned_classes(study, source)))

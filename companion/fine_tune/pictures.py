@@ -6,6 +6,7 @@ Takes prepared test cases; returns arrays and what they depend on, and writes no
 import numpy as np
 
 from companion.fine_tune import models as fine_tune
+from companion.fine_tune.cases import inputs_of, window
 
 __all__ = ["pictured", "shown", "stored", "view_of"]
 
@@ -18,7 +19,7 @@ def stored(study, target, models):
 def view_of(study, target):
     """Return (settings that decide what is predicted, settings that decide what is seen) beside files and weights."""
     part = study.part("fine_tune")
-    return (part.tasks[target], part.finetuning), fine_tune.inputs_of(part, target)
+    return (part.tasks[target], part.finetuning), inputs_of(part, target)
 
 
 def shown(label):
@@ -33,7 +34,7 @@ def pictured(study, target, cases, ids, models, seed, device):
         module = fine_tune.load_tuned(study, target, model, _seed(study), device)
         masks[model] = []
         for index in [[case.id for case in cases.cases].index(i) for i in ids]:
-            found = fine_tune.predict(module, cases.images[index], part.finetuning.crop, device)
+            found = fine_tune.predict(module, cases.images[index], window(part), device)
             masks[model].append(found[shown(cases.labels[index])][None].astype(np.int8))
     return masks
 

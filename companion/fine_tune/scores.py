@@ -3,10 +3,12 @@
 Takes a network and prepared cases; returns samples and rows of the score table and writes nothing.
 """
 
+import time
 from functools import cache, cached_property
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from tte import estimators
 from tte.errors import defined
@@ -15,9 +17,13 @@ from tte.features.samples import FeatureSamples
 from tte.features.sampling import sample_features
 from tte.zoo.card import class_logits
 
-__all__ = ["TABLE_1", "distinct_foreground", "labelled_scores", "layer_of", "sample_cases", "table_1_scores"]
+__all__ = [
+    *("TABLE_1", "distinct_foreground", "labelled_scores", "layer_of", "sample_cases", "sample_rims"),
+    *("table_1_scores", "timed"),
+]
 
 LOGITS = "logits"  # the layer of LEEP
+_LABELLED = (("features", "labels"), ("probabilities", "labels"))
 TABLE_1 = ("ccfv", "logme", "transrate", "leep", "gbc")  # of the CC-FV paper, each in its leading variant
 
 
@@ -53,25 +59,60 @@ def sample_cases(module, pairs, sampling, *, seed=0):
     ]
 
 
-def labelled_scores(sampled, *, seed=0):
+def sample_rims(module, pairs, sampling, reach, *, seed=0):
+    """Sample the same layers again with the rim as background: what lies within `reach` voxels of the foreground.
+
+    Returns
+    -------
+    list of dict {layer: {class_id: array (n, D)}}
+        One per case; key 0 is the rim, with as many samples as the foreground.
+    """
+    layers, found = sampling.layers, []
+    for index, (image, label) in enumerate(pairs):
+        ball = ndimage.iterate_structure(ndimage.generate_binary_structure(label.ndim, 1), reach)
+        near = ndimage.binary_dilation(label > 0, ball)
+        around = np.where((label > 0) | near, label, -1)
+        options = {"roi_size": sampling.roi_size, "overlap": sampling.overlap, "rng": [seed, index]}
+        found.append(
+            sample_features(
+                module, image, around, layers=tuple(layers), n_samples=layers, background=tuple(layers), **options
+            )
+        )
+    return found
+
+
+def timed(seconds, name, function, *arguments, **options):
+    """Call a function and add the processor time that it takes to `seconds[name]`, which others do not slow down."""
+    started = time.process_time()
+    try:
+        return function(*arguments, **options)
+    finally:
+        seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
+
+
+def labelled_scores(sampled, rims=None, *, seed=0, seconds=None):
     """Yield a row per estimator and variant.
 
     Parameters
     ----------
     sampled : list of dict; what `sample_cases` returns
+    rims : list of dict or None; what `sample_rims` returns, for the estimator that compares with the rim
     seed : int; of the mixture of NLEEP
+    seconds : dict or None; takes up the processor time of each estimator in its leading variant, without the sampling
 
     Yields
     ------
     dict
         estimator, variant, layer, score, n_undefined; the score is NaN where the estimator has none.
     """
-    inputs = _Inputs(sampled)
+    inputs, seconds = _Inputs(sampled, rims), {} if seconds is None else seconds
     for name, known in ESTIMATORS.items():
         for variant, how in known.variants.items() if inputs.can(known) else ():
             for layer in inputs.layers if how.each_layer else (None,):
                 options = how.options if layer is None else {**how.options, "layers": layer}
-                yield _row(name, variant, layer or layer_of(known, inputs.layers), inputs.score(name, options, seed))
+                where = layer or layer_of(known, inputs.layers)
+                clock = seconds if variant == known.lead else {}
+                yield _row(name, variant, where, timed(clock, name, inputs.score, name, options, seed))
 
 
 def table_1_scores(sampled):
@@ -82,17 +123,19 @@ def table_1_scores(sampled):
 
 def layer_of(known, layers):
     """Return the layer under which an estimator is recorded: empty for one of all layers, else the only one it sees."""
-    return {"samples": "", "features": list(layers)[-1], "probabilities": LOGITS}.get(known.needs[0], "")
+    return {"features": list(layers)[-1], "probabilities": LOGITS}.get(known.needs[0], "")
 
 
 class _Inputs:
     """What estimators need, from the samples of all cases; each is computed when it is first asked for."""
 
-    def __init__(self, sampled):
-        self.sampled, self.layers = sampled, _layers(sampled)
+    def __init__(self, sampled, rims=None):
+        self.sampled, self.layers, self.rims = sampled, _layers(sampled), rims
 
     def can(self, known):
-        return known.needs in (("samples",), ("features", "labels"), ("probabilities", "labels"))
+        if known.needs == ("rim samples",):
+            return self.rims is not None
+        return known.needs in (("samples",), *(kind[:n] for kind in _LABELLED for n in (1, 2)))
 
     def score(self, name, options, seed=0):
         """The value of an estimator, NaN where it has none."""
@@ -104,9 +147,11 @@ class _Inputs:
     def _arrays(self, known):
         if known.needs == ("samples",):
             return (self._samples,)
-        if known.needs == ("probabilities", "labels"):
-            return _probabilities(self.sampled)
-        return (self._statistics,) if known.streams else self._features
+        if known.needs == ("rim samples",):
+            return (_samples(self.rims),)
+        if known.needs[0] == "probabilities":
+            return _probabilities(self.sampled)[: len(known.needs)]
+        return (self._statistics,) if known.streams else self._features[: len(known.needs)]
 
     @cached_property
     def _samples(self):

@@ -24,6 +24,8 @@ def fit(
     source,
     seed,
     loss=None,
+    frozen=(),
+    notes=None,
     activation="softmax",
     device="cpu",
     retrain=False,
@@ -43,6 +45,8 @@ def fit(
     settings : list; what the result depends on beside the cases
     source : str; dataset of the cases
     loss : callable or None; None means the loss of `training.train`
+    frozen : sequence of str; layers that stay as they are
+    notes : dict or None; what the card says of the training beside its schedule
     activation : str; what turns the outputs into probabilities
     about : further fields of the card
 
@@ -64,9 +68,9 @@ def fit(
         if stored is not None and stored.identity == identity and not retrain:
             return stored
         checkpoint = study.checkpoints / f"{name.replace('/', '-')}-{config_hash(identity)}.pt"
-        run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss}
+        run = {"seed": seed, "device": device, "checkpoint": checkpoint, "name": name, "loss": loss, "frozen": frozen}
         about |= {"identity": identity, "source": source, "activation": activation}
-        return _train(study, name, cases, build, measure, schedule, run, about)
+        return _train(study, name, cases, build, measure, schedule, run, notes or {}, about)
 
 
 def stored_card(study, name):
@@ -75,7 +79,7 @@ def stored_card(study, name):
     return read_card(study.models, name) if here else None
 
 
-def _train(study, name, cases, build, measure, schedule, run, about):
+def _train(study, name, cases, build, measure, schedule, run, notes, about):
     """Train, round, measure and store one model; an interrupted training goes on where it stopped."""
     module = build()
     losses = loop.train(module, cases.pairs, schedule, **run)
@@ -85,7 +89,7 @@ def _train(study, name, cases, build, measure, schedule, run, about):
         model=path.name,
         licence=entry.licence,
         citation=entry.citation,
-        training={**schedule.model_dump(mode="json"), "seed": run["seed"], "n_cases": len(cases)},
+        training={**schedule.model_dump(mode="json"), "seed": run["seed"], "n_cases": len(cases), **notes},
         performance=measure(module),
         losses=[round(loss, 4) for loss in losses],
         **about,

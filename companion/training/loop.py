@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from tte import perturbation
 from tte._atomic import atomic_path
-from tte.errors import InputError
+from tte.errors import ConfigError, InputError
 from tte.zoo.card import class_logits
 
 __all__ = ["deterministic", "segmentation_loss", "train"]
@@ -54,8 +54,8 @@ def deterministic(seed, device="cpu"):
             torch.use_deterministic_algorithms(before)
 
 
-def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train", loss=None):
-    """Train `network` in place.
+def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train", loss=None, frozen=()):
+    """Train `network` in place; what it holds in the end are the last weights, or their average if that is asked for.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
     checkpoint : path or None; where the state is kept every 50 iterations, removed at the end
     name : str; shown beside the progress bar
     loss : callable, (logits, labels) → scalar, or None; None means `segmentation_loss`
+    frozen : sequence of str; layers whose weights stay as they are (batch norm goes on counting)
 
     Returns
     -------
@@ -83,9 +84,8 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
         raise InputError(f"train: crop {training.crop} does not fit labels of shape {cases[0][1].shape}")
     memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
     network.to(device, memory_format=memory).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=training.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.iterations)
-    losses = _resume(checkpoint, network, optimizer, schedule, device)
+    state = _State(network, training, frozen)
+    losses = state.resume(checkpoint, device)
     padded = [_pad(image, label, training.crop) for image, label in cases]
     foreground = [np.flatnonzero(label > 0) for _, label in padded]
     with deterministic(seed, device):
@@ -94,18 +94,18 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
         for iteration in bar:
             images, labels = _batch(padded, foreground, training, np.random.default_rng([seed, iteration]))
             torch.manual_seed(seed * 1_000_003 + iteration)  # dropout masks do not depend on where a run resumed
-            optimizer.zero_grad()
+            state.optimizer.zero_grad()
             logits = network(images.to(device, memory_format=memory))
             value = (loss or segmentation_loss)(logits, labels.to(device))
             value.backward()
-            optimizer.step()
-            schedule.step()
+            state.step()
             losses.append(float(value.detach()))
             bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
             if checkpoint is not None and (iteration + 1) % CHECKPOINT_EVERY == 0:
-                _save(checkpoint, network, optimizer, schedule, losses)
+                state.save(checkpoint, losses)
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
+    state.finish()
     network.to(memory_format=torch.contiguous_format).eval()  # as a model of the bank is loaded: the same digits
     return losses
 
@@ -171,17 +171,83 @@ def _intensity(image, augmentation, rng):
     return image
 
 
-def _save(path, network, optimizer, schedule, losses):
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    with atomic_path(path) as temporary:
-        torch.save({**state, "losses": losses}, temporary)
+class _State:
+    """What changes while a network is trained, and goes into a checkpoint."""
+
+    def __init__(self, network, training, frozen):
+        self.network, self.still = network, _parameters_of(network, frozen)
+        for parameter in self.still:
+            parameter.requires_grad_(False)
+        moving = [p for p in network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(moving, lr=training.learning_rate)
+        self.parts = {"network": network, "optimizer": self.optimizer}
+        self.schedule = self.average = None
+        if training.decay == "cosine":
+            self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, training.iterations)
+            self.parts["schedule"] = self.schedule
+        if training.average is not None:
+            self.average = self.parts["average"] = _Average(network, training.average)
+
+    def step(self):
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        if self.average is not None:
+            self.average.step()
+
+    def finish(self):
+        if self.average is not None:
+            self.network.load_state_dict(self.average.state_dict())
+        for parameter in self.still:
+            parameter.requires_grad_(True)
+
+    def save(self, path, losses):
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        with atomic_path(path) as temporary:
+            torch.save({**state, "losses": losses}, temporary)
+
+    def resume(self, path, device):
+        """Return the losses until the checkpoint; none where there is none."""
+        if path is None or not Path(path).is_file():
+            return []
+        state = torch.load(path, map_location=device, weights_only=True)
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        return list(state["losses"])
 
 
-def _resume(path, network, optimizer, schedule, device):
-    if path is None or not Path(path).is_file():
-        return []
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    return list(state["losses"])
+class _Average:
+    """The moving average of every weight and buffer; the first step sets it, whole numbers are taken as they are.
+
+    `torch.optim.swa_utils.AveragedModel` gives the same and lists the modules anew in every step, which takes longer
+    than the step of a small network.
+    """
+
+    def __init__(self, network, decay):
+        self.decay, self.now = decay, network.state_dict()  # its tensors are those of the network
+        self.mean = {}
+
+    @torch.no_grad()
+    def step(self):
+        for name, value in self.now.items():
+            if name in self.mean and value.is_floating_point():
+                self.mean[name].lerp_(value, 1 - self.decay)
+            else:
+                self.mean[name] = value.clone()
+
+    def state_dict(self):
+        return self.mean
+
+    def load_state_dict(self, state):
+        self.mean = {name: value.clone() for name, value in state.items()}
+
+
+def _parameters_of(network, layers):
+    """Return the parameters of layers by name, or raise `ConfigError` where a name is no layer with weights."""
+    found = []
+    for layer in layers:
+        inside = [p for name, p in network.named_parameters() if name.startswith(f"{layer}.")]
+        if not inside:
+            raise ConfigError(f"frozen: {layer!r} is no layer with weights; see `tte.features.layers.layer_names`")
+        found += inside
+    return found

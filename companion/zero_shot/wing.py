@@ -12,20 +12,23 @@ __all__ = [
     "HOME",
     "MEASURES",
     "SCORES_IMAGES",
-    "SHOWS_FEATURES",
     "VOLUMES",
     "check_layers",
     "complete",
     "evaluate",
     "every_model",
     "headline",
+    "is_own",
     "measure",
     "measures",
     "models",
+    "models_on",
     "pictured",
     "shown",
+    "shows_features",
     "sources",
     "stored",
+    "takes_part",
     "targets",
     "test_cases",
     "train_all",
@@ -33,7 +36,6 @@ __all__ = [
 ]
 
 SCORES_IMAGES = True  # a score is an average over images, so images give it an interval
-SHOWS_FEATURES = False  # its pages have a picture of features
 VOLUMES = False  # a picture shows a slice
 DIGITS = 4  # of a score in a table
 HOME = ("f1_median", "median F1 at home")  # performance in a card, and its label
@@ -52,6 +54,21 @@ def models(study, training_seed=None):
     return {model: key for model, key in model_ids(study).items() if key[2] == wanted}
 
 
+def models_on(study, target, training_seed=None):
+    """Return those of `models` that run on a target: all."""
+    return models(study, training_seed)
+
+
+def is_own(study, source, target):
+    """Whether a source is the target's own data."""
+    return source == target
+
+
+def takes_part(study, source):
+    """Whether models of a source are ranked: all are."""
+    return True
+
+
 def sources(study):
     """Return the datasets that models are trained on."""
     return study.part("zero_shot").sources
@@ -60,6 +77,11 @@ def sources(study):
 def targets(study):
     """Return the datasets that models are run on."""
     return study.part("zero_shot").targets
+
+
+def shows_features(study):
+    """Whether the pages of a study have a picture of features."""
+    return False
 
 
 def measures(study):

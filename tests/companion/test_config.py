@@ -237,6 +237,19 @@ def test_the_hash_takes_sections_and_plain_values_and_tells_where_one_ends():
     assert len(config_hash(window)) == 12 and int(config_hash(window), 16) >= 0
 
 
+def test_keys_that_came_later_are_in_a_hash_only_where_they_say_something(config):
+    study = StudyConfig.model_validate(config)
+    dumped = study.model_dump(mode="json")["fine_tune"]
+    assert not {"bank", "box", "frozen", "targets", "reliability"} & set(dumped)
+    assert not {"decay", "average"} & set(dumped["finetuning"])
+    before = config_hash(study.fine_tune)
+    config["fine_tune"] |= {"bank": {}, "box": None, "short": None}
+    config["fine_tune"]["finetuning"] |= {"decay": "cosine", "average": None}
+    assert config_hash(StudyConfig.model_validate(config).fine_tune) == before
+    config["fine_tune"]["finetuning"] |= {"average": 0.9}
+    assert config_hash(StudyConfig.model_validate(config).fine_tune) != before
+
+
 def test_a_target_finds_its_study_and_an_unknown_one_says_what_to_do():
     assert study_of("nuclei/dsb2018-360") == "nuclei" and study_of("msd/Task04_Hippocampus") == "volumes"
     with pytest.raises(ConfigError, match=r"no study of config/ lists 'nuclei/dsb' .*python -m companion data list"):

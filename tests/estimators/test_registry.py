@@ -11,7 +11,7 @@ from tte.estimators import ESTIMATORS
 from tte.features.samples import FeatureSamples
 
 NEEDS = {"samples", "features", "labels", "probabilities", "prediction", "predictions"}
-NEEDS |= {"rim samples", "bank", "model", "source performance"}
+NEEDS |= {"rim samples", "bank", "model", "source performance", "short fine-tuning"}
 BUILDING_BLOCKS = {"ccfv_from_layers", "ccfv_layers", "consensus_from_pairs", "hyperspherical_energy", "wasserstein2"}
 
 
@@ -29,6 +29,8 @@ def _arguments():
         "relative_variety": (FeatureSamples({"out": cases}),),
         "bank_consensus": ({f"without {i}": [np.where(objects == i, 0, objects)] for i in range(1, 5)},),
         "leep": (p, labels),
+        "effective_dimension": (features,),
+        "nuclear_norm": (p,),
         "cte_nhd": (q > 0.5, q > 0.4),
         "cte_ei": (q, q**2),
         "cte_vrand": ((q > 0.5).astype(int), (q > 0.4).astype(int)),
@@ -72,11 +74,12 @@ def test_entry_is_complete(name):
     assert known.range[0] < known.range[1] and not any(map(math.isnan, known.range))
     assert known.label and known.paper and known.equation
     assert known.higher_is_better
-    assert known.labelled == bool({"labels", "samples", "rim samples"} & set(known.needs))
+    labelled = {"labels", "samples", "rim samples", "short fine-tuning"}
+    assert known.labelled == bool(labelled & set(known.needs))
 
 
-def test_only_the_two_trivial_baselines_have_no_function():
-    assert set(ESTIMATORS) - set(WITH_FUNCTION) == {"n_parameters", "source_performance"}
+def test_only_the_trivial_baselines_and_a_training_have_no_function():
+    assert set(ESTIMATORS) - set(WITH_FUNCTION) == {"n_parameters", "source_performance", "short_fine_tuning"}
 
 
 def test_every_public_estimator_is_in_the_dict():

@@ -13,6 +13,7 @@ from math import inf
 from tte.estimators.ccfv import ccfv
 from tte.estimators.confidence import mean_foreground_confidence, soft_dice_confidence
 from tte.estimators.consensus import bank_consensus
+from tte.estimators.effective_dimension import effective_dimension
 from tte.estimators.effective_invariance import effective_invariance
 from tte.estimators.gbc import gbc
 from tte.estimators.hscore import hscore
@@ -21,6 +22,7 @@ from tte.estimators.leep import leep
 from tte.estimators.logme import logme
 from tte.estimators.nhd import nhd
 from tte.estimators.nleep import nleep
+from tte.estimators.nuclear_norm import nuclear_norm
 from tte.estimators.relative_variety import relative_variety
 from tte.estimators.transrate import transrate
 from tte.estimators.vrand import vrand
@@ -62,8 +64,9 @@ class Estimator:
         "samples" (FeatureSamples), "features" and "labels" (of pixels or voxels), "probabilities" (of the source
         classes, per sample), "prediction" (of one clean run), "predictions" (of a clean and a perturbed run), "rim
         samples" (FeatureSamples in which key 0 is the background around the foreground), "bank" (label maps of the
-        clean runs of all models), "model" (the network itself), or "source performance" (measured on held-out data of
-        the source). Whoever computes scores computes an estimator if it can supply all that is needed.
+        clean runs of all models), "model" (the network itself), "source performance" (measured on held-out data of
+        the source), or "short fine-tuning" (a few iterations on the labelled cases). Whoever computes scores computes
+        an estimator if it can supply all that is needed.
     range : tuple (low, high)
         The values it can take, over all inputs; infinite where there is no bound.
     paper, equation : str
@@ -86,8 +89,8 @@ class Estimator:
     --------
     >>> ESTIMATORS["leep"].needs, ESTIMATORS["leep"].range
     (('probabilities', 'labels'), (-inf, 0.0))
-    >>> [name for name, known in ESTIMATORS.items() if not known.labelled and known.function is not None]
-    ['cte_nhd', 'cte_ei', 'cte_vrand', 'bank_consensus', 'mean_confidence', 'soft_dice_confidence']
+    >>> [name for name, known in ESTIMATORS.items() if known.function is not None and known.form]
+    ['cte_nhd', 'cte_ei', 'cte_vrand', 'mean_confidence', 'soft_dice_confidence']
     """
 
     label: str
@@ -176,6 +179,13 @@ ESTIMATORS = {
         "relative variety", ("rim samples",), (-inf, inf), _NEW, "mean over layers of ln(H / A)", True,
         relative_variety,
     ),
+    "effective_dimension": Estimator(
+        "effective dimension", ("features",), (1.0, inf), _OURS, "(Σ λ)² / Σ λ²", False, effective_dimension
+    ),
+    "nuclear_norm": Estimator(
+        "nuclear norm", ("probabilities",), _UNIT, "Deng et al. 2023 (arXiv 2302.01094)", "‖P‖_* / √(n min(n, S))",
+        False, nuclear_norm,
+    ),
     "bank_consensus": Estimator(
         "bank consensus", ("bank",), _UNIT, _NEW, "median of mean pairwise AP50 with other sources", False,
         bank_consensus, variants=_named("measure", "instances", "pixels"),
@@ -187,6 +197,10 @@ ESTIMATORS = {
     "soft_dice_confidence": Estimator(
         "soft Dice confidence", ("prediction",), _UNIT, _OURS, "2 Σ p m / (Σ p + Σ m)", False,
         soft_dice_confidence, form="probability",
+    ),
+    "short_fine_tuning": Estimator(
+        "short fine-tuning", ("short fine-tuning",), (-inf, inf), _OURS, "−loss, or Dice, after a few iterations", True,
+        None, variants={"loss": Variant({}, "−loss"), "dice": Variant({}, "Dice of the labelled cases")},
     ),
     "source_performance": Estimator(
         "performance on own data", ("source performance",), _UNIT, _OURS, "performance on the source's own data",

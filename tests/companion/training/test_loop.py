@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from companion.config import Network, Training
 from companion.training import loop as training
@@ -149,9 +150,13 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.parametrize("options", [{}, {"average": 0.8, "decay": "none"}])
 @pytest.mark.parametrize(("every", "stop", "resumed_at"), [(2, 5, 4), (3, 3, 3), (4, 3, 0)])
-def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, monkeypatch, every, stop, resumed_at):
-    whole = run()
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
+    tmp_path, monkeypatch, every, stop, resumed_at, options
+):
+    plan = schedule(**options)
+    whole = run(training=plan)
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", every)
     path, batch, drawn = tmp_path / "there" / "run.pt", training._batch, []
 
@@ -163,10 +168,10 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path, monkey
 
     monkeypatch.setattr(training, "_batch", counted)
     with pytest.raises(Interrupted):
-        run(checkpoint=path)
+        run(training=plan, checkpoint=path)
     assert path.is_file() == (resumed_at > 0)
     drawn[:] = [1] * 1000  # never again
-    resumed = run(checkpoint=path)
+    resumed = run(training=plan, checkpoint=path)
     assert len(drawn) - 1000 == 6 - resumed_at  # else it began anew, and the comparison says nothing
     assert resumed[0] == whole[0]
     assert_same_bits(resumed[1], whole[1])
@@ -279,6 +284,52 @@ def test_the_learning_rate_ends_at_0_on_a_cosine(monkeypatch):
     monkeypatch.setattr(torch.optim.Adam, "step", recorded)
     train(Seen(), cases_2d(), schedule(4, learning_rate=0.2))
     np.testing.assert_allclose(rates, [0.1 * (1 + math.cos(math.pi * i / 4)) for i in range(4)], rtol=1e-9)
+
+
+def test_the_learning_rate_stays_where_it_does_not_decay(monkeypatch):
+    rates, step = [], torch.optim.Adam.step
+
+    def recorded(self, *arguments, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", recorded)
+    train(Seen(), cases_2d(), schedule(4, learning_rate=0.2, decay="none"))
+    assert rates == [0.2] * 4
+
+
+def test_the_average_is_that_of_torch_and_the_training_itself_does_not_change():
+    spec, cases, seen = NET3D, cases_3d(), []
+    plan = {"crop": (8, 8, 8), "decay": "none"}
+    plain = [run(spec, cases, training=schedule(n, **plan)) for n in range(1, 6)]
+    averaged = run(spec, cases, training=schedule(5, average=0.7, **plan))
+    assert averaged[0] == plain[-1][0]
+    network = build_network(spec, seed=4)
+    network.load_state_dict(plain[0][1])
+    mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.7), use_buffers=True)
+    for _, weights in plain:
+        network.load_state_dict(weights)
+        mean.update_parameters(network)
+        seen.append(weights)
+    for name, value in mean.module.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(averaged[1][name], value, rtol=1e-6, atol=1e-8)
+    name = next(name for name in seen[-1] if name.endswith("weight"))
+    assert not torch.equal(averaged[1][name], seen[-1][name])
+
+
+def test_frozen_layers_keep_their_weights_and_are_free_again_afterwards():
+    network = build_network(NET3D, seed=4)
+    before = state(network)
+    train(network, cases_3d(), schedule(crop=(8, 8, 8)), frozen=["model.0"])
+    after = state(network)
+    still = [n for n, _ in network.named_parameters() if n.startswith("model.0.")]
+    assert still and all(torch.equal(before[n], after[n]) for n in still)
+    assert not torch.equal(before["model.2.0.conv.weight"], after["model.2.0.conv.weight"])
+    assert not torch.equal(
+        before["model.0.conv.unit0.adn.N.running_mean"], after["model.0.conv.unit0.adn.N.running_mean"]
+    )
+    assert all(p.requires_grad for p in network.parameters())
 
 
 # ---- errors

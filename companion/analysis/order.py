@@ -1,0 +1,264 @@
+"""The order of a bank by fine-tuned Dice: how far it repeats itself, what a score can reach, and what the scores reach.
+
+Reads the records of a fine-tuning study with a bank and writes nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from companion.analysis import select
+from companion.fine_tune.bank import initial_models, is_untrained, models_on
+from companion.fine_tune.evaluate import seeds_on
+from companion.fine_tune.reliability import ceiling, half_kendall, icc
+from tte.agreement import expected_regret
+from tte.agreement.coefficients import batch_coefficients
+from tte.errors import DataNotFound
+
+__all__ = [
+    *("Order", "corrected", "cost_of", "dice_of", "learned", "order_of", "order_table", "over_targets"),
+    *("primary", "score_table", "seconds_of", "short_name", "untrained_models"),
+]
+
+N_LISTS = 5000  # of random scores, the same for a model on every target
+
+
+@dataclass(frozen=True)
+class Order:
+    """How far the order of the models of one target repeats itself.
+
+    Attributes
+    ----------
+    n_models, n_seeds : int
+    icc, half : float
+        Reliability of the mean Dice over the seeds, and the mean τ between the orders of two halves of the seeds.
+    ceiling : float
+        The τ that a score without any error would reach on average.
+    icc_trained, half_trained, ceiling_trained : float
+        The same among the models that were trained at all.
+    scored : bool
+        Whether the reliability reaches what the configuration asks for.
+    """
+
+    n_models: int
+    n_seeds: int
+    icc: float
+    half: float
+    ceiling: float
+    icc_trained: float
+    half_trained: float
+    ceiling_trained: float
+    scored: bool
+
+
+def dice_of(study, target):
+    """Return the mean Dice of every model (rows) with every seed (columns) that counts on a target.
+
+    Raises
+    ------
+    DataNotFound     a run is not on record.
+    """
+    seeds, models = seeds_on(study, target), list(models_on(study, target))
+    table = select.where(study.records.table("performance"), target=target, metric="dice_mean")
+    wide = table.pivot_table(index="model", columns="seed", values="value").reindex(index=models, columns=seeds)
+    if wide.isna().any(axis=None):
+        missing = int(wide.isna().sum().sum())
+        raise DataNotFound(
+            f"{target}: {missing} of {wide.size} fine-tunings are not on record: "
+            f"run `python -m companion study {study.name} --only task={target}`"
+        )
+    return wide
+
+
+def untrained_models(study, target):
+    """Return those models of a target that were never trained."""
+    return [model for model, (source, *_) in models_on(study, target).items() if is_untrained(study, source)]
+
+
+def order_of(study, target):
+    """Return the `Order` of a target."""
+    table = dice_of(study, target)
+    trained = table.drop(index=untrained_models(study, target))
+    found = [(icc(t.to_numpy()), half_kendall(t.to_numpy())) for t in (table, trained)]
+    (reliability, half), (reliability_trained, half_trained) = found
+    rule = study.part("fine_tune").reliability
+    scored = rule is None or reliability >= rule.least
+    return Order(
+        *(len(table), table.shape[1], reliability, half, ceiling(reliability)),
+        *(reliability_trained, half_trained, ceiling(reliability_trained), bool(scored)),
+    )
+
+
+def order_table(study):
+    """Return a row per target: the fields of its `Order`, and the mean Dice of some of its models."""
+    rows = {}
+    for target in select.targets(study, "fine_tune"):
+        mean = dice_of(study, target).mean(axis=1)
+        level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
+        rows[target] = {
+            **vars(order_of(study, target)),
+            **level,
+            "untrained": mean[untrained_models(study, target)].mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+
+
+def score_table(study, target, *, seed=0):
+    """Return τ-b of every score with the mean Dice of one target, beside what it can reach.
+
+    Returns
+    -------
+    DataFrame
+        estimate, kendall and its two-sided p against random lists (see `over_targets`), share (τ over the ceiling),
+        kendall_trained, p_trained and share_trained (the same among trained models), regret, random_regret; NaN where a
+        model has no score or all have the same.
+    """
+    order, dice = order_of(study, target), dice_of(study, target).mean(axis=1)
+    untrained = untrained_models(study, target)
+    trained = dice.drop(index=untrained)
+    table = select.where(study.records.table("scores"), target=target, seed=seed)
+    lists, lists_trained = (_random_taus(study, {target: values})[target] for values in (dice, trained))
+    rows = []
+    for estimate in select.estimates(table):
+        scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
+        tau, tau_trained = _tau(scores, dice), _tau(scores.drop(index=untrained), trained)
+        lost = {"regret": np.nan, "random_regret": dice.max() - dice.mean()}
+        if not np.isnan(tau):
+            lost["regret"] = expected_regret(scores.to_numpy(), dice.to_numpy())
+        rows.append({
+            "estimate": estimate, "kendall": tau, "p": _two_sided(tau, lists),
+            "share": tau / order.ceiling if order.ceiling else np.nan,
+            "kendall_trained": tau_trained, "p_trained": _two_sided(tau_trained, lists_trained),
+            "share_trained": tau_trained / order.ceiling_trained if order.ceiling_trained else np.nan, **lost,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def over_targets(study, targets, *, seed=0):
+    """Return what every score reaches over some targets.
+
+    The p asks how often a list that gives every model one random number, the same on all targets, has a mean τ as far
+    from 0: the targets share models, so that such a list does well or badly on many of them at once.
+
+    Returns
+    -------
+    DataFrame
+        estimate, kendall (mean τ-b), low, high (over targets), p, share (mean of τ over the ceiling), kendall_trained,
+        p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a value; where it
+        has none for the models of some target, the means are over the others.
+    """
+    tables = {target: score_table(study, target, seed=seed) for target in targets}
+    dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
+    trained = {target: values.drop(index=untrained_models(study, target)) for target, values in dice.items()}
+    lists, lists_trained, result = _random_taus(study, dice), _random_taus(study, trained), []
+    estimates = {_key(e): e for table in tables.values() for e in table["estimate"]}
+    for key, estimate in estimates.items():
+        found = {t: table[[_key(e) == key for e in table["estimate"]]] for t, table in tables.items()}
+        each = pd.concat([rows.dropna(subset="kendall").assign(target=t) for t, rows in found.items()])
+        if each.empty:
+            continue
+        means = {name: each[name].mean() for name in _MEANS}
+        p, p_trained = (
+            _two_sided(means[name], np.mean([drawn[t] for t in each["target"]], axis=0))
+            for name, drawn in (("kendall", lists), ("kendall_trained", lists_trained))
+        )
+        span = {"low": each["kendall"].min(), "high": each["kendall"].max()}
+        result.append({"estimate": estimate, **means, **span, "p": p, "p_trained": p_trained, "targets": len(each)})
+    return pd.DataFrame(result)
+
+
+def _key(estimate):
+    """What tells two scores of a study apart; its strength is NaN, which equals nothing."""
+    return estimate.estimator, estimate.variant, estimate.layer
+
+
+_MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
+
+
+def primary(study, table):
+    """Return the rows of `score_table` or `over_targets` that the configuration names as primary.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the configuration, with p_holm, the p after Holm's correction for their number.
+    """
+    names = study.part("fine_tune").reliability.primary
+    lead = {
+        e.estimator: i for i, e in enumerate(table["estimate"]) if e.estimator in names and e.variant == e.known.lead
+    }
+    found = table.iloc[[lead[name] for name in names if name in lead]].copy()
+    found["p_holm"] = corrected(found["p"].to_numpy())
+    return found
+
+
+def corrected(p):
+    """Return p-values after Holm's correction for their number.
+
+    >>> corrected(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    found = np.empty(len(p))
+    found[order] = np.minimum(stepped, 1.0)
+    return found
+
+
+def seconds_of(study, target, *, seed=0):
+    """Return {what: median over the models of its processor seconds} of one target; sampling stands by itself."""
+    entries = study.records.provenance()
+    parts = [entries[f"{target}/{model}/scores{seed}"].get("seconds_of", {}) for model in models_on(study, target)]
+    return {name: float(np.median([p[name] for p in parts])) for name in parts[0] if all(name in p for p in parts)}
+
+
+def _tau(scores, dice):
+    if scores.isna().any() or scores.nunique() < 2:
+        return float("nan")
+    return float(batch_coefficients(scores.to_numpy()[None], dice.to_numpy()[None])["kendall"][0])
+
+
+def _random_taus(study, dice):
+    """Return {target: τ (N_LISTS,)} of scores drawn for every model once, whatever the target."""
+    models = list(initial_models(study))
+    drawn = pd.DataFrame(np.random.default_rng(0).random((len(models), N_LISTS)), index=models)
+    return {
+        target: batch_coefficients(drawn.loc[values.index].to_numpy().T, np.tile(values.to_numpy(), (N_LISTS, 1)))[
+            "kendall"
+        ]
+        for target, values in dice.items()
+    }
+
+
+def _two_sided(value, drawn):
+    """Share of the drawn values at least as far from 0, the value itself counted among them."""
+    if np.isnan(value):
+        return float("nan")
+    return float((1 + (np.abs(drawn) >= abs(value) - 1e-12).sum()) / (1 + len(drawn)))
+
+
+def short_name(study, model):
+    """Return the name of a model within its study: its source, with network and seed where they tell models apart."""
+    source, network, seed = initial_models(study)[model]
+    part = study.part("fine_tune")
+    several = len(part.bank[source].seeds) > 1
+    return ", ".join([source, *([network] if len(part.networks) > 1 else []), *([f"seed {seed}"] if several else [])])
+
+
+def learned(card):
+    """Return what a model of the bank learned, from its card."""
+    if "tasks" not in card.training:
+        return "nothing"
+    tasks = " and ".join(task.split("/")[-1] for task in card.training["tasks"])
+    how = {"true": "", "moved": ", at random places", "none": ": masked cubes of its images"}
+    return tasks + how[card.training["labels"]]
+
+
+def cost_of(estimate, seconds):
+    """Return the seconds of a score with the sampling that it needs, from `seconds_of`; NaN for what costs none."""
+    name = estimate.estimator
+    if name not in seconds:
+        return float("nan")
+    shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
+    return seconds[name] + seconds.get(shared, 0.0)

@@ -1,0 +1,136 @@
+"""The order of a bank on made-up records: a perfect score reaches its ceiling, noise decides nothing, one p for all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from companion.analysis import order
+from companion.config import StudyConfig
+from companion.fine_tune.bank import initial_models, models_on
+from companion.fine_tune.reliability import ceiling
+from companion.records import Records, rows
+
+TARGETS = ["phantom/organ-kidney", "phantom/organ-vertebra"]
+SEEDS = 4
+
+
+@pytest.fixture(scope="module")
+def bank(tiny):
+    """A study of ten models that learned labels at random places, and two that learned nothing."""
+    raw = tiny.config.model_dump(mode="json") | {"zero_shot": None}
+    recipes = {f"m{i}": {"tasks": [TARGETS[0]], "labels": "moved"} for i in range(10)}
+    raw["fine_tune"] |= {
+        "bank": {**recipes, "untrained": {"seeds": [0, 1]}},
+        "finetune_seeds": list(range(SEEDS)),
+        "reliability": {"seeds": SEEDS, "least": 0.8, "primary": ["relative_variety", "ccfv"]},
+    }
+    return replace(tiny, config=StudyConfig.model_validate(raw))
+
+
+def made(bank, folder, noise, scores):
+    """The study with records: Dice by the place of a model and noise, and scores of it by {estimator: function}."""
+    study = replace(bank, records=Records(folder))
+    rng = np.random.default_rng(0)
+    for target in TARGETS:
+        for place, model in enumerate(models_on(study, target)):
+            same = {"study": study.name, "target": target, "model": model}
+            for seed in range(SEEDS):
+                value = 0.3 + 0.04 * place + noise[target] * rng.normal()
+                cell, dice = (
+                    f"{target}/{model}/dice{seed}",
+                    {**same, "seed": seed, "metric": "dice_mean", "value": value},
+                )
+                study.records.write(cell, {"performance": rows("performance", cell, [dice])}, {})
+            found = [
+                {**same, "seed": 0, "estimator": name, "variant": variant, "score": float(function(place, target))}
+                for (name, variant), function in scores.items()
+            ]
+            cell = f"{target}/{model}/scores0"
+            seconds = {"seconds_of": {"sampling": 1.0, "ccfv": 0.5 + place / 100, "sampling of the rim": 2.0}}
+            study.records.write(cell, {"scores": rows("scores", cell, found)}, seconds)
+    return study
+
+
+SCORES = {
+    ("relative_variety", ""): lambda place, target: place,
+    ("ccfv", "paper"): lambda place, target: -place if target == TARGETS[0] else place,
+    ("ccfv", "released"): lambda place, target: 1.0,
+    ("logme", ""): lambda place, target: (7 * place) % 12,
+}
+
+
+@pytest.fixture(scope="module")
+def clear(bank, tmp_path_factory):
+    return made(bank, tmp_path_factory.mktemp("clear"), dict.fromkeys(TARGETS, 0.005), SCORES)
+
+
+def test_a_clear_order_is_scored_and_one_of_noise_is_not(bank, clear, tmp_path):
+    found = order.order_of(clear, TARGETS[0])
+    assert found.scored and found.icc > 0.99 and found.half > 0.9 and found.n_models == 12 and found.n_seeds == SEEDS
+    assert found.ceiling == ceiling(found.icc)
+    noisy = made(bank, tmp_path, {TARGETS[0]: 0.005, TARGETS[1]: 5.0}, SCORES)
+    table = order.order_table(noisy)
+    assert table["scored"].tolist() == [True, False]
+    assert table.loc[TARGETS[0], "untrained"] == pytest.approx(0.3 + 0.04 * 10.5, abs=0.01)
+    assert list(order.untrained_models(noisy, TARGETS[0])) == ["untrained_unet_s0", "untrained_unet_s1"]
+
+
+def test_reliability_among_trained_models_leaves_the_untrained_out(bank, tmp_path):
+    study = made(bank, tmp_path, dict.fromkeys(TARGETS, 0.005), SCORES)
+    table = order.dice_of(study, TARGETS[0]).drop(index=order.untrained_models(study, TARGETS[0]))
+    from companion.fine_tune.reliability import icc
+
+    assert order.order_of(study, TARGETS[0]).icc_trained == icc(table.to_numpy())
+
+
+def test_a_score_that_knows_the_order_has_a_tau_of_1_and_its_share_is_over_the_ceiling(clear):
+    table = order.score_table(clear, TARGETS[0])
+    table.index = [f"{e.estimator} {e.variant}".strip() for e in table["estimate"]]
+    found, best = order.order_of(clear, TARGETS[0]), table.loc["relative_variety"]
+    assert best["kendall"] > 0.9 and best["share"] == pytest.approx(best["kendall"] / found.ceiling)
+    assert best["share_trained"] == pytest.approx(best["kendall_trained"] / found.ceiling_trained)
+    assert best["regret"] < 0.03 < best["random_regret"] and best["p"] < 0.01
+    assert table.loc["ccfv paper", "kendall"] == -best["kendall"] and table.loc["ccfv paper", "p"] < 0.01
+    assert np.isnan(table.loc["ccfv released", "kendall"]) and np.isnan(table.loc["ccfv released", "p"])
+    assert table.loc["logme", "p"] > 0.05
+
+
+def test_over_targets_a_list_that_is_the_same_everywhere_is_no_surprise_twice(clear):
+    every = order.over_targets(clear, TARGETS)
+    every.index = [f"{e.estimator} {e.variant}".strip() for e in every["estimate"]]
+    assert every.loc["relative_variety", "kendall"] > 0.9 and every.loc["relative_variety", "targets"] == 2
+    assert every.loc["ccfv paper", "kendall"] == pytest.approx(0, abs=0.1) and every.loc["ccfv paper", "p"] > 0.5
+    assert "ccfv released" not in every.index  # it has no value anywhere
+    one = order.score_table(clear, TARGETS[0])
+    logme = next(row for row in one.itertuples() if row.estimate.estimator == "logme")
+    assert every.loc["logme", "p"] == pytest.approx(logme.p, abs=0.1)  # a second target with the same list adds nothing
+
+
+def test_primary_scores_stand_in_the_order_of_the_configuration_with_a_corrected_p(clear):
+    every = order.over_targets(clear, TARGETS)
+    found = order.primary(clear, every)
+    assert [e.estimator for e in found["estimate"]] == ["relative_variety", "ccfv"]
+    assert found["estimate"].iloc[1].variant == "paper"
+    assert (found["p_holm"] >= found["p"]).all() and found["p_holm"].iloc[0] == pytest.approx(2 * found["p"].iloc[0])
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(order.corrected(np.array([0.04, 0.01, 0.9])), [0.08, 0.03, 0.9])
+    np.testing.assert_allclose(order.corrected(np.array([0.6, 0.7])), [1.0, 1.0])
+
+
+def test_seconds_are_medians_over_models_and_a_score_costs_its_sampling_too(clear):
+    seconds = order.seconds_of(clear, TARGETS[0])
+    assert seconds == {"sampling": 1.0, "ccfv": pytest.approx(0.555), "sampling of the rim": 2.0}
+    lead = {e.estimator: e for e in order.score_table(clear, TARGETS[0])["estimate"] if e.variant == e.known.lead}
+    assert order.cost_of(lead["ccfv"], seconds) == pytest.approx(1.555)
+    assert np.isnan(order.cost_of(lead["logme"], seconds))
+
+
+def test_random_lists_are_one_number_per_model(clear):
+    dice = {t: pd.Series(range(12), index=list(initial_models(clear)), dtype=float) for t in TARGETS}
+    drawn = order._random_taus(clear, dice)
+    np.testing.assert_array_equal(drawn[TARGETS[0]], drawn[TARGETS[1]])
+    assert abs(drawn[TARGETS[0]].mean()) < 0.02
