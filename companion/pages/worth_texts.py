@@ -106,7 +106,8 @@ def sure_sentence(needed):
 def rule_sentence(found, name):
     """Return whether choosing images by the rule of `tte rank` saves labels, from `labels.rule_against_random`."""
     p, n, k = p_text(found["p"]), found["targets"], found["labels"]
-    mean = f"mean difference {abs(found['saved']):.3f} over {n} targets and 1 to 8 labels, {p}"
+    than = "less" if found["saved"] > 0 else "more"
+    mean = f"the rule's pick loses {abs(found['saved']):.3f} {than} on average over {n} targets and 1 to 8 labels, {p}"
     if found["needed"] <= k / 2:
         goal = f"it needs {found['needed']:.0f} images where a random choice needs {k}, half or less"
     elif found["needed"] == found["needed"]:
