@@ -89,7 +89,7 @@ def _parser():
 
 
 def _evidence(options):
-    from companion.analysis.evidence import write_evidence
+    from companion.worth.evidence import write_evidence
 
     print(write_evidence(options.out))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis.evidence import evidence, evidence_file
+from companion.worth.evidence import evidence, evidence_file
 from tte.errors import ConfigError, InputError, UndefinedScore
 from tte.rank.expected import coverage, expected_performance, read_evidence, scores_with_evidence, track_record
 
