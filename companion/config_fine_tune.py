@@ -68,6 +68,7 @@ class Reliability(Section):
     seeds: Annotated[int, Field(gt=1)]  # that every target gets; the first of `finetune_seeds`
     least: Annotated[float, Field(gt=0, lt=1)]  # ICC of the mean Dice; below it a target gets all `finetune_seeds`
     primary: tuple[str, ...]  # estimators judged first, named before the run; the others are looked at afterwards
+    untouched: tuple[str, ...] = ()  # targets on which no score had been looked at when the primary ones were named
 
 
 class FineTune(Grown):
@@ -103,6 +104,7 @@ class FineTune(Grown):
             "learning_rates": (self.learning_rates, "networks", self.networks),
             "frozen": (self.frozen, "networks", self.networks),
             "targets": (self.targets, "tasks", self.tasks),
+            "reliability.untouched": (self.reliability.untouched if self.reliability else (), "tasks", self.tasks),
             "bank": ({task for recipe in self.bank.values() for task in recipe.tasks}, "tasks", self.tasks),
         }
         for key, (named, kind, there) in known.items():

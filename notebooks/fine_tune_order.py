@@ -123,7 +123,7 @@ lines = [
     f"Between two halves of the seeds the order of the {found.n_models} models has a mean τ of **{found.half:.2f}**, and the reliability of the mean over all {found.n_seeds} is **{found.icc:.2f}** (ICC, consistency of paired seeds).",
     f"Among the {found.n_models - len(untrained)} models that were trained at all they are {found.half_trained:.2f} and {found.icc_trained:.2f}.",
     f"A score that knew every model's true Dice would agree with means of that reliability at τ = {found.ceiling:.2f} on average ({found.ceiling_trained:.2f} among trained models), which is the ceiling below.",
-    f"Each target got {part.reliability.seeds} seeds, and all {len(part.finetune_seeds)} where their reliability was below {part.reliability.least:g}; that rule, and whether a target is scored, looked at Dice alone.",
+    f"Each target got {part.reliability.seeds} seeds, and all {len(part.finetune_seeds)} where their reliability was below {part.reliability.least:g}; that rule, and whether a target is scored, look at Dice alone.",
 ]
 failed = int((select.where(work.records.table("performance"), target=task, metric="dice_mean")["value"] < 0.05).sum())
 if failed:

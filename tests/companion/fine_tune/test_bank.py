@@ -264,6 +264,7 @@ def test_names_within_a_study_are_as_short_as_they_can_be(banked):
         ({"frozen": {"other": ["model.0"]}}, r"frozen names \['other'\], which are not among networks"),
         ({"bank": {"x": {"cases": 1}}}, "a model without tasks is not trained"),
         ({"reliability": {"seeds": 9, "least": 0.5, "primary": []}}, "reliability asks for 9 seeds of 3"),
+        ({"reliability": {"seeds": 2, "least": 0.5, "primary": [], "untouched": ["lung"]}}, r"untouched names"),
     ],
 )
 def test_a_bank_that_does_not_fit_together_is_refused(banked, change, message):
