@@ -6,13 +6,17 @@ Reads `results/<study>/` of the studies; writes `tte/rank/evidence.csv`.
 import pandas as pd
 
 from companion.analysis.bank import recorded_targets, table_of
+from companion.analysis.order import dice_of, order_of
+from companion.analysis.select import estimates, where
 from companion.paths import project_root
 from companion.records import atomic_write
 from companion.study import open_study
+from tte.estimators import ESTIMATORS
 
 __all__ = ["STUDIES", "evidence", "evidence_file", "write_evidence"]
 
 STUDIES = ("strangers", "nuclei-bank")
+TUNED = "volumes"  # its models are scored before they are fine-tuned
 _NAMES = {  # of the scores of a bank study: what `tte rank` calls them
     "consensus, instances": "consensus_instances",
     "consensus, pixels": "consensus_pixels",
@@ -22,6 +26,8 @@ _NAMES = {  # of the scores of a bank study: what `tte rank` calls them
     "mean confidence": "mean_confidence",
     "soft Dice confidence": "soft_dice_confidence",
 }
+# What `tte rank` computes of features at labelled voxels.
+_LABELLED = [name for name, known in ESTIMATORS.items() if known.labelled and known.function is not None]
 
 
 def evidence_file():
@@ -48,9 +54,25 @@ def evidence(out=None):
             table.insert(0, "target", target)
             table.insert(0, "study", name)
             frames.append(table)
-    found = pd.concat(frames, ignore_index=True)
-    first = ["study", "target", "model", "seen", "ap50", "map", "f1", "f1_tolerant"]
-    return found[[*first, *_NAMES.values()]]
+    found = pd.concat([*frames, _tuned(out)], ignore_index=True)
+    first = ["study", "target", "model", "seen", "ap50", "map", "f1", "f1_tolerant", "dice"]
+    return found[[*first, *_NAMES.values(), *_LABELLED]]
+
+
+def _tuned(out):
+    """The same of fine-tuned models, on the targets whose order repeats: Dice, and scores in their leading form."""
+    study, frames = open_study(TUNED, out=out), []
+    for target in study.part("fine_tune").tasks:
+        if not order_of(study, target).scored:
+            continue
+        dice = dice_of(study, target).mean(axis=1)
+        scores = where(study.records.table("scores"), target=target, seed=0)
+        lead = {e.estimator: e for e in estimates(scores) if e.variant == e.known.lead}
+        table = {name: lead[name].rows(scores).set_index("model")["score"] for name in _LABELLED if name in lead}
+        table = pd.DataFrame({"dice": dice, **{name: values.reindex(dice.index) for name, values in table.items()}})
+        table = table.rename_axis("model").reset_index()
+        frames.append(table.assign(study=TUNED, target=target, seen=0))
+    return pd.concat(frames, ignore_index=True)
 
 
 def write_evidence(out=None):

@@ -96,7 +96,7 @@ def test_the_shipped_file_is_what_the_records_give():
 
 @SHIPPED
 def test_coverage_of_the_shipped_evidence_is_measured(capsys):
-    for lead in scores_with_evidence():
+    for lead in scores_with_evidence(read_evidence().dropna(subset="ap50").dropna(axis=1, how="all")):
         measured = coverage(lead, level=0.8)
         with capsys.disabled():
             print(f"\n  80% intervals from {lead}, leave one target out: hold {measured:.0%}", end="")

@@ -157,7 +157,7 @@ def test_starting_points_for_fine_tuning(nuclei, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("Use `") and len(table) == len(NAMES)
     known = [name for name, e in tte.ESTIMATORS.items() if e.labelled and e.function is not None]
     assert set(known) <= set(table.columns) and np.isfinite(table[known]).all(axis=None)
-    assert table["score"].tolist() == table["ccfv"].tolist() and table["score"].is_monotonic_decreasing
+    assert table["score"].tolist() == table["relative_variety"].tolist() and table["score"].is_monotonic_decreasing
     assert (table["score_low"] < table["score"]).all() and (table["score"] < table["score_high"]).all()
     before = (tmp_path / "out" / "ranking.csv").read_bytes()
     assert main(arguments) == 0 and (tmp_path / "out" / "ranking.csv").read_bytes() == before

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _KEYS = ("study", "target", "model", "seen")
-_MEASURES = ("ap50", "map", "f1", "f1_tolerant")
+_MEASURES = ("ap50", "map", "f1", "f1_tolerant", "dice")  # dice: after fine-tuning
 _LEAST_TARGETS = 3
 
 
@@ -33,7 +33,8 @@ def read_evidence():
     -------
     DataFrame
         study, target, model, seen (1 where the model was trained on images of the target's set), the measures of
-        performance ap50, map, f1 and f1_tolerant (medians over images), and a column per score, by the names that
+        performance ap50, map, f1 and f1_tolerant (medians over images) and dice (of the fine-tuned model, the mean over
+        cases and seeds), and a column per score, by the names that
         `tte rank` gives them; NaN where a model has no value. No score and no row where no evidence is shipped.
     """
     shipped = files("tte.rank") / "evidence.csv"
@@ -64,7 +65,7 @@ def track_record(lead, measure="ap50", evidence=None):
     Parameters
     ----------
     lead : str; one of `scores_with_evidence`
-    measure : {"ap50", "map", "f1", "f1_tolerant"}
+    measure : {"ap50", "map", "f1", "f1_tolerant", "dice"}
     evidence : DataFrame, optional; by default the shipped one
 
     Returns
@@ -130,7 +131,7 @@ def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.
         Values of the score `lead`; NaN gives NaN.
     lead : str; one of `scores_with_evidence`
     evidence : DataFrame, optional; by default the shipped one
-    measure : {"ap50", "map", "f1", "f1_tolerant"}
+    measure : {"ap50", "map", "f1", "f1_tolerant", "dice"}
     level : float in (0, 1); the share of models of a new target that the interval is to hold
 
     Returns

@@ -6,9 +6,10 @@ Takes and returns names and words; reads and computes nothing.
 from dataclasses import dataclass
 
 from tte.errors import ConfigError
+from tte.estimators.registry import ESTIMATORS
 from tte.rank.expected import evidence_of, kendalls, scores_with_evidence
 
-__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words"]
+__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words", "measure_of"]
 
 QUANTITIES = {
     "consensus_instances": "agreement of a model's objects with those of the others (AP50)",
@@ -32,7 +33,9 @@ _WHY = {
     "measured": ("no score without labels can be computed here, so the labelled images decide", "methods.html"),
     "confidence": ("agreement needs models of three groups, consistency a perturbation, and neither has a value here",
                    "methods.html"),
-    "ccfv": ("it is the score for fine-tuning that the companion's studies follow", "methods.html#cc-fv"),
+    "relative_variety": ("it asks how much of the variety of the features lies within the foreground",
+                         "methods.html"),
+    "ccfv": ("relative variety has no value here", "methods.html#cc-fv"),
     "chosen": ("you asked for it", "methods.html"),
 }  # fmt: skip
 
@@ -68,7 +71,7 @@ def in_words(name):
     'foreground unchanged under a perturbation (CTE-NHD), noise'
     """
     base, _, variant = name.partition(":")
-    words = QUANTITIES.get(base, base)
+    words = QUANTITIES.get(base) or (ESTIMATORS[base].label if base in ESTIMATORS else base)
     return f"{words}, {variant}" if variant else words
 
 
@@ -104,10 +107,11 @@ def choose_lead(available, asked=None, objects=True):
         found = next((name for name in available if asked in (name, name.partition(":")[0])), None)
         if found is None:
             raise ConfigError(f"lead: {asked!r} has no values here; choose one of {', '.join(available)}")
-        return _lead(found, "chosen", "ap50" if objects else "f1")
+        return _lead(found, "chosen", objects)
     first, second = ("instances", "pixels") if objects else ("pixels", "instances")
     order = [
         *((f"consensus_{kind}", "consensus") for kind in (first, second)),
+        ("relative_variety", "relative_variety"),
         ("ccfv", "ccfv"),
         *((name, "consistency") for name in ("cte_vrand", "cte_nhd", "cte_ei")[0 if objects else 1 :]),
         *((name, "measured") for name in (MEASURED if objects else MEASURED[::-1])),
@@ -115,17 +119,31 @@ def choose_lead(available, asked=None, objects=True):
     for wanted, why in order:
         found = next((name for name in available if name.partition(":")[0] == wanted), None)
         if found is not None:
-            return _lead(found, why, "ap50" if objects else "f1")
-    return _lead(available[0], "confidence")
+            return _lead(found, why, objects)
+    return _lead(available[0], "confidence", objects)
 
 
-def _lead(name, why, measure="ap50"):
+def measure_of(name, objects):
+    """The measure of performance that a score is to predict: Dice after fine-tuning, AP50 of objects, or F1.
+
+    Examples
+    --------
+    >>> measure_of("ccfv", True), measure_of("cte_nhd:noise", True), measure_of("consensus_pixels", False)
+    ('dice', 'ap50', 'f1')
+    """
+    known = ESTIMATORS.get(name.partition(":")[0])
+    if known is not None and known.labelled:
+        return "dice"
+    return "ap50" if objects else "f1"
+
+
+def _lead(name, why, objects):
     reason, link = _WHY[why]
-    return Lead(name, in_words(name), f"{reason}{_record_of(name, measure)}", link)
+    return Lead(name, in_words(name), f"{reason}{_record_of(name, measure_of(name, objects))}", link)
 
 
 def _record_of(name, measure):
-    """How far the score was right where the truth is known, beside the other scores without labels; "" if unknown."""
+    """How far the score was right where the truth is known, beside the others of its kind; "" if unknown."""
     known = evidence_of(name)
     if known is None:
         return ""

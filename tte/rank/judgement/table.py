@@ -11,7 +11,7 @@ import pandas as pd
 from tte.errors import TTEError, UndefinedScore
 from tte.rank.expected import evidence_of, expected_performance
 from tte.rank.judgement.measured import interval, probability_best
-from tte.rank.judgement.quantities import MEASURED, choose_lead
+from tte.rank.judgement.quantities import MEASURED, choose_lead, measure_of
 from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
 from tte.rank.judgement.verdict import images_to_label, verdict
 from tte.rank.result import LeftOut, Ranking
@@ -169,7 +169,9 @@ def _expected(observed, lead, value):
     name = evidence_of(lead)
     if name is None:
         return unknown, unknown
-    measure = "ap50" if observed.objects else "f1"
+    measure = measure_of(lead, observed.objects)
+    if measure == "dice":  # what fine-tuning reaches depends on how it is done, the order less so
+        return unknown, unknown
     try:
         _, low, high = expected_performance(value, name, measure=measure, level=EXPECTED)
     except TTEError:

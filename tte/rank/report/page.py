@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from tte._atomic import atomic_write
 from tte.rank.expected import evidence_of, track_record
+from tte.rank.judgement.quantities import measure_of
 from tte.rank.report.drawing import SCALE, interval_bar, scatter
 from tte.rank.report.methods import methods_paragraph, references
 from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
@@ -184,14 +185,15 @@ def _disagreement(ranking, pictures):
 
 
 def _evidence(ranking, pictures):
-    name, measure = evidence_of(ranking.lead.name), "ap50" if "instances" in ranking.lead.name else "f1"
+    lead = ranking.lead.name
+    name, measure = evidence_of(lead), measure_of(lead, "instances" in lead)
     record = track_record(name, measure)
     lost, random = record["regret"].mean(), record["random_regret"].mean()
     rows = [
         [row["study"], row["target"], row["n_models"], *(_number(row[key], 2) for key in _AGREEMENT)]
         for row in record.to_dict("records")
     ]
-    words = {"ap50": "AP50", "f1": "F1"}[measure]
+    words = {"ap50": "AP50", "f1": "F1", "dice": "Dice after fine-tuning"}[measure]
     return {
         "sentence": (
             f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, the pick "
