@@ -32,7 +32,7 @@ from IPython.display import Markdown, display
 from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
-from companion.pages import bank_plots, plots, tables, texts
+from companion.pages import plots, tables, target_plots, texts
 from companion.study import open_page, open_study
 from tte.rank.expected import coverage, scores_with_evidence
 
@@ -163,7 +163,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strangers", "caption": "Median AP50 of every model against its consensus, a panel per target. Source: [notebook](../../../notebooks/strangers.py)."}, "image": {"alt": "AP50 against bank consensus, a panel per target, a symbol per model"}}
-_ = bank_plots.score_panels(
+_ = target_plots.score_panels(
     {short(name) + (" (seen)" if name in part.seen else ""): table for name, table in found.items()},
     score="consensus, instances",
     performance="ap50",

@@ -35,7 +35,7 @@
 # Which model should I **fine-tune** on my few labelled cases?
 #
 # `tte rank fine-tune --models bank.yml --images DIR --labels DIR --out OUT`
-# looks at the features that each model gives to labelled voxels (**CC-FV** {cite:p}`Yang2023` and others).
+# looks at the features that each model gives to labelled voxels (relative variety, **CC-FV** {cite:p}`Yang2023` and others).
 # :::
 # ::::
 #

@@ -33,7 +33,7 @@ from companion.analysis import claims, published, select, strength
 from companion.analysis import over_targets as pooling
 from companion.analysis.agreement import ranking_on
 from companion.analysis.recorded import agreement_of, recorded_agreement
-from companion.pages import boxes, flip_plots, plots, strength_plots, tables, texts
+from companion.pages import boxes, plots, strength_plots, tables, target_plots, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -126,7 +126,7 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-flips", "caption": "Flipped pixels under dropout (1 − CTE-NHD) against median F1, a panel per target with axes of its own, a dot per model of another source. A score that works puts the star among the dots furthest left. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Share of flipped pixels against median F1, a panel per target, the pick and the best marked"}}
 hits = int((lead_rows["regret"] <= 1e-9).sum())
-_ = flip_plots.flips_by_target(
+_ = target_plots.flips_by_target(
     rankings,
     performance="median F1",
     names=titles,

@@ -66,7 +66,7 @@ def rank_fine_tune(
     volumes, channel, pixel_size
         As for `rank_zero_shot`; labels are rescaled with their image.
     lead : str or None
-        The score that leads, in place of CC-FV.
+        The score that leads, in place of relative variety.
     trust, device
         As for `rank_zero_shot`.
     seed : int

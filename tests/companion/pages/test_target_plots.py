@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from companion.pages.flip_plots import flips_by_target
+from companion.pages.target_plots import flips_by_target
 
 
 def table(scores, performance):
