@@ -61,5 +61,5 @@ show_report(ranking)
 # %% [markdown]
 # ## What to do with this
 #
-# Read "Pick for fine-tuning" before you trust such an order: on the organs of the book no score of this table orders the models better than chance on every target.
+# [The page on organs](volumes/fine_tune_orders.ipynb) says how far the order of each of these scores was right where the truth is known, and which of them to leave alone.
 # Take the first two or three, fine-tune each for a few minutes on the same cases, and keep the better one.

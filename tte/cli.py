@@ -102,8 +102,8 @@ def _add_rank(commands):
     fine_tune = ways.add_parser(
         "fine-tune",
         help="models as starting points for fine-tuning on a few labelled cases, 2D or 3D",
-        description="Rank every model of a bank by what its features say of a few labelled cases: relative variety, CC-FV and the other "
-        "labelled estimators. Nothing is trained.",
+        description="Rank every model of a bank by what its features say of a few labelled cases: relative variety, "
+        "CC-FV and the other labelled estimators. Nothing is trained.",
     )
     _add_models(fine_tune)
     _add_common(fine_tune, "label maps of the same names as the images", needed=True)
