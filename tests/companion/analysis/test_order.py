@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from companion.analysis import order
+from companion.analysis.order.reach import _random_taus
 from companion.config import StudyConfig
 from companion.fine_tune.bank import initial_models, models_on
 from companion.fine_tune.reliability import ceiling
@@ -131,6 +132,6 @@ def test_seconds_are_medians_over_models_and_a_score_costs_its_sampling_too(clea
 
 def test_random_lists_are_one_number_per_model(clear):
     dice = {t: pd.Series(range(12), index=list(initial_models(clear)), dtype=float) for t in TARGETS}
-    drawn = order._random_taus(clear, dice)
+    drawn = _random_taus(clear, dice)
     np.testing.assert_array_equal(drawn[TARGETS[0]], drawn[TARGETS[1]])
     assert abs(drawn[TARGETS[0]].mean()) < 0.02

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from scipy.stats import kendalltau, wilcoxon
 from companion.analysis import robustness, select, tsne
 from companion.config import load_config, study_names
 from companion.fine_tune import models as fine_tune
-from companion.fine_tune import wing
+from companion.fine_tune.bank import initial_models
 from companion.fine_tune.scores import TABLE_1, sample_cases, table_1_scores
 from companion.fine_tune.subsamples import SHARES, sensitivity_rows
 from companion.paths import project_root
@@ -89,11 +90,10 @@ class FakeStudy:
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     study = FakeStudy(tmp_path)
-    models = {f"{s.split('/')[-1]}_{n}_s0": (s, n, 0) for s in (*TASKS, "random") for n in NETWORKS}
-    for module in (fine_tune, wing):
-        monkeypatch.setattr(module, "initial_models", lambda _: models, raising=False)
+    part = {"networks": NETWORKS, "finetune_seeds": (0, 1), "bank": {}, "tasks": TASKS, "seeds": (0,)}
+    study.part = lambda _: type("Part", (), part)
+    study.dataset_entry = lambda name: SimpleNamespace(folder=name, classes={"organ": [1]})
     monkeypatch.setattr(select, "targets", lambda *_: TASKS)
-    study.part = lambda _: type("Part", (), {"networks": NETWORKS, "finetune_seeds": (0, 1)})
     return study
 
 
@@ -134,7 +134,7 @@ def test_agreement_of_seeds_is_the_tau_between_their_dice(fake, monkeypatch):
     table = fake.records.table("performance")
     table["value"] = np.random.default_rng(3).uniform(size=len(table))
     monkeypatch.setattr(fake.records, "table", lambda _: table)
-    keep = [m for m in fine_tune.initial_models(fake) if not m.startswith(("a_", "random"))]
+    keep = [m for m in initial_models(fake) if not m.startswith(("a_", "random"))]
     wide = select.where(table, target=TASKS[0]).pivot(index="seed", columns="model", values="value")[keep]
     assert robustness.agreement_of_seeds(fake, TASKS[0]) == pytest.approx(kendalltau(*wide.to_numpy()).statistic)
 

@@ -1,107 +1,21 @@
-"""The order of a bank by fine-tuned Dice: how far it repeats itself, what a score can reach, and what the scores reach.
+"""What the scores of a bank reach of its order, beside what they could, what chance gives and what they cost.
 
 Reads the records of a fine-tuning study with a bank and writes nothing.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from companion.analysis import select
-from companion.fine_tune.bank import initial_models, is_untrained, models_on
-from companion.fine_tune.evaluate import seeds_on
-from companion.fine_tune.reliability import ceiling, half_kendall, icc
+from companion.analysis.order.repeat import dice_of, order_of, untrained_models
+from companion.fine_tune.bank import initial_models, models_on
 from tte.agreement import expected_regret
 from tte.agreement.coefficients import batch_coefficients
-from tte.errors import DataNotFound
 
-__all__ = [
-    *("Order", "corrected", "cost_of", "dice_of", "learned", "order_of", "order_table", "over_targets"),
-    *("primary", "score_table", "seconds_of", "short_name", "untrained_models"),
-]
+__all__ = ["corrected", "cost_of", "over_targets", "primary", "score_table", "seconds_of"]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
-
-
-@dataclass(frozen=True)
-class Order:
-    """How far the order of the models of one target repeats itself.
-
-    Attributes
-    ----------
-    n_models, n_seeds : int
-    icc, half : float
-        Reliability of the mean Dice over the seeds, and the mean τ between the orders of two halves of the seeds.
-    ceiling : float
-        The τ that a score without any error would reach on average.
-    icc_trained, half_trained, ceiling_trained : float
-        The same among the models that were trained at all.
-    scored : bool
-        Whether the reliability reaches what the configuration asks for.
-    """
-
-    n_models: int
-    n_seeds: int
-    icc: float
-    half: float
-    ceiling: float
-    icc_trained: float
-    half_trained: float
-    ceiling_trained: float
-    scored: bool
-
-
-def dice_of(study, target):
-    """Return the mean Dice of every model (rows) with every seed (columns) that counts on a target.
-
-    Raises
-    ------
-    DataNotFound     a run is not on record.
-    """
-    seeds, models = seeds_on(study, target), list(models_on(study, target))
-    table = select.where(study.records.table("performance"), target=target, metric="dice_mean")
-    wide = table.pivot_table(index="model", columns="seed", values="value").reindex(index=models, columns=seeds)
-    if wide.isna().any(axis=None):
-        missing = int(wide.isna().sum().sum())
-        raise DataNotFound(
-            f"{target}: {missing} of {wide.size} fine-tunings are not on record: "
-            f"run `python -m companion study {study.name} --only task={target}`"
-        )
-    return wide
-
-
-def untrained_models(study, target):
-    """Return those models of a target that were never trained."""
-    return [model for model, (source, *_) in models_on(study, target).items() if is_untrained(study, source)]
-
-
-def order_of(study, target):
-    """Return the `Order` of a target."""
-    table = dice_of(study, target)
-    trained = table.drop(index=untrained_models(study, target))
-    found = [(icc(t.to_numpy()), half_kendall(t.to_numpy())) for t in (table, trained)]
-    (reliability, half), (reliability_trained, half_trained) = found
-    rule = study.part("fine_tune").reliability
-    scored = rule is None or reliability >= rule.least
-    return Order(
-        *(len(table), table.shape[1], reliability, half, ceiling(reliability)),
-        *(reliability_trained, half_trained, ceiling(reliability_trained), bool(scored)),
-    )
-
-
-def order_table(study):
-    """Return a row per target: the fields of its `Order`, and the mean Dice of some of its models."""
-    rows = {}
-    for target in select.targets(study, "fine_tune"):
-        mean = dice_of(study, target).mean(axis=1)
-        level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
-        rows[target] = {
-            **vars(order_of(study, target)),
-            **level,
-            "untrained": mean[untrained_models(study, target)].mean(),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+_MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
 
 
 def score_table(study, target, *, seed=0):
@@ -173,9 +87,6 @@ def _key(estimate):
     return estimate.estimator, estimate.variant, estimate.layer
 
 
-_MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
-
-
 def primary(study, table):
     """Return the rows of `score_table` or `over_targets` that the configuration names as primary.
 
@@ -213,6 +124,15 @@ def seconds_of(study, target, *, seed=0):
     return {name: float(np.median([p[name] for p in parts])) for name in parts[0] if all(name in p for p in parts)}
 
 
+def cost_of(estimate, seconds):
+    """Return the seconds of a score with the sampling that it needs, from `seconds_of`; NaN for what costs none."""
+    name = estimate.estimator
+    if name not in seconds:
+        return float("nan")
+    shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
+    return seconds[name] + seconds.get(shared, 0.0)
+
+
 def _tau(scores, dice):
     if scores.isna().any() or scores.nunique() < 2:
         return float("nan")
@@ -236,29 +156,3 @@ def _two_sided(value, drawn):
     if np.isnan(value):
         return float("nan")
     return float((1 + (np.abs(drawn) >= abs(value) - 1e-12).sum()) / (1 + len(drawn)))
-
-
-def short_name(study, model):
-    """Return the name of a model within its study: its source, with network and seed where they tell models apart."""
-    source, network, seed = initial_models(study)[model]
-    part = study.part("fine_tune")
-    several = len(part.bank[source].seeds) > 1
-    return ", ".join([source, *([network] if len(part.networks) > 1 else []), *([f"seed {seed}"] if several else [])])
-
-
-def learned(card):
-    """Return what a model of the bank learned, from its card."""
-    if "tasks" not in card.training:
-        return "nothing"
-    tasks = " and ".join(task.split("/")[-1] for task in card.training["tasks"])
-    how = {"true": "", "moved": ", at random places", "none": ": masked cubes of its images"}
-    return tasks + how[card.training["labels"]]
-
-
-def cost_of(estimate, seconds):
-    """Return the seconds of a score with the sampling that it needs, from `seconds_of`; NaN for what costs none."""
-    name = estimate.estimator
-    if name not in seconds:
-        return float("nan")
-    shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
-    return seconds[name] + seconds.get(shared, 0.0)

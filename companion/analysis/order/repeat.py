@@ -1,0 +1,96 @@
+"""The order of a bank by fine-tuned Dice, and how far it repeats itself.
+
+Reads the records of a fine-tuning study with a bank and writes nothing.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from companion.analysis import select
+from companion.fine_tune.bank import is_untrained, models_on
+from companion.fine_tune.evaluate import seeds_on
+from companion.fine_tune.reliability import ceiling, half_kendall, icc
+from tte.errors import DataNotFound
+
+__all__ = ["Order", "dice_of", "order_of", "order_table", "untrained_models"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """How far the order of the models of one target repeats itself.
+
+    Attributes
+    ----------
+    n_models, n_seeds : int
+    icc, half : float
+        Reliability of the mean Dice over the seeds, and the mean τ between the orders of two halves of the seeds.
+    ceiling : float
+        The τ that a score without any error would reach on average.
+    icc_trained, half_trained, ceiling_trained : float
+        The same among the models that were trained at all.
+    scored : bool
+        Whether the reliability reaches what the configuration asks for.
+    """
+
+    n_models: int
+    n_seeds: int
+    icc: float
+    half: float
+    ceiling: float
+    icc_trained: float
+    half_trained: float
+    ceiling_trained: float
+    scored: bool
+
+
+def dice_of(study, target):
+    """Return the mean Dice of every model (rows) with every seed (columns) that counts on a target.
+
+    Raises
+    ------
+    DataNotFound     a run is not on record.
+    """
+    seeds, models = seeds_on(study, target), list(models_on(study, target))
+    table = select.where(study.records.table("performance"), target=target, metric="dice_mean")
+    wide = table.pivot_table(index="model", columns="seed", values="value").reindex(index=models, columns=seeds)
+    if wide.isna().any(axis=None):
+        missing = int(wide.isna().sum().sum())
+        raise DataNotFound(
+            f"{target}: {missing} of {wide.size} fine-tunings are not on record: "
+            f"run `python -m companion study {study.name} --only task={target}`"
+        )
+    return wide
+
+
+def untrained_models(study, target):
+    """Return those models of a target that were never trained."""
+    return [model for model, (source, *_) in models_on(study, target).items() if is_untrained(study, source)]
+
+
+def order_of(study, target):
+    """Return the `Order` of a target."""
+    table = dice_of(study, target)
+    trained = table.drop(index=untrained_models(study, target))
+    found = [(icc(t.to_numpy()), half_kendall(t.to_numpy())) for t in (table, trained)]
+    (reliability, half), (reliability_trained, half_trained) = found
+    rule = study.part("fine_tune").reliability
+    scored = rule is None or reliability >= rule.least
+    return Order(
+        *(len(table), table.shape[1], reliability, half, ceiling(reliability)),
+        *(reliability_trained, half_trained, ceiling(reliability_trained), bool(scored)),
+    )
+
+
+def order_table(study):
+    """Return a row per target: the fields of its `Order`, and the mean Dice of some of its models."""
+    rows = {}
+    for target in select.targets(study, "fine_tune"):
+        mean = dice_of(study, target).mean(axis=1)
+        level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
+        rows[target] = {
+            **vars(order_of(study, target)),
+            **level,
+            "untrained": mean[untrained_models(study, target)].mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
