@@ -153,7 +153,7 @@ plt.show()
 #
 # τ-b is that with the mean Dice over the seeds; p asks how often a list that gives every model a random number has a τ as far from 0; the share is τ over the ceiling.
 # "Lost" is the Dice that the score's pick gives away; a pick at random loses what stands in the last line.
-# Seconds are those of one model on the labelled cases, with the sampling of features that several scores share, on one core of a busy machine.
+# Seconds are processor time for one model on the labelled cases, with the sampling of features that several scores share.
 
 # %% tags=["remove-input"]
 if not found.scored:

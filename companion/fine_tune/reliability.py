@@ -33,7 +33,7 @@ def icc(values):
     Examples
     --------
     >>> icc([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]), round(icc([[0.1, 0.3], [0.3, 0.1], [0.5, 0.5]]), 3)
-    (1.0, 0.692)
+    (1.0, 0.667)
     """
     values = np.asarray(values, dtype=float)
     models, seeds = values.shape
