@@ -77,7 +77,7 @@ display(
     Markdown(
         f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n"
         f"**Evidence.** Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
-        f"{best.name} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).\n\n"
+        f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).\n\n"
         f"{repeated}**Lost by the pick.** {best['regret']:.3f} of Dice by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.\n\n"
         f"**Caveat.** {len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ; "
         + (

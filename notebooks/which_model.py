@@ -77,7 +77,7 @@ best, random, label = gains.loc[free[0]], gains["random"].iloc[0], gains.loc["on
 worst = evidence.assign(share=evidence["worse_on"] / evidence["targets"]).sort_values("share", kind="stable").iloc[-1]
 Markdown(
     ":::{admonition} In short\n:class: tip\n"
-    f"**What to do.** Run every model once and let `tte rank` compare them; where it calls models too close, label the images it names.\n\n"
+    f"**What to do.** Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.\n\n"
     f"**What you gain.** On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {random:.2f} of AP50 against the best model; "
     f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.\n\n"
     f"**When not.** Picked by {worst['way']}, models lose more than a random pick on {int(worst['worse_on'])} of {int(worst['targets'])} targets of {studies[worst['study']].config.title.lower()}; "
