@@ -49,6 +49,7 @@ every = order.over_targets(work, scored, seed=seed)
 every["name"] = [tables.label(e) for e in every["estimate"]]
 primary = order.primary(work, every).set_index("name")
 best = primary.sort_values("kendall", ascending=False).iloc[0]
+least = primary.sort_values("regret").iloc[0]
 untouched = [name for name in scored if name in part.reliability.untouched]
 if untouched:
     anew = order.primary(work, order.over_targets(work, untouched, seed=seed))
@@ -69,7 +70,7 @@ answer = (
     else f"No score of the {len(primary)} that were named before the run orders the models beyond what chance gives, although the models have an order."
 )
 repeated = (
-    f"**On targets at which no score had been looked at** when these were named ({len(untouched)}): {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}.\n\n"
+    f"**On targets that the search for these scores did not use** ({len(untouched)}; some were in the study before it): {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}.\n\n"
     if untouched
     else ""
 )
@@ -78,12 +79,12 @@ display(
         f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n"
         f"**Evidence.** Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
         f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).\n\n"
-        f"{repeated}**Lost by the pick.** {best['regret']:.3f} of Dice by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.\n\n"
-        f"**Caveat.** {len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ; "
+        f"{repeated}**Lost by the pick.** {least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}, {best['regret']:.3f} by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.\n\n"
+        f"**Caveat.** {len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
         + (
-            f"{len(left_out)} of {len(names)} targets have no order to predict.\n:::"
+            f"{len(left_out)} of {len(names)} targets have no order to predict and are not scored.\n:::"
             if left_out
-            else "every target has an order.\n:::"
+            else "Every target has an order that repeats over seeds.\n:::"
         )
     )
 )
@@ -130,7 +131,7 @@ if untouched:
     display(
         Markdown(
             f"The primary scores were chosen in a search on some of the targets. "
-            f"On the {len(untouched)} at which no score had been looked at then ({', '.join(short(name) for name in untouched)}):"
+            f"On the {len(untouched)} that it did not use ({', '.join(short(name) for name in untouched)}):"
         ),
         tables.plain_table(anew[list(heads)].rename(columns=heads), "primary score", number),
     )
@@ -181,17 +182,15 @@ gaps = (orders["middle"] - orders["untrained"]).rename("gap")
 behind = [short(name) for name in names if gaps[name] < 0]
 Markdown(
     f"The middle model ends {gaps.min():.2f} to {gaps.max():.2f} of Dice above the untrained networks"
-    + (
-        f"; on {', '.join(behind)} the untrained networks win."
-        if behind
-        else ": with an encoder that stays as it was, pre-training pays on every target."
-    )
+    " (their mean)"
+    + (f"; on {', '.join(behind)} the untrained networks win." if behind else ".")
     + f" Choosing well among the models is worth up to {(orders['best'] - orders['middle']).max():.2f} of Dice against the middle one."
 )
 
 # %% [markdown]
 # ## What a score costs
 #
+# Of a score with variants, τ is that of the best.
 # Processor seconds for one model on the labelled cases, the median over models and targets, with the sampling of features that most scores share.
 # A short fine-tuning is one of the scores: what it costs is what the others have to beat.
 

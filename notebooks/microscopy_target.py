@@ -86,7 +86,7 @@ if work.config.note:
 n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
 tables.target_table(work, target, n_images)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Yellow contours are the reference, blue ones a prediction, in a study of instances one each; pixels whose foreground flips when channels of the bottleneck are dropped are filled in orange. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Blue contours are a prediction, in a study of instances one each, yellow ones the reference where the images are at hand; pixels whose foreground flips when channels of the bottleneck are dropped are filled in orange. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {

@@ -61,5 +61,6 @@ show_report(ranking)
 # %% [markdown]
 # ## What to do with this
 #
+# The order is that of relative variety, and "clearly behind" is by that score alone; the other columns may put another model first.
 # [The page on organs](volumes/fine_tune_orders.ipynb) says how far the order of each of these scores was right where the truth is known, and which of them to leave alone.
 # Take the first two or three, fine-tune each for a few minutes on the same cases, and keep the better one.

@@ -69,7 +69,7 @@ display(
     Markdown(
         f":::{{admonition}} In short\n:class: tip\n**Answer.** {verdict}\n\n"
         f"**Evidence.** Mean Kendall τ-b with AP50 over {len(judged)} targets: consensus {consensus['kendall']:.2f} "
-        f"({texts.p_text(consensus['p'])}, {significant}), consistency under noise {noise['kendall']:.2f}, mean confidence {confidence['kendall']:.2f}.\n\n"
+        f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.\n\n"
         f"**Lost by the pick.** {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
         f"{confidence['regret']:.2f} by confidence, {consensus['random_regret']:.2f} by a random pick.\n\n"
         f"**Caveat.** {len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.\n:::"
@@ -223,7 +223,7 @@ Markdown(
     + (
         "strangers differ in what they find at all, models of one kind in how they draw a boundary, and that is the harder order."
         if gap > 0
-        else "so the bank of one kind is not the harder one."
+        else f"with {int(own_summary.loc['consensus, instances', 'targets'])} targets here and {int(consensus['targets'])} there, which bank is harder cannot be told."
     )
 )
 
@@ -276,7 +276,7 @@ for name in decoded:
 # ## What to do with this
 #
 # - Collect models from at least four authors; `tte rank zero-shot` then leads with consensus and says so.
-# - Do not trust a model because it is sure of itself: confidence is not comparable between authors.
+# - Do not trust a model because it is sure of itself: how sure a network is depends on how its author trained it, and the table above says how far that goes.
 # - Where nuclei touch, give every model a decoder that parts them before you compare, or compare models that part them among themselves.
 # - Look at the images on which the models disagree most, and label a few of them if the first two are too close to call.
 

@@ -96,7 +96,7 @@ tables.plain_table(
 # %% tags=["remove-input"]
 worst = max(by_network, key=by_network.get)
 Markdown(
-    f"**The head.** {sum(by_network.values())} of {len(performance)} runs end with a Dice below 0.05: {', '.join(f'{n} of {k}' for k, n in by_network.items())}. "
+    f"**The head.** {sum(by_network.values())} of {len(performance)} runs, own tasks and untrained networks included, end with a Dice below 0.05: {', '.join(f'{n} of {k}' for k, n in by_network.items())}. "
     "The last block of this U-Net (MONAI's `UNet` with a stride of 2 at the top and residual units) shrinks everything to one channel by a transposed convolution, then normalises it, clips it with a PReLU and convolves once more. "
     "That block is the one drawn anew for every fine-tuning, so a bad draw leaves one channel with nothing in it, for every model of that seed alike. "
     "In the study that took its place the head reads the channels of full resolution linearly.\n\n"

@@ -55,9 +55,9 @@ from IPython.display import HTML, Markdown
 
 from companion.analysis import select
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import play, plots, tables, worth_plots, worth_texts
+from companion.pages import play, plots, registered_texts, tables, worth_plots, worth_texts
 from companion.study import open_study
-from companion.worth import ways
+from companion.worth import registered, ways
 
 plots.use_style()
 studies = {name.strip(): open_study(name.strip(), data_root=data_root) for name in banks.split(",")}
@@ -80,7 +80,7 @@ Markdown(
     f"**What to do.** Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.\n\n"
     f"**What you gain.** On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {random:.2f} of AP50 against the best model; "
     f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.\n\n"
-    f"**When not.** Picked by {worst['way']}, models lose more than a random pick on {int(worst['worse_on'])} of {int(worst['targets'])} targets of {studies[worst['study']].config.title.lower()}; "
+    f"**When not.** Picking by {worst['way']} loses more than a random pick on {int(worst['worse_on'])} of {int(worst['targets'])} targets of {studies[worst['study']].config.title.lower()}; "
     "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.\n:::"
 )
 
@@ -94,7 +94,7 @@ plt.show()
 # %% tags=["remove-input"]
 titles = {name: f"targets of {work.config.title.lower()}" for name, work in studies.items()}
 unlabelled = evidence[evidence["way"].map(ways.NAMES).eq("no label")]
-Markdown("Without a label: " + " ".join(worth_texts.evidence_sentences(unlabelled, titles)))
+Markdown("Of the ways that take no label: " + " ".join(worth_texts.evidence_sentences(unlabelled, titles)))
 
 # %% tags=["remove-input"]
 wide = evidence.pivot(index="way", columns="study", values="lost").reindex(order)[list(studies)]
@@ -123,6 +123,7 @@ by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", 
 tuned_evidence = ways.against_random(by)
 Markdown(
     "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
+    + f" {registered_texts.outcome(registered.verdicts(registered.registration()), 'relative-variety', 'relative variety')}"
     + " The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all."
 )
 

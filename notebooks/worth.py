@@ -170,7 +170,7 @@ Markdown(worth_texts.tuning_sentence(shown, spent if timed else None, n_seeds))
 #
 # - Label an image or two before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.
 # - Judge a score without labels against one labelled image, not against nothing.
-# - Without any label, prefer a score whose bar lies left of the dashed line in your kind of bank; where none does, pick any model and spend the time on a label.
+# - Without any label, take a score only where its p in the table is small, as that of consensus among strangers' models; elsewhere spend the time on a label.
 
 # %% tags=["remove-input"]
 Markdown(

@@ -112,7 +112,7 @@ Markdown(
         if "map" in measures
         else ""
     )
-    + "The p treats the targets as independent, although the same models appear on all of them; with the own models it deals scores in the same way on every target."
+    + "The p treats the targets as independent, although the same models appear on all of them; with the target's own models it deals scores in the same way on every target."
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}

@@ -5,7 +5,7 @@ Takes a row of `companion.worth.registered.verdicts`; returns text.
 
 from companion.pages.texts import p_text
 
-__all__ = ["answer", "result"]
+__all__ = ["answer", "outcome", "result"]
 
 
 def answer(table):
@@ -15,6 +15,18 @@ def answer(table):
     waiting = counts.get("not yet judged", 0)
     parts = [*done, *([f"{waiting} not yet judged, for want of targets that nobody had seen"] if waiting else [])]
     return f"Of {len(table)} registered questions, {', '.join(parts)}."
+
+
+def outcome(table, name, score, link="registered_tests.ipynb"):
+    """Return how the registered test of one score ended, for pages that praise it; "" where it is not yet judged."""
+    row = table.loc[name]
+    if row["verdict"] == "not yet judged":
+        return ""
+    how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
+    return (
+        f"The [registered test]({link}) of {score} {how} (smallest difference of τ-b {row['difference']:+.2f}, "
+        f"{p_text(row['p'])}, corrected {p_text(row['corrected'])})."
+    )
 
 
 def result(question, row):

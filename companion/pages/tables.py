@@ -217,7 +217,7 @@ def pooled_table(pooled, coefficient="Kendall τ-b"):
                 f"{r.low:.2f} to {r.high:.2f}" if r.n_targets else "–" for r in others.itertuples()
             ],
             "regret": others["regret"].to_numpy(),
-            f"{coefficient}, with the own": _spread(everything),
+            f"{coefficient}, with the target's own": _spread(everything),
             "regret ": everything["regret"].to_numpy(),
             "targets": others["n_targets"].to_numpy(),
         }

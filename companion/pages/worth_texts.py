@@ -68,7 +68,7 @@ def labels_answer(lost, two="two labelled images"):
         return f"Two labelled images lose no less: in all {len(lost)} comparisons a score does as well ({matched})."
     return (
         f"Label two images if you can: in {len(beaten)} of {len(lost)} comparisons they lose less than every score "
-        f"without labels. In the others a score does as well or better ({matched})."
+        f"without labels. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
     )
 
 
@@ -109,9 +109,9 @@ def rule_sentence(found, name):
     than = "less" if found["saved"] > 0 else "more"
     mean = f"the rule's pick loses {abs(found['saved']):.3f} {than} on average over {n} targets and 1 to 8 labels, {p}"
     if found["needed"] <= k / 2:
-        goal = f"it needs {found['needed']:.0f} images where a random choice needs {k}, half or less"
+        goal = f"it takes {found['needed']:.0f} images to lose as little as {k} random ones, half or less"
     elif found["needed"] == found["needed"]:
-        goal = f"it needs {found['needed']:.0f} images where a random choice needs {k}, not half"
+        goal = f"it takes {found['needed']:.0f} images to lose as little as {k} random ones, not half"
     else:
         goal = f"within 8 images it does not come to what {k} random ones give"
     if found["p"] < LEVEL:

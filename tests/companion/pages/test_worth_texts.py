@@ -54,7 +54,7 @@ def test_the_answer_about_labels_flips_with_the_losses():
     )
     assert labels_answer({"A": good, "B": bad}) == (
         "Label two images if you can: in 1 of 2 comparisons they lose less than every score without labels. "
-        "In the others a score does as well or better (B: score)."
+        "In the other a score does as well or better (B: score)."
     )
     assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 comparisons")
 
@@ -74,8 +74,13 @@ def test_titles_are_means_of_their_tables():
 @pytest.mark.parametrize(
     ("saved", "p", "needed", "says"),
     [
-        (0.02, 0.01, 2.0, ["loses less than a random choice", "2 images where a random choice needs 4, half or less"]),
-        (0.02, 0.4, 3.0, ["cannot be told apart", "3 images where a random choice needs 4, not half"]),
+        (
+            0.02,
+            0.01,
+            2.0,
+            ["loses less than a random choice", "2 images to lose as little as 4 random ones, half or less"],
+        ),
+        (0.02, 0.4, 3.0, ["cannot be told apart", "3 images to lose as little as 4 random ones, not half"]),
         (-0.02, 0.01, float("nan"), ["loses more than a random choice", "does not come to what 4 random ones give"]),
     ],
 )
