@@ -13,6 +13,7 @@ from pathlib import Path
 from sphinx.errors import ExtensionError
 
 SCRIPT = "tex-mml-chtml.js"
+ENTRIES = '<div role="list" class="citation-list">'
 ARROW = '<summary><span class="toctree-toggle"'
 FONTS = Path("output", "chtml", "fonts", "woff-v2")
 
@@ -44,11 +45,12 @@ def _lighten(app, exception):
 
 
 def _named(app, exception):
-    """Give the arrows of the sidebar a name for screen readers, which the theme leaves out."""
+    """Mend what screen readers meet: arrows of the sidebar without a name, a list whose entries are no list items."""
     if exception is None and app.builder.format == "html":
         for path in Path(app.outdir).rglob("*.html"):
             text = path.read_text(encoding="utf-8")
             named = text.replace(ARROW, ARROW.replace("<summary", '<summary aria-label="the pages below"', 1))
+            named = named.replace(ENTRIES, ENTRIES.replace(' role="list"', ""))  # its entries have a role of their own
             if named != text:
                 path.write_text(named, encoding="utf-8")
 
