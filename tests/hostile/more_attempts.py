@@ -133,13 +133,13 @@ def records(attempt, damages, parts):
 
 # The catalogue
 
-ROW = {"kind": "instance", "layout": "pairs", "folder": "x"}
+ROW = {"title": "X", "kind": "instance", "layout": "pairs", "folder": "x"}
 CATALOGUES = {
     "an unknown key": {**ROW, "colour": "red"},
     "an unknown kind": {**ROW, "kind": "os.system"},
     "an unknown layout": {**ROW, "layout": 7},
     "an unknown coding": {**ROW, "coding": ["ids"]},
-    "no folder": {"kind": "instance", "layout": "pairs"},
+    "no folder": {"title": "X", "kind": "instance", "layout": "pairs"},
     "a list for a row": ["a", "b"],
     "a number for a row": 7,
     "nothing for a row": None,
