@@ -81,7 +81,6 @@ Markdown(
 # %% tags=["remove-input"]
 display(Markdown(sceptic_texts.lists(lists)))
 heads = {
-    "name": "score",
     "kendall": "list τ",
     "score": "score τ",
     "lost": "list loses",
@@ -100,7 +99,7 @@ numbers = {
     "targets": "{:.0f}",
 }
 shown = lists[["kendall", "score", "lost", "by_score", "random", "p", "targets"]]
-tables.plain_table(shown.rename(columns=heads).rename(columns={"score": "score τ"}), "bank", numbers)
+tables.plain_table(shown.rename(columns=heads), "bank", numbers)
 
 # %% [markdown]
 # A list needs a record of every model on targets like yours, with labels: who has one should use it, and a new model is on no list.

@@ -11,7 +11,7 @@ from scipy import stats
 
 from companion.analysis import over_targets, published, select
 
-__all__ = ["LEVEL", "claims", "paired_p", "verdict"]
+__all__ = ["LEVEL", "claims", "holm", "paired_p", "verdict"]
 
 _COMPARISONS = {
     "a feature perturbation orders them better than input perturbations": "CTE-NHD, input",
@@ -122,3 +122,20 @@ def _row(claim, computed, value, p, targets):
     return {
         "claim": claim, "computed": computed, "value": value, "p": p, "targets": targets, "verdict": verdict(value, p),
     }  # fmt: skip
+
+
+def holm(ps):
+    """Return p-values corrected by Holm's method; a NaN, a question not judged, counts as one more question.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]), holm([0.01, float("nan")])
+    ([0.03, 0.06, 0.06], [0.02, nan])
+    """
+    ps = np.asarray(ps, dtype=float)
+    order, corrected, largest = np.argsort(ps), np.full(len(ps), np.nan), 0.0
+    for place, i in enumerate(order):
+        if not np.isnan(ps[i]):
+            largest = max(largest, min(1.0, (len(ps) - place) * ps[i]))
+            corrected[i] = largest
+    return corrected.round(12).tolist()

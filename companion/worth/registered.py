@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import bank, over_targets, published, select
+from companion.analysis.claims import holm
 from companion.analysis.recorded import recorded_agreement
 from companion.estimate import Estimate
 from companion.fine_tune.reliability import icc
@@ -21,7 +22,7 @@ from tte.agreement.coefficients import batch_coefficients
 from tte.errors import ConfigError, TTEError
 from tte.estimators import ESTIMATORS
 
-__all__ = ["Judged", "holm", "judged", "registration", "swapped", "verdicts"]
+__all__ = ["Judged", "judged", "registration", "swapped", "verdicts"]
 
 N_SWAPS, LEAST_RELIABLE = 10_000, 0.8
 _KEYS = {"question", "study", "measure", "primary", "against", "targets"}
@@ -188,23 +189,6 @@ def swapped(tables, *, n_swaps=N_SWAPS, seed=0):
 
 def _tau(scores, performance):
     return np.nan_to_num(batch_coefficients(scores, performance, ("kendall",))["kendall"])  # no order, no agreement
-
-
-def holm(ps):
-    """Return p-values corrected by Holm's method; a NaN, a question not judged, counts as one more question.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03]), holm([0.01, float("nan")])
-    ([0.03, 0.06, 0.06], [0.02, nan])
-    """
-    ps = np.asarray(ps, dtype=float)
-    order, corrected, largest = np.argsort(ps), np.full(len(ps), np.nan), 0.0
-    for place, i in enumerate(order):
-        if not np.isnan(ps[i]):
-            largest = max(largest, min(1.0, (len(ps) - place) * ps[i]))
-            corrected[i] = largest
-    return corrected.round(12).tolist()
 
 
 def verdicts(content=None, *, data_root=None, out=None):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import over_targets, select
+from companion.analysis.order import cost_of
 from companion.estimate import Estimate
 from tte.agreement import expected_regret
 from tte.estimators import ESTIMATORS
@@ -15,7 +16,7 @@ __all__ = ["TRIAL", "lost_by_tuning", "of_records"]
 
 TRIAL = "short fine-tuning"  # as tables call this score: how well a model does after a few iterations
 N_DRAWS = 500  # of models, where not all are tried
-_TRIAL, _RIM = "short_fine_tuning", "rim samples"
+_TRIAL = "short_fine_tuning"
 
 
 def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
@@ -123,8 +124,7 @@ def of_records(study, *, seed=0):
             scores.append(rows[rows["model"].isin(ranked)][["target", "model", "score"]].assign(way=way))
             for model in ranked:
                 spent = entries.get(f"{task}/{model}/scores{seed}", {}).get("seconds_of", {})
-                if estimate.estimator in spent:
-                    value = spent[estimate.estimator] + spent.get(_sampling(estimate), 0.0)
+                if np.isfinite(value := cost_of(estimate, spent)):
                     seconds.append({"target": task, "model": model, "way": way, "value": value})
     seconds = pd.DataFrame(seconds, columns=["target", "model", "way", "value"])
     return pd.concat(dice), pd.concat(scores), seconds
@@ -134,10 +134,3 @@ def _ways(study):
     """{way: Estimate}: the methods of the CC-FV paper, relative variety, and the trial where it is an estimator."""
     more = [(name, ESTIMATORS[name]) for name in ("relative_variety", _TRIAL) if name in ESTIMATORS]
     return over_targets.table_1(study) | {known.label: Estimate(name, known.lead) for name, known in more}
-
-
-def _sampling(estimate):
-    """What an estimator needs sampled, by its name in the record of seconds."""
-    if estimate.estimator == _TRIAL:
-        return ""
-    return "sampling of the rim" if estimate.known.needs == (_RIM,) else "sampling"

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import select
+from companion.analysis.claims import holm
 from companion.analysis.order.repeat import dice_of, order_of, untrained_models
 from companion.fine_tune.bank import initial_models, models_on
 from tte.agreement import expected_regret
 from tte.agreement.coefficients import batch_coefficients
 
-__all__ = ["corrected", "cost_of", "over_targets", "primary", "score_table", "seconds_of"]
+__all__ = ["cost_of", "over_targets", "primary", "score_table", "seconds_of"]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
 _MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
@@ -100,20 +101,7 @@ def primary(study, table):
         e.estimator: i for i, e in enumerate(table["estimate"]) if e.estimator in names and e.variant == e.known.lead
     }
     found = table.iloc[[lead[name] for name in names if name in lead]].copy()
-    found["p_holm"] = corrected(found["p"].to_numpy())
-    return found
-
-
-def corrected(p):
-    """Return p-values after Holm's correction for their number.
-
-    >>> corrected(np.array([0.01, 0.04, 0.03])).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    found = np.empty(len(p))
-    found[order] = np.minimum(stepped, 1.0)
+    found["p_holm"] = holm(found["p"])
     return found
 
 

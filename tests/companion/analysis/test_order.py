@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from companion.analysis import order
+from companion.analysis.claims import holm
 from companion.analysis.order.reach import _random_taus
 from companion.config import StudyConfig
 from companion.fine_tune.bank import initial_models, models_on
@@ -118,8 +119,8 @@ def test_primary_scores_stand_in_the_order_of_the_configuration_with_a_corrected
 
 
 def test_holm_by_hand():
-    np.testing.assert_allclose(order.corrected(np.array([0.04, 0.01, 0.9])), [0.08, 0.03, 0.9])
-    np.testing.assert_allclose(order.corrected(np.array([0.6, 0.7])), [1.0, 1.0])
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.9])), [0.08, 0.03, 0.9])
+    np.testing.assert_allclose(holm(np.array([0.6, 0.7])), [1.0, 1.0])
 
 
 def test_seconds_are_medians_over_models_and_a_score_costs_its_sampling_too(clear):

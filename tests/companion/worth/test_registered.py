@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from companion.analysis import bank, over_targets, published
+from companion.analysis.claims import holm
 from companion.config import load_config
 from companion.paths import project_root
 from companion.records import Records
@@ -68,9 +69,9 @@ def test_the_swaps_are_those_of_a_plain_loop():
 
 
 def test_holm_by_hand():
-    assert registered.holm([0.01, 0.02, 0.03, 0.005]) == [0.03, 0.04, 0.04, 0.02]
-    assert registered.holm([0.5, 0.9]) == [1.0, 1.0]
-    assert registered.holm([float("nan")] * 2 + [0.01])[2] == 0.03  # questions that wait count
+    assert holm([0.01, 0.02, 0.03, 0.005]) == [0.03, 0.04, 0.04, 0.02]
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([float("nan")] * 2 + [0.01])[2] == 0.03  # questions that wait count
 
 
 @pytest.fixture
