@@ -71,7 +71,7 @@ def _offences(path, forbidden):
 
 def test_the_floors_are_found():
     assert {_part(path) for path in TTE} <= set(BELOW)
-    assert ROOT / "companion" / "config.py" in COMPANION
+    assert ROOT / "companion" / "paths.py" in COMPANION
 
 
 @pytest.mark.parametrize("path", TTE, ids=_name)

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from companion.analysis import select
-from companion.config_sections import Dropout
+from companion.config.sections import Dropout
 from companion.data import open_dataset
 from companion.fine_tune.scores import labelled_scores, layer_of
 from companion.pages import plots, tables

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from companion.config_fine_tune import Recipe
+from companion.config.fine_tune import Recipe
 from companion.study import model_id
 
 __all__ = [

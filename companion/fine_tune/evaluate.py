@@ -80,7 +80,7 @@ def _first_seeds(study, task):
 def seeds_on(study, task):
     """Return the seeds of fine-tuning of a task: the first, and all where the records of those are not reliable enough.
 
-    Reads Dice alone, see `companion.config_fine_tune.Reliability`.
+    Reads Dice alone, see `companion.config.fine_tune.Reliability`.
     """
     part, first = study.part("fine_tune"), _first_seeds(study, task)
     if part.reliability is None:

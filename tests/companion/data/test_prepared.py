@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion.config import FineTune, Normalisation
-from companion.config_fine_tune import Split
+from companion.config.fine_tune import Split
 from companion.data import open_dataset, prepared, write_phantom
 from companion.data.prepared import prepare
 from companion.data.split import divided, split_cases

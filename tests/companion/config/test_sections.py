@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from companion.config import StudyConfig, View, config_hash
-from companion.config_sections import Inputs, Strengths
+from companion.config.sections import Inputs, Strengths
 from companion.zero_shot.evaluate import _beyond
 
 

@@ -10,27 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from companion.config_bank import Bank
-from companion.config_fine_tune import FineTune
-from companion.config_sections import Dropout, Features, Inputs, View
-from companion.config_training import Training
+from companion.config.bank import Bank
+from companion.config.fine_tune import FineTune
+from companion.config.sections import Dropout, Features, Inputs, View
+from companion.config.training import Training
 from companion.paths import project_root
 from tte._yaml import read_yaml, validated
 from tte.errors import ConfigError
 from tte.zoo.schema import Network, Normalisation, Section
 
-__all__ = [
-    "FineTune",
-    "Network",
-    "Normalisation",
-    "StudyConfig",
-    "Training",
-    "View",
-    "ZeroShot",
-    "config_hash",
-    "load_config",
-    "study_names",
-]
+__all__ = ["StudyConfig", "ZeroShot", "config_hash", "load_config", "study_names"]
 
 
 class ZeroShot(Section):

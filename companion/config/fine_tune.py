@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from companion.config_sections import Grown
-from companion.config_training import Training
+from companion.config.sections import Grown
+from companion.config.training import Training
 from tte.zoo.schema import Network, Normalisation, Section
 
 __all__ = ["FineTune", "Recipe", "Reliability", "Sampling", "Split", "Task"]

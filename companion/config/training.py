@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from companion.config_sections import Grown
+from companion.config.sections import Grown
 from tte.zoo.schema import Fraction, Interval, Section
 
 __all__ = ["Augmentation", "Training"]
