@@ -82,12 +82,14 @@ class SharedPrefix:
     """
 
     def __init__(self, trace, x):
-        self._trace = trace
+        self._trace, self._clean = trace, None
         self._values = trace.prefix(x)
 
     def clean(self):
-        """Return the output without dropout."""
-        return self.dropped(lambda n: np.ones(n, np.float32))
+        """Return the output without dropout, which is computed once."""
+        if self._clean is None:
+            self._clean = self.dropped(lambda n: np.ones(n, np.float32))
+        return self._clean
 
     def dropped(self, draw):
         """Return the output with the layer's channels scaled by `draw(n_channels)`, shape (D,) or (N, D)."""

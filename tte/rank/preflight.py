@@ -4,7 +4,9 @@ Takes entries of a bank file and images; returns one `Check` per entry. What fai
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -80,7 +82,7 @@ def preflight(entries, images=None, *, trust=False, device="cpu", pixel_size=Non
     )  # fmt: skip
 
 
-def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, timed=True):
+def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, costs=True):
     """Run one model once.
 
     Parameters
@@ -90,8 +92,9 @@ def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, tim
         Gives the model; whatever it raises is what the check found.
     images, device, pixel_size
         As for `preflight`.
-    timed : bool
-        Run a fast model a second time, for the first pass also sets things up.
+    costs : bool
+        Measure what a pass costs: its memory, and a fast model's time by a second pass, for the first one also sets
+        things up. Otherwise `memory` is None.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, tim
         model = opened()
         image = made_image(model) if images is None else model.seen(next(iter(images)))
         model = model.fitted([image] if images is None else Seen(model, images))
-        return _run(model, np.asarray(image), device, pixel_size, made=images is None, timed=timed)
+        return _run(model, np.asarray(image), device, pixel_size, made=images is None, costs=costs)
     except TTEError as error:
         return Check(name, _line(error).removeprefix(f"{name}: "))
     except Exception as error:  # whatever a stranger's network raises
@@ -109,7 +112,7 @@ def check_model(name, opened, images=None, *, device="cpu", pixel_size=None, tim
         return Check(name, f"stopped with {type(error).__name__}: {_line(error)}; {advice}")
 
 
-def _run(model, image, device, pixel_size, made, timed):
+def _run(model, image, device, pixel_size, made, costs):
     x = model.input(image, pixel_size)
 
     def predict():
@@ -120,11 +123,11 @@ def _run(model, image, device, pixel_size, made, timed):
         p = probabilities(torch.from_numpy(raw)[None], model.activation)[0].numpy()
         return raw, model.decode(p, image.shape[1:]), "", time.perf_counter() - begin
 
-    with peak_memory(device) as memory:
+    with peak_memory(device) if costs else nullcontext(SimpleNamespace(bytes=None)) as memory:
         raw, found, error, seconds = predict()
     if error:
         return Check(model.name, error, _facts(model, x, raw))
-    if timed and seconds < 2:
+    if costs and seconds < 2:
         seconds = min(seconds, predict()[-1])
     warnings = [*_scaling_doubts(model, x, made), *_size_doubts(model, pixel_size), *_output_doubts(model, raw)]
     if not made:

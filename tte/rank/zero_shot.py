@@ -16,7 +16,7 @@ from tte.errors import TTEError
 from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.bank import Bank, device_of, line
-from tte.rank.run.gather import gathered
+from tte.rank.run.gather import gathered, image_cell
 from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.passes import cell_of, on_device, run_passes
 from tte.rank.run.perturbations import parse_perturbation
@@ -178,7 +178,8 @@ def _keys(found, bank, settings):
 def _computed(found, bank, cells, settings):
     """Run what has no cell yet; return {image: {model: key}} and what failed.
 
-    Images are read a bounded number at a time and stay in memory while one model after the other runs on them.
+    Images are read a bounded number at a time and stay in memory while one model after the other runs on them. Beside
+    the next pass runs what the predictions give: scores, and for the last model how far all agree on the image.
     """
     names, failures, device = found.names, [], settings.device
     keys = _keys(found, bank, settings)
@@ -201,6 +202,8 @@ def _computed(found, bank, cells, settings):
                             continue
                         shape, key = sample.image.shape[1:], keys[name][model_name]
                         waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape)))
+                        if model_name == bank.names[-1]:  # kept for `gathered`, which also meets what goes wrong
+                            beside.submit(image_cell, found, cells, name, list(keys[name].values()))
                         _settle(waiting, _AHEAD, model_name, failures, bar)
                     _settle(waiting, 0, model_name, failures, bar)
                     if device.type != "cpu":

@@ -14,6 +14,7 @@ from tte.errors import ConfigError, InputError, TTEError
 from tte.rank.preflight import check_model, report
 from tte.rank.result import LeftOut
 from tte.rank.run.output import cell_key, digest_of
+from tte.rank.run.passes import on_device
 from tte.rank.run.seen import Seen
 from tte.rank.run.sources import pixel_size_of
 from tte.zoo.file import read_bank
@@ -108,7 +109,7 @@ class Bank:
         if name not in self._open:
             entry = self._entries[name]
             model = entry if isinstance(entry, Model) else open_model(entry, trust=self._trust)
-            self._open[name] = self._scaled(name, model)
+            self._open[name] = on_device(self._scaled(name, model), torch.device("cpu"))
             while len(self._open) > 1 and sum(map(_bytes, self._open.values())) > _OPEN_BYTES:
                 self._open.popitem(last=False)
         self._open.move_to_end(name)
@@ -145,7 +146,7 @@ class Bank:
         if not todo or first is None:
             return []
         sample = first[0][1]
-        options = {"device": device, "pixel_size": pixel_size_of(sample, pixel_size), "timed": False}
+        options = {"device": device, "pixel_size": pixel_size_of(sample, pixel_size), "costs": False}
         checks = [check_model(m, lambda m=m: self.opened(m), [sample], **options) for m in todo]
         for check in checks:
             if not check.ok:

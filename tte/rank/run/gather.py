@@ -13,7 +13,7 @@ from tte.rank.run.passes import maps_of
 from tte.rank.run.tools import objects_of
 from tte.segmentation.suspect import suspicions
 
-__all__ = ["gathered"]
+__all__ = ["gathered", "image_cell"]
 
 
 def gathered(way, models, kept, found, cells, keys, objects, groups):
@@ -53,7 +53,7 @@ def gathered(way, models, kept, found, cells, keys, objects, groups):
             for quantity, value in facts["values"].items():
                 if value is not None:
                     values.setdefault(quantity, np.full(shape, np.nan))[m, n] = value
-        for key, column in _image_cell(found, cells, name, [keys[name][model] for model in models]).items():
+        for key, column in image_cell(found, cells, name, [keys[name][model] for model in models]).items():
             kind, _, quantity = key.partition("_")
             if kind == "pairs":
                 pairs[quantity][:, :, n] = column
@@ -70,8 +70,24 @@ def gathered(way, models, kept, found, cells, keys, objects, groups):
     return observed
 
 
-def _image_cell(found, cells, name, keys):
-    """Agreements of every two models on one image, and their measured performance where it has labels."""
+def image_cell(found, cells, name, keys):
+    """Agreements of every two models on one image, and their measured performance where it has labels.
+
+    Parameters
+    ----------
+    found : ImageSet
+    cells : Cells
+        Holds what is returned from then on.
+    name : str
+        Of the image.
+    keys : sequence of M str
+        Of the cells of its models.
+
+    Returns
+    -------
+    dict of str to ndarray
+        `pairs_…` (M, M) by measure of agreement, `value_…` (M,) by measured quantity.
+    """
     key = cell_key("image", keys, [cells.has(one) for one in keys], found.label_digest(name))
     kept = cells.read(key) if cells.has(key) else None
     if kept is not None:
