@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tte.errors import UndefinedScore
-from tte.rank.judgement.standing import LEVEL, drawn_by_images, standing
+from tte.rank.judgement.measured import interval
+from tte.rank.judgement.standing import LEVEL, drawn_by_images, drawn_by_jackknife, standing
 
 
 def test_a_model_behind_a_clear_loser_can_still_share_the_first_group():
@@ -48,3 +49,31 @@ def test_groups_against_a_plain_reading_of_their_rule(models, images, seed):
         close = [m for m in rest if low[m] <= 0]
         assert {found.group[m] for m in close} == {"ABCDEF"[letter]}
         rest, letter = [m for m in rest if m not in close], letter + 1
+
+
+@pytest.mark.parametrize("cases", [3, 5, 8])
+def test_intervals_of_few_cases_hold_the_truth_as_often_as_they_say(cases):
+    """The score is a mean over cases; by a normal distribution 81% of runs with three of them would hold the truth."""
+    held, runs, rng = 0, 400, np.random.default_rng(0)
+    for run in range(runs):
+        seen = rng.normal(size=(cases, 1))
+        without = (seen.sum(axis=0) - seen) / (cases - 1)
+        ends = standing(seen.mean(axis=0), drawn_by_jackknife(seen.mean(axis=0), without, run)).interval[0]
+        held += ends[0] <= 0 <= ends[1]
+    assert 0.92 <= held / runs <= 0.98
+
+
+def test_a_case_that_moves_all_models_alike_leaves_their_order_alone():
+    shared, value = np.random.default_rng(0).normal(size=(5, 1)), np.array([0.1, 0.2])
+    found = standing(value, drawn_by_jackknife(value, value + shared))
+    assert found.group == ("B", "A") and found.rank_interval.tolist() == [[2, 2], [1, 1]]
+    assert (found.interval[:, 1] - found.interval[:, 0] > 1).all()
+
+
+@pytest.mark.parametrize("images", [2, 3, 8])
+def test_measured_intervals_of_few_images_hold_the_truth_as_often_as_they_say(images):
+    rng = np.random.default_rng(0)
+    ends = np.array([interval(rng.beta(4, 2, images)) for _ in range(1000)])
+    assert 0.92 <= np.mean((ends[:, 1] <= 4 / 6) & (4 / 6 <= ends[:, 2])) <= 0.98
+    assert (ends[:, 1:] >= 0).all() and (ends[:, 1:] <= 1).all()
+    assert np.isnan(interval(np.array([0.5]))[1]) and np.isnan(interval(np.array([]))).all()

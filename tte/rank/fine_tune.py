@@ -79,7 +79,8 @@ def rank_fine_tune(
     Returns
     -------
     Ranking
-        Intervals come from leaving out one case at a time (jackknife); they are missing below three cases.
+        Intervals come from leaving out one case at a time (jackknife, Student's t); they are missing below three
+        cases, and say what other cases would make of the score, not how far the score is right.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tte._atomic import atomic_write
-from tte.rank.judgement.quantities import Lead, in_words
+from tte.rank.judgement.quantities import Lead, in_words, interval_words
 from tte.rank.report import write_report
 from tte.rank.run.output import opened
 
@@ -43,9 +43,10 @@ class Ranking:
     way : "zero-shot", "fine-tune" or "masks"
     table : DataFrame
         A row per model, best first: `rank`, `model`, `score` (of the lead), `score_low`, `score_high`, `rank_low`,
-        `rank_high` (95%, images drawn with replacement, the same for all models), `group` (models too close to call
-        share a letter), `probability_best`, `expected_low`, `expected_high` (performance, NaN where no evidence
-        allows it), `seconds_per_image`, `images` (with a value), `finds_nothing` (share of images), `failed` (images),
+        `rank_high` (95%, images drawn with replacement, the same for all models; for "fine-tune" a jackknife over the
+        labelled cases), `group` (models too close to call share a letter), `probability_best`, `expected_low`,
+        `expected_high` (performance, NaN where no evidence allows it), `seconds_per_image`, `images` (with a value),
+        `finds_nothing` (share of images), `failed` (images), of measured performance also `…_low` and `…_high`,
         and a column per quantity.
     per_image : DataFrame
         A row per model and image: `model`, `image`, and a column per quantity, NaN where undefined.
@@ -126,6 +127,7 @@ class Ranking:
         """The verdict, the table, what was left out: what a terminal shows."""
         lines = [self.verdict, "", *_lines(self._shown()), ""]
         lines.append(f"Ordered by {self.lead.name}: {self.lead.words}. It leads because {self.lead.reason}.")
+        lines.append(f"95%: {interval_words(self.way)}.")
         lines += [f"Warning: {text}" for text in self.warnings]
         if self.label_next:
             lines.append(f"Label these next: {', '.join(self.label_next)}")
@@ -138,7 +140,7 @@ class Ranking:
         shown = pd.DataFrame(self._shown()[1:], columns=self._shown()[0])
         parts = [f"<p><b>{html.escape(self.verdict)}</b></p>", shown.to_html(index=False, border=0)]
         reason = f"Ordered by {self.lead.name}: {self.lead.words}. It leads because {self.lead.reason}."
-        notes = [reason, *self.warnings]
+        notes = [reason, f"95%: {interval_words(self.way)}.", *self.warnings]
         notes += [f"Left out: {one.kind} {one.name}: {one.reason}" for one in _few(self.left_out)]
         if self.label_next:
             notes.append(f"Label these next: {', '.join(self.label_next)}")

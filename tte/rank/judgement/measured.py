@@ -4,6 +4,7 @@ Takes predictions, labels and the standing by score; returns values per image an
 """
 
 import numpy as np
+from scipy.special import stdtrit
 
 from tte.errors import UndefinedScore
 from tte.rank.judgement.standing import LEVEL, RESAMPLES
@@ -48,23 +49,25 @@ def _value(metric, *arrays):
         return float("nan")
 
 
-def interval(values, seed=0):
-    """Mean over images and its 95% percentile interval over images drawn with replacement; NaN where too few.
+def interval(values):
+    """Mean over images and its 95% interval by Student's t, within [0, 1]; NaN where too few.
+
+    Few images are the rule here, and of few the spread is hardly known: an interval over images drawn with replacement
+    would hold the truth in 74% of runs with three of them, in 49% with two.
 
     Examples
     --------
-    >>> interval(np.array([0.5, 0.5, np.nan]))
-    (0.5, 0.5, 0.5)
+    >>> [round(end, 3) for end in interval(np.array([0.5, 0.6, 0.7, np.nan]))]
+    [0.6, 0.352, 0.848]
     """
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return (np.nan,) * 3
+    mean = float(values.mean())
     if len(values) == 1:
-        return float(values[0]), np.nan, np.nan
-    drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values[drawn].mean(axis=1), [tail, 1 - tail])
-    return float(values.mean()), float(low), float(high)
+        return mean, np.nan, np.nan
+    half = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * values.std(ddof=1) / np.sqrt(len(values))
+    return mean, float(max(mean - half, 0.0)), float(min(mean + half, 1.0))
 
 
 def probability_best(standing, measured=None, scale=None, seed=0):

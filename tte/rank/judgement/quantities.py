@@ -9,7 +9,7 @@ from tte.errors import ConfigError
 from tte.estimators.registry import ESTIMATORS
 from tte.rank.expected import evidence_of, kendalls, scores_with_evidence
 
-__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words", "measure_of"]
+__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words", "interval_words", "measure_of"]
 
 QUANTITIES = {
     "consensus_instances": "agreement of a model's objects with those of the others (AP50)",
@@ -23,6 +23,10 @@ QUANTITIES = {
     "measured_f1": "pixel F1 measured on the labelled images",
     "ccfv": "class consistency and feature variety (CC-FV)",
     "relative_variety": "variety of the foreground against its rim",
+}
+_INTERVALS = {
+    "images": "what other images would make of the score, by images drawn with replacement, the same for all models",
+    "cases": "what other labelled cases would make of the score, by leaving out each of these (jackknife, Student's t)",
 }
 MEASURED = ("measured_ap50", "measured_f1")
 
@@ -73,6 +77,18 @@ def in_words(name):
     base, _, variant = name.partition(":")
     words = QUANTITIES.get(base) or (ESTIMATORS[base].label if base in ESTIMATORS else base)
     return f"{words}, {variant}" if variant else words
+
+
+def interval_words(way):
+    """Say what the intervals of a ranking cover, and what they do not.
+
+    Examples
+    --------
+    >>> print(interval_words("masks"))
+    what other images would make of the score, by images drawn with replacement, the same for all models; how far the \
+    score is right is not in it
+    """
+    return f"{_INTERVALS['cases' if way == 'fine-tune' else 'images']}; how far the score is right is not in it"
 
 
 def choose_lead(available, asked=None, objects=True):

@@ -73,16 +73,22 @@ def drawn_by_jackknife(value, left_out, seed=0):
     Returns
     -------
     ndarray, shape (R, M)
-        Normal around `value` with the jackknife covariance (N − 1)/N Σ dₙ dₙᵀ, so that what a case does to all models
-        stays shared. One row where fewer than three cases can be left out.
+        Student's t with N − 1 degrees of freedom around `value` with the jackknife covariance (N − 1)/N Σ dₙ dₙᵀ, so
+        that what a case does to all models stays shared. One row where fewer than three cases can be left out.
+
+    Notes
+    -----
+    The variance itself is known from N cases only: a normal distribution in place of Student's t would hold the truth
+    in 81% of runs with three cases and in 88% with five, where 95% are meant (means of log-normal values).
     """
     left_out = left_out[np.isfinite(left_out).all(axis=1)]
     n = len(left_out)
     if n < 3:
         return value[None]
     deviations = (left_out - left_out.mean(axis=0)) * np.sqrt((n - 1) / n)  # (N, M)
-    weights = np.random.default_rng(seed).standard_normal((RESAMPLES, n))
-    return value + weights @ deviations
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((RESAMPLES, n))
+    return value + weights @ deviations / np.sqrt(rng.chisquare(n - 1, (RESAMPLES, 1)) / (n - 1))
 
 
 def standing(value, draws):

@@ -95,7 +95,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * HALF)
     best = probability_best(found, measured, scale, seed)
     labelled = _labelled(observed)
-    table = _table(observed, found, kept, best, low, high, seed)
+    table = _table(observed, found, kept, best, low, high)
     ask = () if observed.pairs is None else images_to_label(observed.pairs[np.ix_(kept, kept)], best, labelled)
     n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
     names = [observed.models[m] for m in kept]
@@ -179,7 +179,7 @@ def _expected(observed, lead, value):
     return low, high
 
 
-def _table(observed, found, kept, best, low, high, seed):
+def _table(observed, found, kept, best, low, high):
     failed = np.isnan(observed.empty).sum(axis=1)
     columns = {
         "rank": found.rank,
@@ -200,7 +200,7 @@ def _table(observed, found, kept, best, low, high, seed):
     }
     for name, values in observed.values.items():
         if name in MEASURED:
-            ends = np.array([interval(values[m], seed) for m in kept])
+            ends = np.array([interval(values[m]) for m in kept])
             columns |= {name: ends[:, 0], f"{name}_low": ends[:, 1], f"{name}_high": ends[:, 2]}
         else:
             columns[name] = _median(values)[kept]

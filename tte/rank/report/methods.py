@@ -24,6 +24,10 @@ _HOW = {
     "ccfv": "class consistency and feature variety of its features (CC-FV)",
     "relative_variety": "the variety of its foreground features relative to the rim around the foreground",
 }
+_INTERVALS = {
+    "images": "images drawn with replacement",
+    "cases": "a jackknife over the labelled cases and Student's t",
+}
 _CTE = (
     "J. Talks and A. Kreshuk. Ranking pre-trained segmentation models for zero-shot transferability. "
     "arXiv 2503.00450, 2025."
@@ -61,8 +65,8 @@ def methods_paragraph(ranking):
         f"with tte{f' {version}' * bool(version)}.",
         f"Each model's score was {_HOW.get(lead, ranking.lead.words)}{f' ({variant})' * bool(variant)}, "
         f"{'with all cases together' if ranking.way == 'fine-tune' else 'the median over images'}.",
-        "Intervals are 95% percentile intervals over images drawn with replacement, the same for all models; models "
-        "whose difference has an interval that holds 0 were called too close to call.",
+        f"95% intervals come from {_INTERVALS['cases' if ranking.way == 'fine-tune' else 'images']}, the same for all "
+        "models; models whose difference has an interval that holds 0 were called too close to call.",
         f"The seed was {ranking.provenance.get('seed', 0)}.",
         "A score without labels is an estimate of the order of the models, not a measurement of their performance.",
     ]

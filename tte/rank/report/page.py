@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from tte._atomic import atomic_write
 from tte.rank.expected import evidence_of, track_record
-from tte.rank.judgement.quantities import measure_of
+from tte.rank.judgement.quantities import interval_words, measure_of
 from tte.rank.report.drawing import SCALE, interval_bar, scatter
 from tte.rank.report.methods import methods_paragraph, references
 from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
@@ -128,8 +128,8 @@ def _ranking(ranking, pictures):
     scores = ranking.scores()
     return {
         "caption": (
-            f"Models by {ranking.lead.words}. The point is the score, the bar its 95% interval over images drawn anew; "
-            "models that share a letter are too close to call."
+            f"Models by {ranking.lead.words}. The point is the score, the bar its 95% interval: "
+            f"{interval_words(ranking.way)}. Models that share a letter are too close to call."
         ),
         "rows": rows,
         "expected": bool(table["expected_low"].notna().any()),
