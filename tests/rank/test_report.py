@@ -208,7 +208,9 @@ def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path,
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Kendall&#39;s tau with the true order was 0.50 on average, from -1.00 to 1.00" in text
     assert text.count("<td>zoo</td>") == 4 and "could not be made" not in text
-    assert made.table["expected_low"].notna().all() and "Expected performance" in text
+    assert made.table["expected_low"].notna().all() and "AP50 to expect (80%)" in text
+    assert re.search(r"on sets of images that were left out when it was made, it held \d+%", text)
+    assert "expected: the AP50 that 80% of models with such a score have" in str(made)
     assert ((made.table["expected_low"] >= 0) & (made.table["expected_high"] <= 1)).all()
     shipped(monkeypatch, evidence.iloc[:0, :4])
     write_report(ranking(), tmp_path / "none.html")

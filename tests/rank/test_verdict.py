@@ -34,7 +34,8 @@ def test_models_that_lie_close_are_said_to_lie_close_even_where_the_images_tell_
 @pytest.mark.parametrize(("highs", "said"), [((0.49, 0.3), True), ((0.51, 0.3), False), ((0.49, np.nan), False)])
 def test_none_is_good_enough_only_where_every_expectation_says_so(highs, said):
     words = verdict(table([0.9, 0.5], "AB", expected_high=list(highs)))
-    assert ("None of these models is likely to be good enough." in words) == said
+    assert words.startswith("None of these models is likely to be good enough. The first to try is `b`.") == said
+    assert words.startswith("Use `b`.") != said
 
 
 def test_labels_can_overrule_the_score():

@@ -196,3 +196,6 @@ def test_where_a_model_has_no_layer_to_reach_all_are_perturbed_by_noise(nuclei, 
     assert any(w.startswith("shut: no layer of it can be reached, so noise perturbs all") for w in ranking.warnings)
     ranking = tte.rank_zero_shot(tmp_path / "bank.yml", nuclei / "images", perturb="dropout", trust=True)
     assert any("shut: no layer of it can be reached, so it has no score under" in w for w in ranking.warnings)
+    (tmp_path / "bank.yml").write_text(yaml.safe_dump({"models": [shut]}))
+    ranking = tte.rank_zero_shot(tmp_path / "bank.yml", nuclei / "images", trust=True)
+    assert "no layer of the models can be reached, so noise perturbs them" in ranking.warnings

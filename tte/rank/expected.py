@@ -16,6 +16,7 @@ from tte.agreement.coefficients import batch_coefficients
 from tte.errors import ConfigError, InputError, UndefinedScore
 
 __all__ = [
+    "EXPECTED",
     *("coverage", "evidence_of", "expected_performance", "kendalls", "read_evidence"),
     *("scores_with_evidence", "track_record"),
 ]
@@ -23,6 +24,7 @@ __all__ = [
 _KEYS = ("study", "target", "model", "seen")
 _MEASURES = ("ap50", "map", "f1", "f1_tolerant", "dice")  # dice: after fine-tuning
 _LEAST_TARGETS = 3
+EXPECTED = 0.8  # share of models that a range to expect is to hold, as rankings show it
 
 
 @cache

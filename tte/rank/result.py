@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tte._atomic import atomic_write
-from tte.rank.judgement.quantities import Lead, in_words, interval_words
+from tte.rank.judgement.quantities import Lead, expected_words, in_words, interval_words
 from tte.rank.report import write_report
 from tte.rank.run.output import opened
 
@@ -127,7 +127,7 @@ class Ranking:
         """The verdict, the table, what was left out: what a terminal shows."""
         lines = [self.verdict, "", *_lines(self._shown()), ""]
         lines.append(f"Ordered by {self.lead.name}: {self.lead.words}. It leads because {self.lead.reason}.")
-        lines.append(f"95%: {interval_words(self.way)}.")
+        lines += self._columns_in_words()
         lines += [f"Warning: {text}" for text in self.warnings]
         if self.label_next:
             lines.append(f"Label these next: {', '.join(self.label_next)}")
@@ -140,11 +140,17 @@ class Ranking:
         shown = pd.DataFrame(self._shown()[1:], columns=self._shown()[0])
         parts = [f"<p><b>{html.escape(self.verdict)}</b></p>", shown.to_html(index=False, border=0)]
         reason = f"Ordered by {self.lead.name}: {self.lead.words}. It leads because {self.lead.reason}."
-        notes = [reason, f"95%: {interval_words(self.way)}.", *self.warnings]
+        notes = [reason, *self._columns_in_words(), *self.warnings]
         notes += [f"Left out: {one.kind} {one.name}: {one.reason}" for one in _few(self.left_out)]
         if self.label_next:
             notes.append(f"Label these next: {', '.join(self.label_next)}")
         return "\n".join([*parts, *(f"<p>{html.escape(note)}</p>" for note in notes)])
+
+    def _columns_in_words(self):
+        words = [f"95%: {interval_words(self.way)}."]
+        if self.table["expected_low"].notna().any():
+            words.append(f"expected: {expected_words(self.lead)}.")
+        return words
 
     def _shown(self):
         """Rows of text, the header first: what decides, and the measured performance where there is any."""

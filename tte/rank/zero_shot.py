@@ -155,6 +155,8 @@ def _for_all(bank, perturbations):
     shut = [name for name in bank.names if not bank.takes_dropout[name]]
     if perturbations is None:
         chosen = [parse_perturbation("noise" if shut else "dropout")]
+        if len(shut) == len(bank.names):
+            return chosen, ["no layer of the models can be reached, so noise perturbs them"]
         why = "no layer of it can be reached, so noise perturbs all models; `--perturb dropout` is for the others alone"
         return chosen, [f"{name}: {why}" for name in shut[:1]]
     if all(p.of_image for p in perturbations):

@@ -7,9 +7,19 @@ from dataclasses import dataclass
 
 from tte.errors import ConfigError
 from tte.estimators.registry import ESTIMATORS
-from tte.rank.expected import evidence_of, kendalls, scores_with_evidence
+from tte.rank.expected import EXPECTED, evidence_of, kendalls, scores_with_evidence
 
-__all__ = ["MEASURED", "QUANTITIES", "Lead", "choose_lead", "in_words", "interval_words", "measure_of"]
+__all__ = [
+    "MEASURED",
+    "MEASURES",
+    "QUANTITIES",
+    "Lead",
+    "choose_lead",
+    "expected_words",
+    "in_words",
+    "interval_words",
+    "measure_of",
+]
 
 QUANTITIES = {
     "consensus_instances": "agreement of a model's objects with those of the others (AP50)",
@@ -28,6 +38,7 @@ _INTERVALS = {
     "images": "what other images would make of the score, by images drawn with replacement, the same for all models",
     "cases": "what other labelled cases would make of the score, by leaving out each of these (jackknife, Student's t)",
 }
+MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice after fine-tuning"}
 MEASURED = ("measured_ap50", "measured_f1")
 
 _WHY = {
@@ -58,12 +69,15 @@ class Lead:
         Why it leads.
     link : str
         Page of the book, relative to its root, that supports the reason.
+    measure : "ap50", "f1" or "dice"
+        The performance that the score is to predict.
     """
 
     name: str
     words: str
     reason: str
     link: str
+    measure: str
 
 
 def in_words(name):
@@ -89,6 +103,20 @@ def interval_words(way):
     score is right is not in it
     """
     return f"{_INTERVALS['cases' if way == 'fine-tune' else 'images']}; how far the score is right is not in it"
+
+
+def expected_words(lead):
+    """Say what the range of expected performance of a model is.
+
+    Examples
+    --------
+    >>> expected_words(choose_lead(["consensus_pixels"], objects=False))
+    'the F1 that 80% of models with such a score have, by collections of models and images where the truth is known'
+    """
+    return (
+        f"the {MEASURES[lead.measure]} that {EXPECTED:.0%} of models with such a score have, by collections of models "
+        "and images where the truth is known"
+    )
 
 
 def choose_lead(available, asked=None, objects=True):
@@ -155,7 +183,8 @@ def measure_of(name, objects):
 
 def _lead(name, why, objects):
     reason, link = _WHY[why]
-    return Lead(name, in_words(name), f"{reason}{_record_of(name, measure_of(name, objects))}", link)
+    measure = measure_of(name, objects)
+    return Lead(name, in_words(name), f"{reason}{_record_of(name, measure)}", link, measure)
 
 
 def _record_of(name, measure):

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tte.errors import TTEError, UndefinedScore
-from tte.rank.expected import evidence_of, expected_performance
+from tte.rank.expected import EXPECTED, evidence_of, expected_performance
 from tte.rank.judgement.measured import interval, probability_best
-from tte.rank.judgement.quantities import MEASURED, choose_lead, measure_of
+from tte.rank.judgement.quantities import MEASURED, choose_lead
 from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
 from tte.rank.judgement.verdict import images_to_label, verdict
 from tte.rank.result import LeftOut, Ranking
@@ -19,7 +19,7 @@ from tte.rank.result import LeftOut, Ranking
 __all__ = ["Observed", "ranking_of_run"]
 
 FEWEST = 5  # images below which resampling them says nothing of other images
-EXPECTED, HALF = 0.8, 1.2816  # share of models that an expected interval is to hold; half of it in standard deviations
+HALF = 1.2816  # half of a range that holds `EXPECTED`, in standard deviations
 
 
 @dataclass(eq=False)
@@ -91,7 +91,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     kept, dropped = _with_value(observed, chosen.name)
     found = _standing(observed, chosen.name, kept, seed)
     measured = _measured(observed, chosen.name, kept)
-    low, high = _expected(observed, chosen.name, found.value)
+    low, high = _expected(chosen, found.value)
     scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * HALF)
     best = probability_best(found, measured, scale, seed)
     labelled = _labelled(observed)
@@ -163,17 +163,16 @@ def _labelled(observed):
     return np.any(known, axis=0) if known else np.zeros(len(observed.images), bool)
 
 
-def _expected(observed, lead, value):
+def _expected(lead, value):
     """Ends of the performance to expect of each model; NaN where there is no evidence for the score that leads."""
     unknown = np.full(len(value), np.nan)
-    name = evidence_of(lead)
+    name = evidence_of(lead.name)
     if name is None:
         return unknown, unknown
-    measure = measure_of(lead, observed.objects)
-    if measure == "dice":  # what fine-tuning reaches depends on how it is done, the order less so
+    if lead.measure == "dice":  # what fine-tuning reaches depends on how it is done, the order less so
         return unknown, unknown
     try:
-        _, low, high = expected_performance(value, name, measure=measure, level=EXPECTED)
+        _, low, high = expected_performance(value, name, measure=lead.measure, level=EXPECTED)
     except TTEError:
         return unknown, unknown
     return low, high

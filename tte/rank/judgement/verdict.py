@@ -47,11 +47,10 @@ def verdict(table, n_labelled=0, doubts=None):
     first, best = table["model"].iloc[0], table.loc[table["probability_best"].idxmax()]
     chosen = sound.loc[sound["probability_best"].idxmax()] if n_labelled else sound.iloc[0]
     share, chosen = chosen["probability_best"], chosen["model"]
-    sentences = [_hopeless(table), f"Use `{chosen}`."]
-    if n_labelled:
-        sentences[1] = (
-            f"Use `{chosen}`: with {_images(n_labelled)} labelled it is the best with a probability of {share:.0%}."
-        )
+    hopeless = _hopeless(table)
+    sentences = [hopeless, f"The first to try is `{chosen}`" if hopeless else f"Use `{chosen}`"]
+    probable = f": with {_images(n_labelled)} labelled it is the best with a probability of {share:.0%}"
+    sentences[1] += f"{probable if n_labelled else ''}."
     passed_over = best["model"] if n_labelled else first
     if passed_over in doubts:
         sentences.append(f"`{passed_over}` scores higher and looks wrong ({doubts[passed_over]}): look at it first.")

@@ -108,7 +108,7 @@ def interval_bar(value, low, high, ends, width=180):
     )
 
 
-def scatter(points, x_label, y_label, width=640, height=320):
+def scatter(points, x_label, y_label, width=720, height=320):
     """Draw named points with axes.
 
     Parameters
@@ -121,7 +121,7 @@ def scatter(points, x_label, y_label, width=640, height=320):
     str
         SVG; names of points that would lie on each other are left to the title of the point.
     """
-    left, bottom, top, right = 60, 46, 12, 130
+    left, bottom, top, right = 60, 46, 12, 200
     xs, ys = ([point[place] for point in points] for place in (1, 2))
     x_ends, y_ends = (0.0, max(xs) * 1.05 or 1.0), _wider(min(ys), max(ys))
     parts = [f'<svg role="img" aria-label="{escape(y_label)} against {escape(x_label)}" width="100%" '
@@ -133,13 +133,14 @@ def scatter(points, x_label, y_label, width=640, height=320):
             top + (height - top - bottom) * (y_ends[1] - y) / (y_ends[1] - y_ends[0]),
         )
 
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x_value, y_value = (ends[0] + share * (ends[1] - ends[0]) for ends in (x_ends, y_ends))
-        (px, _), (_, py) = at(x_value, y_ends[0]), at(x_ends[0], y_value)
+    for value in _round_numbers(*y_ends):
+        _, py = at(0, value)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{py:.1f}" y2="{py:.1f}"/>')
-        parts.append(f'<text class="quiet" x="{left - 6}" y="{py + 4:.1f}" text-anchor="end">{y_value:.2f}</text>')
+        parts.append(f'<text class="quiet" x="{left - 6}" y="{py + 4:.1f}" text-anchor="end">{value:.6g}</text>')
+    for value in _round_numbers(*x_ends):
+        px, _ = at(value, y_ends[0])
         parts.append(f'<text class="quiet" x="{px:.1f}" y="{height - bottom + 18}" text-anchor="middle">'
-                     f"{x_value:.2g}</text>")  # fmt: skip
+                     f"{value:.6g}</text>")  # fmt: skip
     middle = (left + width - right) / 2
     parts.append(f'<text x="{middle}" y="{height - 8}" text-anchor="middle">{escape(x_label)}</text>')
     turn = f"rotate(-90 14 {height / 2 - 15})"
@@ -149,11 +150,23 @@ def scatter(points, x_label, y_label, width=640, height=320):
         px, py = at(x, y)
         title = f"<title>{escape(name)}: {y:.3f}, {x:.3g}</title>"
         parts.append(f'<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="5">{title}</circle>')
-        if all(abs(py - other_y) > 12 or abs(px - other_x) > 150 for other_x, other_y in taken):
-            shown = name if len(name) <= 20 else f"{name[:19]}…"
+        if all(abs(py - other_y) > 12 or abs(px - other_x) > 210 for other_x, other_y in taken):
+            shown = name if len(name) <= 28 else f"{name[:27]}…"
             parts.append(f'<text x="{px + 8:.1f}" y="{py + 4:.1f}">{escape(shown)}</text>')
             taken.append((px, py))
     return "".join([*parts, "</svg>"])
+
+
+def _round_numbers(low, high):
+    """The multiples of 1, 2 or 5 times a power of ten between two ends, three to eight of them.
+
+    >>> [float(value) for value in _round_numbers(-0.013, 0.164)]
+    [0.0, 0.05, 0.1, 0.15]
+    """
+    power = 10.0 ** np.floor(np.log10((high - low) / 3))
+    step = next(power * factor for factor in (5, 2, 1) if power * factor <= (high - low) / 3)
+    first, last = np.ceil(low / step), np.floor(high / step)
+    return np.round(np.arange(first, last + 1) * step, 12) + 0.0  # no −0
 
 
 def _wider(low, high):

@@ -14,9 +14,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tte._atomic import atomic_write
-from tte.rank.expected import evidence_of, track_record
-from tte.rank.judgement.quantities import interval_words, measure_of
+from tte.rank.expected import evidence_of
+from tte.rank.judgement.quantities import interval_words
 from tte.rank.report.drawing import SCALE, interval_bar, scatter
+from tte.rank.report.evidence import evidence, expected_heading
 from tte.rank.report.methods import methods_paragraph, references
 from tte.rank.report.telling import contact_sheet, heat_map, telling_pictures
 
@@ -27,7 +28,6 @@ _TITLES = {
     "fine-tune": "Which model should be fine-tuned for these images?",
     "masks": "Which tool's masks should be used for these images?",
 }
-_AGREEMENT = ("kendall", "regret", "random_regret")
 _SHOWN = 50  # lines of what was left out
 
 
@@ -132,7 +132,7 @@ def _ranking(ranking, pictures):
             f"{interval_words(ranking.way)}. Models that share a letter are too close to call."
         ),
         "rows": rows,
-        "expected": bool(table["expected_low"].notna().any()),
+        "expected": expected_heading(ranking),
         "measured": [name.removeprefix("measured_").upper() + ", measured" for name in measured],
         "timed": bool(table["seconds_per_image"].notna().any()),
         "scores": list(scores),
@@ -148,6 +148,7 @@ def _row(row, measured, ends):
         "model": row["model"],
         "score": _number(row["score"]),
         "bar": Markup(interval_bar(row["score"], row["score_low"], row["score_high"], ends)),
+        "interval": _range(row["score_low"], row["score_high"]),
         "ranks": f"{row['rank_low']}–{row['rank_high']}" if row["rank_low"] != row["rank_high"] else row["rank_low"],
         "group": row["group"],
         "expected": _range(row["expected_low"], row["expected_high"]),
@@ -170,9 +171,9 @@ def _disagreement(ranking, pictures):
     for picture in pictures:
         groups.setdefault(picture.reason, []).append(picture)
     titles = {
-        "disagree": "The models disagree most on these",
-        "outlier": f"`{ranking.table['model'].iloc[0]}` differs most from the others on these",
         "label": "Label these next",
+        "disagree": f"The models disagree most on these{' and those above' * ('label' in groups)}",
+        "outlier": f"`{ranking.table['model'].iloc[0]}` differs most from the others on these",
         "other": "Others, evenly through the order of agreement",
     }
     return {
@@ -181,29 +182,6 @@ def _disagreement(ranking, pictures):
             for reason in titles
             if reason in groups
         ]
-    }
-
-
-def _evidence(ranking, pictures):
-    lead = ranking.lead.name
-    name, measure = evidence_of(lead), measure_of(lead, "instances" in lead)
-    record = track_record(name, measure)
-    lost, random = record["regret"].mean(), record["random_regret"].mean()
-    rows = [
-        [row["study"], row["target"], row["n_models"], *(_number(row[key], 2) for key in _AGREEMENT)]
-        for row in record.to_dict("records")
-    ]
-    words = {"ap50": "AP50", "f1": "F1", "dice": "Dice after fine-tuning"}[measure]
-    return {
-        "sentence": (
-            f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, the pick "
-            f"by this score lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
-            f"Kendall's tau with the true order was {record['kendall'].mean():.2f} on average, "
-            f"from {record['kendall'].min():.2f} to {record['kendall'].max():.2f}. "
-            "Your images and models may differ from all of these."
-        ),
-        "header": ["Models", "Images", "Number", "Kendall's tau", f"{words} lost by the pick", "by a random pick"],
-        "rows": rows,
     }
 
 
@@ -257,7 +235,7 @@ _SECTIONS = (
     ("heat", "Image by image", "heat.html", lambda ranking, pictures: heat_map(ranking)),
     ("disagreement", "Look at these images first", "pictures.html", _disagreement),
     ("perturbed", "Clean and perturbed", "contact.html", contact_sheet),
-    ("evidence", "How far such a pick was right", "evidence.html", _evidence),
+    ("evidence", "How far such a pick was right", "evidence.html", lambda ranking, pictures: evidence(ranking)),
     ("speed", "What it costs", "chart.html", _speed),
     ("cards", "What each model was made for", "cards.html", _cards),
     ("left-out", "Left out", "left_out.html", _left_out),
