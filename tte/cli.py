@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from tte._atomic import FULL
+from tte._said import own_warnings
 from tte.errors import ConfigError, TTEError
 
 __all__ = ["main", "run"]
@@ -26,10 +27,17 @@ def main(arguments=None):
 
 
 def run(parser, arguments, name):
-    """Parse the arguments and call what they name; every error a user can cause is one line on stderr."""
-    options = parser.parse_args(arguments)
+    """Parse the arguments and call what they name; an error a user can cause is one line on stderr, a warning too."""
+    options, told = parser.parse_args(arguments), set()
+
+    def tell(text):
+        if text not in told:
+            print(f"{name}: {text}", file=sys.stderr)
+            told.add(text)
+
     try:
-        return options.run(options) or 0
+        with own_warnings(tell):
+            return options.run(options) or 0
     except TTEError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

@@ -288,3 +288,16 @@ def test_labels_that_are_damaged_are_left_out_before_anything_runs(two_channels,
     assert "Warning: 0: its labels are left out" in printed
     cells = pd.read_csv(two_channels / "out" / "per_image.csv").groupby("image")["measured_f1"].count()
     assert cells.to_dict() == {0: 0, 1: 3, 2: 3}
+
+
+def test_what_readers_warn_of_is_a_sentence_of_the_ranking(two_channels, capsys):
+    """A file of a type that is not read, and colours read as gray: without the place in the code, each once."""
+    (two_channels / "plain" / "photo.jpg").write_bytes(b"any")
+    colours = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    tifffile.imwrite(two_channels / "plain" / "dyes.tif", colours, photometric="rgb")
+    arguments = ["--models", bank(two_channels, "nuclei"), "--images", str(two_channels / "plain"), "--perturb", "noise"]
+    assert main(["rank", "zero-shot", *arguments, "--out", str(two_channels / "out")]) == 0
+    printed, errors = capsys.readouterr()
+    assert printed.count("photo.jpg; convert") == 1 and printed.count("Warning: colour images are read as gray") == 1
+    assert "UserWarning" not in errors and ".py:" not in errors
+    assert "photo.jpg" in (two_channels / "out" / "report.html").read_text(encoding="utf-8")

@@ -136,7 +136,7 @@ def test_a_bank_of_which_nothing_opens(tmp_path, nuclei, capsys):
     arguments = ["rank", "zero-shot", "--models", str(path), "--images", str(nuclei / "images")]
     assert main([*arguments, "--out", str(tmp_path / "o")]) == 1
     error = capsys.readouterr().err.strip().splitlines()
-    assert len(error) == 1 and "no model can be run: gone:" in error[0]
+    assert len(error) == 1 and "no model can be run: gone: weights" in error[0] and "are not there" in error[0]
 
 
 def test_models_give_room_to_others(nuclei, monkeypatch, ranked):

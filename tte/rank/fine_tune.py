@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tte._atomic import DiskFull
+from tte._said import few, own_warnings
 from tte.errors import InputError, TTEError
 from tte.rank.judgement.quantities import choose_lead
 from tte.rank.judgement.table import Observed, ranking_of_run
@@ -105,7 +106,8 @@ def rank_fine_tune(
         "fine-tune", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
         volumes=volumes, channel=channel, pixel_size=size, seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite, free=("lead",)) as cells:
+    told: dict = {}
+    with own_warnings(told.setdefault), workplace(out, run, overwrite, free=("lead",)) as cells:
         found = open_images(
             images, labels, kind="classes", volumes=volumes, channel=bank.channel(channel), ras=bank.ras
         )
@@ -117,7 +119,7 @@ def rank_fine_tune(
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(bank, cells, keys, kept, lead, seed)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
-    observed.warnings += [*doubts, *found.warnings]
+    observed.warnings += [*doubts, *found.warnings, *few(told)]
     observed.pictures = Pictures(lambda name: found.read(name).image, lambda *_: None, lambda *_: None)
     observed.provenance = provenance(
         run,

@@ -10,6 +10,7 @@ from os import PathLike
 import numpy as np
 from tqdm import tqdm
 
+from tte._said import few, own_warnings
 from tte.errors import ConfigError
 from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
@@ -104,7 +105,8 @@ def rank_masks(
         "masks", {"images": images, "labels": labels}, limit=limit, objects=objects, lead=lead, volumes=volumes,
         channel=channel, seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite, free=("labels", "lead", "objects")) as cells:
+    told: dict = {}
+    with own_warnings(told.setdefault), workplace(out, run, overwrite, free=("labels", "lead", "objects")) as cells:
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=channel)
         tools, left_out = open_tools(masks, images, found.names, volumes=volumes, channel=channel)
         keys = _computed(found, tools, cells)
@@ -112,7 +114,7 @@ def rank_masks(
         own = {tool: (groups or {}).get(tool, tool) for tool in tools}
         observed = gathered("masks", tuple(tools), kept, found, cells, keys, objects, own)
         left_out += [*found.left_out, *_failed(cells, keys)]
-    observed.left_out, observed.warnings = left_out, observed.warnings + found.warnings
+    observed.left_out, observed.warnings = left_out, [*observed.warnings, *found.warnings, *few(told)]
     observed.seconds, observed.pictures = None, _pictures(found, tools)
     observed.provenance = provenance(
         run,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from tte._atomic import DiskFull
+from tte._said import few, own_warnings
 from tte.errors import TTEError
 from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
@@ -118,7 +119,9 @@ def rank_zero_shot(
         "zero-shot", {"models": models, "images": images, "labels": labels}, limit=limit, objects=objects, lead=lead,
         volumes=volumes, channel=channel, pixel_size=size, perturb=[p.name for p in perturbations], seed=seed,
     )  # fmt: skip
-    with workplace(out, run, overwrite, free=("labels", "lead", "objects", "perturb")) as cells:
+    told: dict = {}
+    free = ("labels", "lead", "objects", "perturb")
+    with own_warnings(told.setdefault), workplace(out, run, overwrite, free) as cells:
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel), ras=bank.ras)
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
@@ -128,7 +131,7 @@ def rank_zero_shot(
         observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
     observed.cards, observed.pictures = bank.cards, _pictures(found, cells, keys)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
-    observed.warnings += [*notes, *doubts, *found.warnings]
+    observed.warnings += [*notes, *doubts, *found.warnings, *few(told)]
     observed.provenance = provenance(
         run,
         {name: bank.identity(name) for name in bank.names},

@@ -21,6 +21,7 @@ from tte.zoo.file import is_nickname
 from tte.zoo.formats.description import described_input, described_output
 from tte.zoo.released.unet_config import UNET_NAMES
 from tte.zoo.schema import Network
+from tte.zoo.weights import there
 
 __all__ = ["Package", "bundle_network", "open_package", "read_mapping", "stored_card", "training_configuration"]
 
@@ -30,7 +31,7 @@ _PYTORCH3DUNET = "pytorch3dunet.unet3d.model"  # its networks are built here
 
 def stored_card(entry):
     """Return the `Card` that lies beside the weights of an entry; without it, the entry must state its network."""
-    path = Path(entry.weights)
+    path = there(entry.weights)
     if path.suffix != ".safetensors" or not path.with_suffix(".yml").is_file():
         raise ConfigError(f"{entry.name}: state its `network`, for there is no card {path.stem}.yml beside the weights")
     return read_card(path.parent, path.stem)

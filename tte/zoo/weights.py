@@ -18,7 +18,7 @@ from safetensors.torch import load as load_safetensors
 
 from tte.errors import DataNotFound, InputError
 
-__all__ = ["fit_weights", "read_weights"]
+__all__ = ["fit_weights", "read_weights", "there"]
 
 _KEYS = ("model_state_dict", "state_dict", "network_weights", "model")  # where programs keep the weights
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # around a network
@@ -52,13 +52,19 @@ def read_weights(path, key=None):
     InputError
         The file is damaged, no checkpoint, holds pickled code, or no weights where they were looked for.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataNotFound(f"weights {path} are not there: download them, or correct the path in the bank file")
+    path = there(path)
     weights = _tensors(path, _content(path), key)
     while wrapper := next((w for w in _WRAPPERS if all(name.startswith(f"{w}.") for name in weights)), None):
         weights = {name.removeprefix(f"{wrapper}."): value for name, value in weights.items()}
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+
+
+def there(path):
+    """Return the path of a file of weights; raises `DataNotFound` where there is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataNotFound(f"weights {path} are not there: download them, or correct the path in the bank file")
+    return path
 
 
 def _content(path):
