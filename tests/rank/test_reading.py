@@ -295,7 +295,14 @@ def test_what_readers_warn_of_is_a_sentence_of_the_ranking(two_channels, capsys)
     (two_channels / "plain" / "photo.jpg").write_bytes(b"any")
     colours = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     tifffile.imwrite(two_channels / "plain" / "dyes.tif", colours, photometric="rgb")
-    arguments = ["--models", bank(two_channels, "nuclei"), "--images", str(two_channels / "plain"), "--perturb", "noise"]
+    arguments = [
+        "--models",
+        bank(two_channels, "nuclei"),
+        "--images",
+        str(two_channels / "plain"),
+        "--perturb",
+        "noise",
+    ]
     assert main(["rank", "zero-shot", *arguments, "--out", str(two_channels / "out")]) == 0
     printed, errors = capsys.readouterr()
     assert printed.count("photo.jpg; convert") == 1 and printed.count("Warning: colour images are read as gray") == 1

@@ -1,12 +1,12 @@
 """nnU-Net 2 models in the folder that nnU-Net leaves: network, axes, normalisation, windows and output."""
 
-import builtins
 import json
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from missing import hide_package
 from monai.inferers import sliding_window_inference
 from nnunet_model import CT, PlainUNet, arguments, write_model
 
@@ -152,14 +152,7 @@ def test_the_package_gives_the_same_where_it_is_installed(tmp_path):
 
 def test_without_the_package_a_residual_encoder_is_one_clear_line(tmp_path, monkeypatch):
     folder, _ = flat(tmp_path, kind="ResidualEncoderUNet")
-    real = builtins.__import__
-
-    def missing(name, *rest):
-        if name.startswith("dynamic_network_architectures"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    hide_package(monkeypatch, "dynamic_network_architectures")
     with pytest.raises(DataNotFound, match=r"needs the package dynamic_network_architectures: pip install it"):
         load(entry(folder))
 

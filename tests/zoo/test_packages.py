@@ -1,6 +1,5 @@
 """Packages of the BioImage Model Zoo: known networks load without their code, their own networks only with trust."""
 
-import builtins
 import hashlib
 import shutil
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from missing import hide_package
 from monai.networks.nets import UNet
 
 from companion.config import Normalisation
@@ -171,21 +171,9 @@ def test_a_package_with_torchscript_alone_needs_trust_even_where_a_network_is_st
 
 def test_without_bioimageio_a_trusted_package_says_what_to_install(package, monkeypatch):
     folder, _ = package(OWN)
-    _hide(monkeypatch)
+    hide_package(monkeypatch, "bioimageio")
     with pytest.raises(DataNotFound, match=r"needs bioimageio\.core: install it with pip install bioimageio\.core"):
         load(zoo(folder), trust=True)
-
-
-def _hide(monkeypatch):
-    """Let every import of bioimageio fail."""
-    real = builtins.__import__
-
-    def missing(name, *arguments):
-        if name.startswith("bioimageio"):
-            raise ImportError(name)
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
 
 
 # ---- packages that are not what they should be
@@ -226,7 +214,7 @@ def test_weights_outside_the_package_or_elsewhere(package):
 
 
 def test_a_nickname_without_the_library_says_what_to_do(monkeypatch):
-    _hide(monkeypatch)
+    hide_package(monkeypatch, "bioimageio")
     with pytest.raises(
         DataNotFound,
         match=r"nickname 'laid-back-lobster' needs bioimageio\.core: pip install it, "
@@ -246,7 +234,7 @@ def test_a_downloaded_nickname_is_kept(package, tmp_path):
 )
 def test_a_doi_is_found_where_it_was_downloaded_to(package, tmp_path, doi, monkeypatch):
     folder, network = package()
-    _hide(monkeypatch)
+    hide_package(monkeypatch, "bioimageio")
     with pytest.raises(
         DataNotFound, match=r"DOI '10\.5281/zenodo\.12/34' needs bioimageio\.core: pip install it, or download"
     ):
