@@ -17,6 +17,7 @@ from tte.segmentation.bank_overlaps import pairwise_agreement
 
 __all__ = ["ConsensusResult", "bank_consensus", "consensus_from_pairs"]
 
+_BLOCK = 128  # images at a time: a bank of 50 models has 2,500 agreements on each
 _LEAST_OTHERS = 3  # groups beside a model's own
 
 
@@ -160,9 +161,8 @@ def consensus_from_pairs(
     pairs, models = _checked(pairs, models, merge)
     groups = _groups(pairs, models, sources, merge)  # (M,)
     members = groups[:, None] == np.arange(groups.max() + 1)  # (M, G)
-    within = np.stack([_mean(pairs[:, :, member], axis=2) for member in members.T], axis=2)  # (N, M, G)
-    within[:, members] = np.nan  # a model is not compared with its own group
-    per_image = _mean(within, axis=2)  # (N, M)
+    blocks = (pairs[start : start + _BLOCK] for start in range(0, len(pairs), _BLOCK))
+    per_image = np.concatenate([_agreement_with_others(block, members) for block in blocks])  # (N, M)
     _check_defined(per_image, models, groups, least_others)
     return {
         model: ConsensusResult(
@@ -174,6 +174,13 @@ def consensus_from_pairs(
         )
         for model, values, group in zip(models, per_image.T, groups, strict=True)
     }
+
+
+def _agreement_with_others(pairs, members):
+    """Mean over the groups of other models of the mean agreement with their members, (N, M)."""
+    within = np.stack([_mean(pairs[:, :, member], axis=2) for member in members.T], axis=2)  # (N, M, G)
+    within[:, members] = np.nan  # a model is not compared with its own group
+    return _mean(within, axis=2)
 
 
 def _checked(pairs, models, merge) -> tuple[np.ndarray, list[str]]:
@@ -190,7 +197,8 @@ def _checked(pairs, models, merge) -> tuple[np.ndarray, list[str]]:
         raise InputError(
             f"pairs: expected symmetric agreements in [0, 1], got values from {known.min():g} to {known.max():g}"
         )
-    return np.where(undefined, np.nan, known), models
+    known[undefined] = np.nan
+    return known, models
 
 
 def _groups(pairs, models, sources, merge):
@@ -202,7 +210,9 @@ def _groups(pairs, models, sources, merge):
     joined = np.array([[a == b for b in names] for a in names])
     if merge is not None:
         some = ~np.isnan(pairs).all(axis=0)
-        joined[some] |= np.nanmedian(pairs[:, some], axis=0) > merge
+        for model in np.flatnonzero(some.any(axis=1)):
+            known = some[model]
+            joined[model, known] |= np.nanmedian(pairs[:, model, known], axis=0) > merge
     return connected_components(joined, directed=False)[1]
 
 

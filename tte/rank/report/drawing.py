@@ -85,7 +85,7 @@ def colour(value, low, high):
     return "rgb({:.0f} {:.0f} {:.0f})".format(*mixed)
 
 
-def interval_bar(value, low, high, ends, width=180):
+def interval_bar(value, low, high, ends, width=110):
     """Draw a value and its interval on a line between two ends.
 
     Returns
