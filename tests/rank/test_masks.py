@@ -56,6 +56,8 @@ def test_a_few_labels_and_what_to_label_next(tools):
     close = folders(tools, ("fair", "fair-perturbed", "weak", "weak-perturbed"))
     ranking = tte.rank_masks(close, tools / "images", labels=tools / "labels")
     assert "2 images labelled" in ranking.verdict
+    header, first = str(ranking).splitlines()[2:4]
+    assert "  best" in header and f"{ranking.table['probability_best'][0]:.0%}" in first
     labelled = {path.stem for path in (tools / "labels").iterdir()}
     assert ranking.label_next and not labelled & set(ranking.label_next)
 

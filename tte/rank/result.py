@@ -150,6 +150,8 @@ class Ranking:
         words = [f"95%: {interval_words(self.way)}."]
         if self.table["expected_low"].notna().any():
             words.append(f"expected: {expected_words(self.lead)}.")
+        if any(name.startswith("measured_") for name in self.table):
+            words.append("best: how likely a model is the best one, by its score and the labelled images together.")
         return words
 
     def _shown(self):
@@ -158,13 +160,19 @@ class Ranking:
         known = self.table["expected_low"].notna().any()
         extra = [name for name in self.table if name.startswith("measured_") and not name.endswith(("_low", "_high"))]
         timed = self.table["seconds_per_image"].notna().any()
-        header += [*(["expected"] if known else []), *extra, *(["s/image"] if timed else [])]
+        header += [
+            *(["expected"] if known else []),
+            *extra,
+            *(["best"] if extra else []),
+            *(["s/image"] if timed else []),
+        ]
         rows = [header]
         for row in self.table.to_dict("records"):
             cells = [str(row["rank"]), row["model"], f"{row['score']:.3f}", _range(row["score_low"], row["score_high"])]
             cells += [f"{row['rank_low']}–{row['rank_high']}", row["group"]]
             cells += [_range(row["expected_low"], row["expected_high"])] if known else []
             cells += [f"{row[name]:.3f} {_range(row[f'{name}_low'], row[f'{name}_high'])}".strip() for name in extra]
+            cells += [f"{row['probability_best']:.0%}"] if extra else []
             rows.append(cells + ([f"{row['seconds_per_image']:.2f}"] if timed else []))
         return rows
 

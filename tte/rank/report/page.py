@@ -134,6 +134,7 @@ def _ranking(ranking, pictures):
         "rows": rows,
         "expected": expected_heading(ranking),
         "measured": [name.removeprefix("measured_").upper() + ", measured" for name in measured],
+        "probable": bool(measured),
         "timed": bool(table["seconds_per_image"].notna().any()),
         "scores": list(scores),
         "score_words": list(scores.items()),
@@ -153,6 +154,7 @@ def _row(row, measured, ends):
         "group": row["group"],
         "expected": _range(row["expected_low"], row["expected_high"]),
         "measured": [f"{_number(row[m])} {_range(row[f'{m}_low'], row[f'{m}_high'], '({} to {})')}" for m in measured],
+        "best": f"{row['probability_best']:.0%}",
         "seconds": _number(row["seconds_per_image"], 2),
         "nothing": f"{row['finds_nothing']:.0%}" if np.isfinite(row["finds_nothing"]) else "",
     }
