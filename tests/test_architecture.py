@@ -25,7 +25,7 @@ CORE = (
     *("agreement", "estimators", "features", "perturbation", "segmentation", "consistency"),
     *("errors", "_arrays", "_networks"),
 )
-HELPERS = ("_atomic", "_locks", "_yaml")  # of whatever reads and writes files
+HELPERS = ("_atomic", "_locks", "_said", "_yaml")  # of whatever reads, writes and speaks to people
 BELOW = {
     **{part: CORE for part in CORE},
     "images": (*CORE, "images"),

@@ -16,7 +16,9 @@ from tte.zoo.output import Output
 from tte.zoo.preprocessing import Preprocessing, Standardisation, preprocess
 from tte.zoo.schema import Network
 
-__all__ = ["BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
+__all__ = ["UNKNOWN", "BankEntry", "BankReference", "Standardisation", "is_nickname", "preprocess", "read_bank"]
+
+UNKNOWN = "TODO"  # what stands in a first bank file for what files do not say
 
 _DOI = r"(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.\d{4,9}/[\w.()/;:-]+"
 _TAGS = ("normalise", "scale", "standardise")  # of a union, no keys of a file
@@ -165,7 +167,7 @@ def read_bank(path):
             else:
                 entries.append(BankEntry.model_validate(item, context={"folder": path.parent.absolute()}))
         except ValidationError as error:
-            found += [f"{name}: {fault}" for fault in faults(error, _TAGS)]
+            found += [f"{name}: {_plain(fault)}" for fault in faults(error, _TAGS)]
         except DataNotFound as error:
             found.append(f"{name}: {error}")
     names = [entry.name for entry in entries]
@@ -174,6 +176,14 @@ def read_bank(path):
     if found:
         raise ConfigError(f"{path.name} has {len(found)} fault(s):\n  " + "\n  ".join(found))
     return entries
+
+
+def _plain(fault):
+    """A fault in words; a value that `bank_text` could not know is still to be filled in."""
+    key = fault.partition(":")[0]
+    return (
+        f"{key} is still {UNKNOWN}: fill it in, as the remark behind it says" if f"(got {UNKNOWN})" in fault else fault
+    )
 
 
 def _stored(bank, folder):

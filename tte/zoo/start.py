@@ -13,12 +13,11 @@ from pydantic import TypeAdapter
 
 from tte._atomic import atomic_write
 from tte.errors import DataNotFound, InputError
-from tte.zoo.file import BankEntry, BankReference
+from tte.zoo.file import UNKNOWN, BankEntry, BankReference
 
 __all__ = ["bank_text", "schema", "write_bank"]
 
 _FILE = "bank.yml"
-_UNKNOWN = "TODO"
 _TORCH = (".pt", ".pth", ".ckpt", ".safetensors", ".t7", ".pytorch", ".bin", ".tar")
 _ARCHIVES = (".zip",)
 _FACTS = {"trained_on": "models that share training data do not vouch for each other", "licence": "of the weights"}
@@ -59,9 +58,9 @@ def write_bank(folder):
     if path.exists():
         raise InputError(f"--init: {path} exists; edit that, or move it away to have one written anew")
     atomic_write(path, text)
-    models, open_questions = len(re.findall("^  - name:", text, re.MULTILINE)), text.count(_UNKNOWN) - 1
+    models, open_questions = len(re.findall("^  - name:", text, re.MULTILINE)), text.count(UNKNOWN) - 1
     return (
-        f"Wrote {path}: {models} model(s). Fill in what it marks {_UNKNOWN} ({open_questions} times), "
+        f"Wrote {path}: {models} model(s). Fill in what it marks {UNKNOWN} ({open_questions} times), "
         f"then run: tte bank {path} --check"
     )
 
@@ -93,7 +92,7 @@ def bank_text(folder):
         _block(name, path.relative_to(folder).as_posix(), stated)
         for name, (path, stated) in zip(names, found, strict=True)
     ]
-    head = f"# Models found in {_quoted(folder.name)[1:-1]}. Fill in every {_UNKNOWN}, then: tte bank {_FILE} --check\n"
+    head = f"# Models found in {_quoted(folder.name)[1:-1]}. Fill in every {UNKNOWN}, then: tte bank {_FILE} --check\n"
     return head + "models:\n" + "".join(blocks)
 
 
@@ -109,7 +108,7 @@ def _models(folder):
             else:
                 yield path, kind
         elif path.suffix.lower() == ".onnx":
-            yield path, {"source": "onnx", "activation": _UNKNOWN, "preprocessing": _UNKNOWN}
+            yield path, {"source": "onnx", "activation": UNKNOWN, "preprocessing": UNKNOWN}
         elif path.suffix.lower() in _TORCH:
             yield path, _weights_kind(path)
         elif path.suffix.lower() in _ARCHIVES:
@@ -142,12 +141,12 @@ def _weights_kind(path):
     """What a file of weights is, by its neighbours and its first bytes."""
     if path.suffix == ".safetensors" and path.with_suffix(".yml").is_file():
         return {"source": "torch"}
-    rest = {"activation": _UNKNOWN, "preprocessing": _UNKNOWN}
+    rest = {"activation": UNKNOWN, "preprocessing": UNKNOWN}
     if (path.parent / "train_config.yml").is_file():
-        return {"source": "pytorch-3dunet", "preprocessing": _UNKNOWN}
+        return {"source": "pytorch-3dunet", "preprocessing": UNKNOWN}
     if _is_torchscript(path):
         return {"source": "torchscript", **rest}
-    network = {"network": _UNKNOWN, "arguments": {_UNKNOWN: _UNKNOWN}}
+    network = {"network": UNKNOWN, "arguments": {UNKNOWN: UNKNOWN}}
     return {"source": "torch", "network": network, **rest}
 
 
@@ -181,7 +180,7 @@ def _block(name, weights, stated):
         if key in stated:
             value = stated[key] if isinstance(stated[key], str) else json.dumps(stated[key])
             lines.append(f"    {key}: {value}  # {hint}")
-    lines += [f'    {key}: ""  # {_UNKNOWN} {hint}' for key, hint in _FACTS.items()]
+    lines += [f'    {key}: ""  # {UNKNOWN} {hint}' for key, hint in _FACTS.items()]
     return "\n".join(lines) + "\n"
 
 
