@@ -61,7 +61,7 @@ def test_a_folder_of_models_becomes_a_bank_file_with_what_is_unknown_marked(tmp_
     }
     assert models["a_model"]["network"]["network"] == "TODO" and models["d"]["preprocessing"] == "TODO"
     assert not models["p"]["trained_on"]  # a word here would make one group of them all
-    with pytest.raises(ConfigError, match="a_model: activation"):
+    with pytest.raises(ConfigError, match="a_model: activation is still TODO: fill it in"):
         read_bank(tmp_path / "bank.yml")
 
 

@@ -180,10 +180,9 @@ def read_bank(path):
 
 def _plain(fault):
     """A fault in words; a value that `bank_text` could not know is still to be filled in."""
-    key = fault.partition(":")[0]
-    return (
-        f"{key} is still {UNKNOWN}: fill it in, as the remark behind it says" if f"(got {UNKNOWN})" in fault else fault
-    )
+    if f"(got {UNKNOWN})" not in fault:
+        return fault
+    return f"{fault.partition(':')[0]} is still {UNKNOWN}: fill it in, as the remark behind it says"
 
 
 def _stored(bank, folder):
