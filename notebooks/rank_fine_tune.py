@@ -62,5 +62,7 @@ show_report(ranking)
 # ## What to do with this
 #
 # The order is that of relative variety, and "clearly behind" is by that score alone; the other columns may put another model first.
+# The intervals say what other labelled cases would make of the score: each case is left out once (jackknife, Student's t), so with three or four cases they are wide.
+# How far the score is right is not in them.
 # [The page on organs](volumes/fine_tune_orders.ipynb) says how far the order of each of these scores was right where the truth is known, and which of them to leave alone.
 # Take the first two or three, fine-tune each for a few minutes on the same cases, and keep the better one.
