@@ -12,6 +12,7 @@ import platform
 import subprocess
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -33,6 +34,7 @@ __all__ = [
     "load_or_compute",
     "rows",
     "same_identity",
+    "state_of",
 ]
 
 COLUMNS = {
@@ -59,6 +61,7 @@ _TEXT = (
     *("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image"),
     *("what", "other"),
 )
+_GROUPED = ("cell", "target")  # rows of one of these are asked for again and again
 ROWS = 2  # part of every cell's identity: raise it when the code changes what a cell holds
 _FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last bits of another machine
 
@@ -67,10 +70,27 @@ _FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last b
 class Cell:
     """One cell's rows, and where they came from: `source` is "record" or "computed"."""
 
-    tables: dict[str, pd.DataFrame]
+    tables: Mapping[str, pd.DataFrame]
     source: str
     provenance: dict = field(default_factory=dict)
     largest_change: float | None = None  # against the record that a recomputation replaced
+
+
+class _Rows(Mapping):
+    """The rows of one cell in every table, drawn when they are asked for: most pages only ask where they come from."""
+
+    def __init__(self, parts):
+        self._parts = parts
+
+    def __getitem__(self, name):
+        table, positions = self._parts[name]
+        return table.take(positions).reset_index(drop=True)
+
+    def __iter__(self):
+        return iter(self._parts)
+
+    def __len__(self):
+        return len(self._parts)
 
 
 class Records:
@@ -84,30 +104,25 @@ class Records:
     def __init__(self, folder):
         self.folder = Path(folder)
 
-    def table(self, name):
-        """Return a whole table of `COLUMNS` as a DataFrame."""
+    def table(self, name, target=None):
+        """Return a whole table of `COLUMNS` as a DataFrame, or its rows of one target."""
+        table, groups = self._stored(name)
+        return table.copy() if target is None else table.take(groups["target"].get(target, []))
+
+    def _stored(self, name):
+        """Return a table, which nobody may change, and the positions of the rows of each cell and of each target."""
         path = self.folder / _FILES[name]
         if not path.is_file():
-            return pd.DataFrame(columns=COLUMNS[name])
-        stat = path.stat()
+            return pd.DataFrame(columns=COLUMNS[name]), {column: {} for column in _GROUPED}
         try:
-            return _table(path, name, stat.st_mtime_ns, stat.st_ino).copy()
+            return _table(path, name)
         except (ValueError, KeyError, EOFError, gzip.BadGzipFile, zlib.error) as error:  # of pandas and of gzip
             raise _damaged(path, error) from None
 
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
         path = self.folder / "provenance.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (ValueError, RecursionError) as error:
-            raise _damaged(path, error) from None
-        if not isinstance(found, dict):
-            raise _damaged(path, "expected an object")
-        for cell, entry in found.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get("identity", {}), dict):
-                raise _damaged(path, f"expected what a record was made from under {cell}")
-        return found
+        return dict(_entries(path, *state_of(path))) if path.is_file() else {}
 
     def fingerprint(self):
         """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
@@ -121,9 +136,10 @@ class Records:
         entry = self.provenance().get(cell)
         if entry is None:
             return None
-        tables = {name: self.table(name) for name in COLUMNS}
-        tables = {name: table[table["cell"] == cell].reset_index(drop=True) for name, table in tables.items()}
-        there = {name: len(table) for name, table in tables.items() if len(table)}
+        stored = {name: self._stored(name) for name in COLUMNS}
+        positions = {name: groups["cell"].get(cell, []) for name, (_, groups) in stored.items()}
+        there = {name: len(rows) for name, rows in positions.items() if len(rows)}
+        tables = _Rows({name: (table, positions[name]) for name, (table, _) in stored.items()})
         return Cell(tables, "record", entry) if there and there == entry.get("rows", there) else None
 
     def write(self, cell, tables, provenance):
@@ -174,9 +190,36 @@ def _write(frame, name):
     return gzip.compress(data, mtime=0) if _FILES[name].endswith(".gz") else data
 
 
-@lru_cache(maxsize=len(COLUMNS))  # a page asks for the same table once per cell
-def _table(path, name, changed, inode):
-    return _read(path.read_bytes(), name)
+def state_of(path):
+    """Return what changes when a file is replaced: the time and the place of its content."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_ino
+
+
+_LATEST = {}  # a page asks for the same table once per cell, so the latest content of each file stays read
+
+
+def _table(path, name):
+    state = state_of(path)
+    if _LATEST.get(path, (None,))[0] != state:
+        table = _read(path.read_bytes(), name)
+        _LATEST[path] = state, table, {column: table.groupby(column).indices for column in _GROUPED}
+    return _LATEST[path][1:]
+
+
+@lru_cache(maxsize=1)
+def _entries(path, changed, inode):
+    """Read `provenance.json`."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(found, dict):
+        raise _damaged(path, "expected an object")
+    for cell, entry in found.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("identity", {}), dict):
+            raise _damaged(path, f"expected what a record was made from under {cell}")
+    return found
 
 
 def _read(data, name):

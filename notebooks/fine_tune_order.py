@@ -125,14 +125,14 @@ lines = [
     f"A score that knew every model's true Dice would agree with means of that reliability at τ = {found.ceiling:.2f} on average ({found.ceiling_trained:.2f} among trained models), which is the ceiling below.",
     f"Each target got {part.reliability.seeds} seeds, and all {len(part.finetune_seeds)} where their reliability was below {part.reliability.least:g}; that rule, and whether a target is scored, look at Dice alone.",
 ]
-failed = int((select.where(work.records.table("performance"), target=task, metric="dice_mean")["value"] < 0.05).sum())
+failed = int((select.where(work.records.table("performance", task), metric="dice_mean")["value"] < 0.05).sum())
 if failed:
     lines.append(f"In {failed} of {dice.size} runs the fine-tuned model found next to nothing (Dice below 0.05).")
 Markdown("\n".join(lines))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-order", "caption": "Mean Dice of the test cases after fine-tuning, the models in the order of a score before it. Thin lines are seeds of fine-tuning, all models of one joined; the score stands below a model's name. If the score were right, the black line would only rise. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Dice of every model with every seed, the models from the lowest to the highest score"}}
 lead = first["estimate"]
-table = select.where(work.records.table("scores"), target=task, seed=seed)
+table = select.where(work.records.table("scores", task), seed=seed)
 values = lead.rows(table).set_index("model")["score"].reindex(names).rename(names)
 tau = (
     f"τ = {first['kendall']:.2f} of at most {found.ceiling:.2f}"

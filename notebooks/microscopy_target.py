@@ -50,7 +50,7 @@ cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=rec
 table = ranking_on(work, target, seed=seed)
 lead = select.headline(work, "zero_shot")
 part = work.part("zero_shot")
-scores = select.where(work.records.table("scores"), target=target, seed=seed)
+scores = select.where(work.records.table("scores", target), seed=seed)
 listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
 about = {measure: [e for e in select.estimates(listed) if select.is_about(e, measure)] for measure in ("f1", "map")}
 agreement, agreement_all = (

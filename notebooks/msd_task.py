@@ -309,7 +309,7 @@ if recompute:
 texts.provenance(flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
-recorded = select.where(work.records.table("scores"), target=task, seed=seed, estimator="logme")
+recorded = select.where(work.records.table("scores", task), seed=seed, estimator="logme")
 evidence = recorded.drop_duplicates("model").set_index("model")["score"]
 for row in table.itertuples():
     print(

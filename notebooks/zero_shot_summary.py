@@ -66,9 +66,9 @@ agreements = {
 agreement = agreements["f1"]
 recorded = recorded_agreement(work)
 agreements_at_every_strength = {m: select.where(recorded, metric=select.metric("zero_shot", m)[0]) for m in measures}
-lead_rows = lead.rows(select.where(agreement, models="others"))
-by_input = select.Estimate("cte_nhd", "", "input").rows(select.where(agreement, models="others")).set_index("target")
-confidence = select.Estimate("mean_confidence").rows(select.where(agreement, models="others"))
+lead_rows = lead.rows(agreement, models="others")
+by_input = select.Estimate("cte_nhd", "", "input").rows(agreement, models="others").set_index("target")
+confidence = select.Estimate("mean_confidence").rows(agreement, models="others")
 
 
 def from_paper(measure="f1"):
@@ -105,10 +105,10 @@ Markdown(
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Trusting CTE-NHD loses {lead_rows['regret'].mean():.3f} of F1 on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
-    f"Where the target's own models may be picked too, the pick loses {lead.rows(select.where(agreement, models='all'))['regret'].mean():.3f}.\n"
+    f"Where the target's own models may be picked too, the pick loses {lead.rows(agreement, models='all')['regret'].mean():.3f}.\n"
     + (
         f"For instances, V-Rand under the same dropout reaches a mean τ-b of "
-        f"**{select.headline(work, 'zero_shot', 'map').rows(select.where(agreements['map'], models='others'))['kendall'].mean():.2f}** with mAP.\n"
+        f"**{select.headline(work, 'zero_shot', 'map').rows(agreements['map'], models='others')['kendall'].mean():.2f}** with mAP.\n"
         if "map" in measures
         else ""
     )
@@ -261,7 +261,7 @@ if "map" in measures:
 if "map" in measures:
     of_instances = {name: ranking_on(work, name, seed=seed, measure="map") for name in names}
     lead_map = select.headline(work, "zero_shot", "map")
-    rows_map = lead_map.rows(select.where(agreements["map"], models="others"))
+    rows_map = lead_map.rows(agreements["map"], models="others")
     _ = plots.all_targets(
         {titles[name]: table for name, table in of_instances.items()},
         score=f"V-Rand at dropout {lead.strength:g}",

@@ -65,7 +65,7 @@ def computed(study, agreement, *, measure=None, models="others", seed=0):
     """
     result = []
     for name, estimate in methods(study, measure).items():
-        rows = estimate.rows(select.where(agreement, models=models))
+        rows = estimate.rows(agreement, models=models)
         rows = rows[rows["kendall"].notna()]
         if rows.empty:
             continue

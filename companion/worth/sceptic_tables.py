@@ -40,7 +40,7 @@ def ceiling(banks):
         (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
         halves, seeds, base = [], [], ways.base_of(study)
         for target, table in tables.items():
-            per_image = select.where(study.records.table("per_image"), target=target)
+            per_image = study.records.table("per_image", target)
             values, _ = select.image_matrix(per_image, list(table.index), quantity=measure)
             halves.append(ceilings.ceiling_of_halves(values))
             if base is not None:
@@ -154,9 +154,9 @@ def within_networks(studies):
         metric, found = select.metric("zero_shot")[0], []
         for target in select.recorded_targets(study):
             ranked = select.ranked_models(study, "zero_shot", target)
-            scores = estimate.rows(select.where(study.records.table("scores"), target=target, seed=0))
+            scores = estimate.rows(study.records.table("scores", target), seed=0)
             scores = scores.set_index("model")["score"].reindex(ranked)
-            measured = select.where(study.records.table("performance"), target=target, metric=metric)
+            measured = select.where(study.records.table("performance", target), metric=metric)
             measured = measured.set_index("model")["value"].reindex(ranked)
             own = scores.groupby({model: models[model][1] for model in ranked}).rank(pct=True)
             found.append((ceilings.kendall(scores, measured), ceilings.kendall(own, measured)))

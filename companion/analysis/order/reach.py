@@ -32,7 +32,7 @@ def score_table(study, target, *, seed=0):
     order, dice = order_of(study, target), dice_of(study, target).mean(axis=1)
     untrained = untrained_models(study, target)
     trained = dice.drop(index=untrained)
-    table = select.where(study.records.table("scores"), target=target, seed=seed)
+    table = select.where(study.records.table("scores", target), seed=seed)
     lists, lists_trained = (_random_taus(study, {target: values})[target] for values in (dice, trained))
     rows = []
     for estimate in select.estimates(table):
