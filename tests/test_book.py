@@ -35,7 +35,6 @@ PAGES = [TOC["root"], *_files(chapter for part in TOC["parts"] for chapter in pa
 NEEDS = [
     pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="the book is not built: run `make book`"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
 ]
 
 PHANTOMS = [name for name in PAGES if "/phantom" in name]
