@@ -35,7 +35,7 @@ from IPython.display import Markdown, display
 from companion.analysis import order, panels, select
 from companion.fine_tune.bank import models_on
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import order_plots, pictures, plots, tables, texts
+from companion.pages import boxes, order_plots, pictures, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -78,10 +78,13 @@ evidence = (
 if found.scored:
     evidence += f", {primary.index[0]} reaches {first['kendall']:.2f} ({texts.p_text(first['p'])}), and {first['kendall_trained']:.2f} among the models that were trained at all"
 display(
-    Markdown(
-        f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n**Evidence.** {evidence}.\n\n"
-        f"**At stake.** The best model reaches a mean Dice of {mean.max():.2f}, the middle one {mean.median():.2f}, untrained networks {mean[untrained].mean():.2f}.\n\n"
-        f"**Caveat.** One target, one architecture, {part.split.finetune} labelled cases, boxes of {' × '.join(map(str, part.box))} voxels around the organ, and a short fine-tuning of the decoder alone.\n:::"
+    boxes.in_short(
+        {
+            "Answer": answer,
+            "Evidence": f"{evidence}.",
+            "At stake": f"The best model reaches a mean Dice of {mean.max():.2f}, the middle one {mean.median():.2f}, untrained networks {mean[untrained].mean():.2f}.",
+            "Caveat": f"One target, one architecture, {part.split.finetune} labelled cases, boxes of {' × '.join(map(str, part.box))} voxels around the organ, and a short fine-tuning of the decoder alone.",
+        }
     )
 )
 
@@ -212,7 +215,7 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(flat)
+texts.provenance(work, flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 print(

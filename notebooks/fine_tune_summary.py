@@ -306,7 +306,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

@@ -71,9 +71,11 @@ else:
         limits += " All patches come from one image or stack."
     display(
         boxes.in_short(
-            boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
-            boxes.picked(lead_row, "F1", steady),
-            limits,
+            {
+                "Answer": boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
+                "Evidence": boxes.picked(lead_row, "F1", steady),
+                "Caveat": limits,
+            }
         )
     )
 if work.config.note:
@@ -392,7 +394,7 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(cells.values())
+texts.provenance(work, cells.values())
 
 # %% tags=["remove-cell", "nbval-check-output"]
 soft = select.where(scores, estimator="cte_ei", perturbation="dropout", strength=part.dropout.headline)

@@ -306,7 +306,7 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(flat)
+texts.provenance(work, flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 recorded = select.where(work.records.table("scores", task), seed=seed, estimator="logme")

@@ -88,9 +88,13 @@ else:
     steady = "steadiness under dropout (CTE-NHD)"
     display(
         boxes.in_short(
-            boxes.says(lead_rows["kendall"].mean(), over_targets.p, f"Over {len(names)} targets {steady}"),
-            boxes.together(lead_rows, over_targets.p, "F1", steady),
-            "The same models appear on every target, all of them small and from one laboratory; the p treats the targets as independent.",
+            {
+                "Answer": boxes.says(
+                    lead_rows["kendall"].mean(), over_targets.p, f"Over {len(names)} targets {steady}"
+                ),
+                "Evidence": boxes.together(lead_rows, over_targets.p, "F1", steady),
+                "Caveat": "The same models appear on every target, all of them small and from one laboratory; the p treats the targets as independent.",
+            }
         )
     )
 if work.config.note:
@@ -352,7 +356,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import bank, select
+from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.models import bank_models
 from companion.bank.together import MERGED, PAIRS
-from companion.worth.ceilings import kendall
 from companion.worth.ways import has_objects
 from tte.agreement import expected_regret
 from tte.errors import UndefinedScore

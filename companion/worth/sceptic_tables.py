@@ -8,6 +8,7 @@ import pandas as pd
 
 from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
+from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
 from companion.wings import wings_of
 from companion.worth import ceilings, sceptic, ways
@@ -24,7 +25,7 @@ def lists(banks):
         (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
         everywhere = {t: bank.table_of(study, t) for t in bank.recorded_targets(study)}
         found = sceptic.static_list(tables, measure, everywhere).set_index("target")
-        found["score"] = [ceilings.kendall(tables[t][score], tables[t][measure]) for t in found.index]
+        found["score"] = [kendall(tables[t][score], tables[t][measure]) for t in found.index]
         found = found.dropna(subset=["score"])
         found["by_score"] = [expected_regret(tables[t][score], tables[t][measure]) for t in found.index]
         means = found[["kendall", "lost", "score", "by_score", "random"]].mean()
@@ -159,7 +160,7 @@ def within_networks(studies):
             measured = select.where(study.records.table("performance", target), metric=metric)
             measured = measured.set_index("model")["value"].reindex(ranked)
             own = scores.groupby({model: models[model][1] for model in ranked}).rank(pct=True)
-            found.append((ceilings.kendall(scores, measured), ceilings.kendall(own, measured)))
+            found.append((kendall(scores, measured), kendall(own, measured)))
         both = pd.DataFrame(found, columns=["as_is", "within"]).dropna()
         p = paired_p(both["within"], both["as_is"]) if len(both) > 1 else np.nan
         rows[title] = {**both.mean(), "p": p, "targets": len(both)}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from companion.analysis import select
 from companion.analysis.claims import holm
+from companion.analysis.kendall import kendall
 from companion.analysis.order.repeat import dice_of, order_of, untrained_models
 from companion.fine_tune.bank import initial_models, models_on
 from tte.agreement import expected_regret
@@ -37,7 +38,7 @@ def score_table(study, target, *, seed=0):
     rows = []
     for estimate in select.estimates(table):
         scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
-        tau, tau_trained = _tau(scores, dice), _tau(scores.drop(index=untrained), trained)
+        tau, tau_trained = kendall(scores, dice), kendall(scores.drop(index=untrained), trained)
         lost = {"regret": np.nan, "random_regret": dice.max() - dice.mean()}
         if not np.isnan(tau):
             lost["regret"] = expected_regret(scores.to_numpy(), dice.to_numpy())
@@ -119,12 +120,6 @@ def cost_of(estimate, seconds):
         return float("nan")
     shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
     return seconds[name] + seconds.get(shared, 0.0)
-
-
-def _tau(scores, dice):
-    if scores.isna().any() or scores.nunique() < 2:
-        return float("nan")
-    return float(batch_coefficients(scores.to_numpy()[None], dice.to_numpy()[None])["kendall"][0])
 
 
 def _random_taus(study, dice):
