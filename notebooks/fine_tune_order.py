@@ -171,10 +171,15 @@ main["seconds"] = [order.cost_of(e, cost) for e in main["estimate"]]
 heads = {"kendall": "τ-b", "p": "p", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "seconds": "seconds"}  # fmt: skip
 formats = {"τ-b": "{:.2f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": "{:.3f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
 ordered = main.set_index("name").sort_values("kendall", ascending=False, kind="stable")
+without = ordered.index[ordered["kendall"].isna()]
+ordered = ordered.drop(index=without)
 tables.plain_table(ordered[list(heads)].rename(columns=heads), "score", formats)
 
 # %% tags=["remove-input"]
-Markdown(f"A pick at random loses {scores['random_regret'].iloc[0]:.3f} of Dice.")
+Markdown(
+    f"A pick at random loses {scores['random_regret'].iloc[0]:.3f} of Dice."
+    + (f"\nWithout a value for every model, or with the same for all: {', '.join(without)}." if len(without) else "")
+)
 
 # %% [markdown]
 # The parts of CC-FV, one layer alone, and other distances between classes:

@@ -177,6 +177,33 @@ def test_phantoms_come_last_in_the_search(visit):
 
 
 @in_browser
+@pytest.mark.parametrize("name", [TOC["root"], "book/pages/nuclei/zero_shot_summary", "book/methods"])
+def test_a_page_is_light_before_its_pictures(browser, address, name):
+    context, sizes = browser.new_context(), {}
+    page = context.new_page()
+    page.on("response", lambda answer: sizes.setdefault(answer.url, answer.body) if answer.ok else None)
+    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    apart = ("/mathjax/", ".png", ".svg")  # equations, where there are any, and pictures
+    text = {url: len(body()) for url, body in list(sizes.items()) if not any(part in url for part in apart)}
+    equations = page.locator(".math").count()
+    context.close()
+    assert sum(text.values()) < 1e6, sorted(text.items(), key=lambda pair: -pair[1])[:5]
+    assert any("/mathjax/" in url for url in sizes) == bool(equations)
+
+
+@in_browser
+def test_icons_and_terms_show_from_disk(browser):
+    page = browser.new_page()
+    page.goto((HTML / "book/pages/nuclei/zero_shot_summary.html").as_uri(), wait_until="load")
+    drawn = "getComputedStyle(document.querySelector('.fa-download'), '::before').content"
+    assert page.evaluate("document.fonts.load('900 16px \"Font Awesome 6 Free\"', '\uf019').then(f => f.length)") == 1
+    assert page.evaluate(drawn) not in ("none", "normal", "")
+    term = page.locator("a.term").first
+    assert len(term.get_attribute("title")) > 20 and "glossary.html#term-" in term.get_attribute("href")
+    page.close()
+
+
+@in_browser
 def test_the_keyboard_reaches_what_there_is_to_play_with(visit):
     page = visit(TOC["root"])
     answer, data = page.locator("#tte-answer"), page.locator("#tte-data").inner_text()
