@@ -25,8 +25,8 @@ out = ""  # folder that holds results/, whose recorded agreement is read; empty 
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
-from companion.analysis import beside
-from companion.pages import boxes, paper_plots, plots, tables
+from companion.analysis.papers import beside
+from companion.pages import boxes, plots, tables, target_plots
 
 plots.use_style()
 first, second = (beside.ccfv_beside(name, out=out or None) for name in ("Table1", "Table2"))
@@ -52,7 +52,7 @@ boxes.in_short(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ccfv-beside", "caption": "Mean weighted Kendall τ between a score and the Dice of the fine-tuned models. Hollow: published. Filled: ours. Source: [notebook](../../notebooks/ccfv_beside.py)."}, "image": {"alt": "Mean weighted Kendall tau per method, published beside ours"}}
-_ = paper_plots.beside(
+_ = target_plots.beside(
     means["1"],
     "mean weighted Kendall τ over targets (no unit)",
     f"Highest in the paper: {best['published']}; on real organs: {best['real organs']}",

@@ -26,8 +26,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import beside
-from companion.pages import boxes, paper_plots, plots, tables
+from companion.analysis.papers import beside
+from companion.pages import boxes, plots, tables, target_plots
 
 plots.use_style()
 found = {name: beside.cte_beside(*of, out=out or None) for name, of in beside.CTE_TABLES.items()}
@@ -54,7 +54,7 @@ boxes.in_short(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-cte-beside", "caption": "Mean Kendall τ-b between a score and the performance of the models, a row per method and table of the paper. Hollow: published. Filled: ours. Source: [notebook](../../notebooks/cte_beside.py)."}, "image": {"alt": "Mean Kendall tau-b per method and table, published beside ours"}}
-_ = paper_plots.beside(
+_ = target_plots.beside(
     means,
     "mean Kendall τ-b over targets (no unit)",
     f"Published above ours in {int(below.sum())} of {len(means)} rows",

@@ -35,9 +35,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import panels, published, select
+from companion.analysis import panels, select
 from companion.analysis import strength as sweeps
 from companion.analysis.agreement import ranking_on
+from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of
 from companion.pages import boxes, pictures, plots, strength_plots, tables, texts
 from companion.study import display_name, open_page

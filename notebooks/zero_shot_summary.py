@@ -29,9 +29,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import claims, published, select, strength
+from companion.analysis import claims, select, strength
 from companion.analysis import over_targets as pooling
 from companion.analysis.agreement import ranking_on
+from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of, recorded_agreement
 from companion.pages import boxes, plots, strength_plots, tables, target_plots, texts
 from companion.study import display_name, open_page

@@ -9,8 +9,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, over_targets, published, select
+from companion.analysis import bank, over_targets, select
 from companion.analysis.claims import holm
+from companion.analysis.papers import published
 from companion.analysis.recorded import recorded_agreement
 from companion.estimate import Estimate
 from companion.fine_tune.reliability import icc

@@ -5,7 +5,8 @@ Reads `results/published/` and the recorded agreement of studies; writes nothing
 
 import pandas as pd
 
-from companion.analysis import over_targets, published, select
+from companion.analysis import over_targets, select
+from companion.analysis.papers import published
 from companion.analysis.recorded import recorded_agreement
 from companion.study import open_study
 from tte.errors import DataNotFound
