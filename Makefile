@@ -40,7 +40,7 @@ test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-a
 	$(WARM) $(BIN)/python -S workflow/warm.py -m pytest tests/golden --nbval-lax --nbval-kernel-name python3 \
 	  --nbval-sanitize-with tests/golden/sanitize.cfg -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book
-	$(BIN)/pytest tests/test_book.py
+	$(BIN)/pytest tests/test_book.py -n $(CORES)
 
 test-slow: $(READY) ## Run the full grids of the tests, and the wheel in an empty environment; half an hour or more.
 	$(BIN)/pytest -m slow -n $(CORES) --dist loadscope

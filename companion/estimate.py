@@ -40,14 +40,15 @@ class Estimate:
             raise ConfigError(f"{self.estimator} has no variant {self.variant!r} in the registry: it has {there}")
         return self.known.variants[self.variant]
 
-    def rows(self, table):
-        """Return the rows of a score table that belong to this estimator."""
-        return where(table, **{key: getattr(self, key) for key in KEY})
+    def rows(self, table, /, **keys):
+        """Return the rows of a score table that belong to this estimator, and have the values of other columns."""
+        return where(table, **keys, **{key: getattr(self, key) for key in KEY})
 
 
 def where(table, /, **keys):
     """Return the rows of a table in which every named column has the given value; NaN equals NaN."""
+    rows = np.ones(len(table), bool)
     for key, value in keys.items():
-        same = np.isclose(table[key], value, equal_nan=True) if isinstance(value, float) else table[key] == value
-        table = table[same]
-    return table
+        column = table[key].to_numpy()
+        rows &= np.isclose(column, value, equal_nan=True) if isinstance(value, float) else column == value
+    return table[rows]

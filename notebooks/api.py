@@ -22,6 +22,7 @@ opened = False  # True shows every documentation unfolded
 
 # %% tags=["remove-cell"]
 import inspect
+import re
 from html import escape
 
 from IPython.display import HTML
@@ -45,8 +46,9 @@ def shown(name):
         signature = str(inspect.signature(found[name])).replace("'", "")
     except (TypeError, ValueError):
         signature = ""
+    first = re.sub("`+([^`]+)`+", r"<code>\1</code>", escape(text.partition("\n")[0]))
     return (
-        f"<details{' open' * opened}><summary><code>tte.{name}</code> {escape(text.partition(chr(10))[0])}</summary>"
+        f"<details{' open' * opened}><summary><code>tte.{name}</code> {first}</summary>"
         f"<pre>tte.{name}{escape(signature)}\n\n{escape(text)}</pre></details>"
     )
 

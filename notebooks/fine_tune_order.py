@@ -35,7 +35,7 @@ from IPython.display import Markdown, display
 from companion.analysis import order, panels, select
 from companion.fine_tune.bank import models_on
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import order_plots, pictures, plots, tables, texts
+from companion.pages import boxes, order_plots, pictures, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -78,10 +78,13 @@ evidence = (
 if found.scored:
     evidence += f", {primary.index[0]} reaches {first['kendall']:.2f} ({texts.p_text(first['p'])}), and {first['kendall_trained']:.2f} among the models that were trained at all"
 display(
-    Markdown(
-        f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n**Evidence.** {evidence}.\n\n"
-        f"**At stake.** The best model reaches a mean Dice of {mean.max():.2f}, the middle one {mean.median():.2f}, untrained networks {mean[untrained].mean():.2f}.\n\n"
-        f"**Caveat.** One target, one architecture, {part.split.finetune} labelled cases, boxes of {' × '.join(map(str, part.box))} voxels around the organ, and a short fine-tuning of the decoder alone.\n:::"
+    boxes.in_short(
+        {
+            "Answer": answer,
+            "Evidence": f"{evidence}.",
+            "At stake": f"The best model reaches a mean Dice of {mean.max():.2f}, the middle one {mean.median():.2f}, untrained networks {mean[untrained].mean():.2f}.",
+            "Caveat": f"One target, one architecture, {part.split.finetune} labelled cases, boxes of {' × '.join(map(str, part.box))} voxels around the organ, and a short fine-tuning of the decoder alone.",
+        }
     )
 )
 
@@ -125,14 +128,14 @@ lines = [
     f"A score that knew every model's true Dice would agree with means of that reliability at τ = {found.ceiling:.2f} on average ({found.ceiling_trained:.2f} among trained models), which is the ceiling below.",
     f"Each target got {part.reliability.seeds} seeds, and all {len(part.finetune_seeds)} where their reliability was below {part.reliability.least:g}; that rule, and whether a target is scored, look at Dice alone.",
 ]
-failed = int((select.where(work.records.table("performance"), target=task, metric="dice_mean")["value"] < 0.05).sum())
+failed = int((select.where(work.records.table("performance", task), metric="dice_mean")["value"] < 0.05).sum())
 if failed:
     lines.append(f"In {failed} of {dice.size} runs the fine-tuned model found next to nothing (Dice below 0.05).")
 Markdown("\n".join(lines))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-order", "caption": "Mean Dice of the test cases after fine-tuning, the models in the order of a score before it. Thin lines are seeds of fine-tuning, all models of one joined; the score stands below a model's name. If the score were right, the black line would only rise. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Dice of every model with every seed, the models from the lowest to the highest score"}}
 lead = first["estimate"]
-table = select.where(work.records.table("scores"), target=task, seed=seed)
+table = select.where(work.records.table("scores", task), seed=seed)
 values = lead.rows(table).set_index("model")["score"].reindex(names).rename(names)
 tau = (
     f"τ = {first['kendall']:.2f} of at most {found.ceiling:.2f}"
@@ -168,10 +171,15 @@ main["seconds"] = [order.cost_of(e, cost) for e in main["estimate"]]
 heads = {"kendall": "τ-b", "p": "p", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "seconds": "seconds"}  # fmt: skip
 formats = {"τ-b": "{:.2f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": "{:.3f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
 ordered = main.set_index("name").sort_values("kendall", ascending=False, kind="stable")
+without = ordered.index[ordered["kendall"].isna()]
+ordered = ordered.drop(index=without)
 tables.plain_table(ordered[list(heads)].rename(columns=heads), "score", formats)
 
 # %% tags=["remove-input"]
-Markdown(f"A pick at random loses {scores['random_regret'].iloc[0]:.3f} of Dice.")
+Markdown(
+    f"A pick at random loses {scores['random_regret'].iloc[0]:.3f} of Dice."
+    + (f"\nWithout a value for every model, or with the same for all: {', '.join(without)}." if len(without) else "")
+)
 
 # %% [markdown]
 # The parts of CC-FV, one layer alone, and other distances between classes:
@@ -212,7 +220,7 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(flat)
+texts.provenance(work, flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 print(

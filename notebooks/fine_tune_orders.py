@@ -32,7 +32,7 @@ from IPython.display import Markdown, display
 
 from companion.analysis import order, select
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import order_plots, plots, tables, texts
+from companion.pages import boxes, order_plots, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -70,22 +70,25 @@ answer = (
     else f"No score of the {len(primary)} that were named before the run orders the models beyond what chance gives, although the models have an order."
 )
 repeated = (
-    f"**On targets that the search for these scores did not use** ({len(untouched)}; some were in the study before it): {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}.\n\n"
+    f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}."
     if untouched
-    else ""
+    else None
 )
 display(
-    Markdown(
-        f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n"
-        f"**Evidence.** Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
-        f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).\n\n"
-        f"{repeated}**Lost by the pick.** {least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}, {best['regret']:.3f} by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.\n\n"
-        f"**Caveat.** {len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
-        + (
-            f"{len(left_out)} of {len(names)} targets have no order to predict and are not scored.\n:::"
-            if left_out
-            else "Every target has an order that repeats over seeds.\n:::"
-        )
+    boxes.in_short(
+        {
+            "Answer": answer,
+            "Evidence": f"Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
+            f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
+            "On targets that the search for these scores did not use": repeated,
+            "Lost by the pick": f"{least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}, {best['regret']:.3f} by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.",
+            "Caveat": f"{len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
+            + (
+                f"{len(left_out)} of {len(names)} targets have no order to predict and are not scored."
+                if left_out
+                else "Every target has an order that repeats over seeds."
+            ),
+        }
     )
 )
 
@@ -223,7 +226,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for name, row in orders.iterrows():

@@ -49,7 +49,7 @@ agreement = pd.concat(
     ignore_index=True,
 )
 lead = select.headline(work, "fine_tune")
-lead_rows = lead.rows(select.where(agreement, models="others"))
+lead_rows = lead.rows(agreement, models="others")
 over_targets = pooling.significance(work, lead, "fine_tune", seed=seed)
 untrained_first = sum(not table.iloc[0]["ranked"] for table in rankings.values())
 reproduced = [tau for tau in (robustness.agreement_of_seeds(work, name) for name in names) if not np.isnan(tau)]
@@ -306,7 +306,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

@@ -35,9 +35,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import panels, published, select
+from companion.analysis import panels, select
 from companion.analysis import strength as sweeps
 from companion.analysis.agreement import ranking_on
+from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of
 from companion.pages import boxes, pictures, plots, strength_plots, tables, texts
 from companion.study import display_name, open_page
@@ -50,7 +51,7 @@ cells = zero_shot.evaluate(work, target, seed=seed, device=device, recompute=rec
 table = ranking_on(work, target, seed=seed)
 lead = select.headline(work, "zero_shot")
 part = work.part("zero_shot")
-scores = select.where(work.records.table("scores"), target=target, seed=seed)
+scores = select.where(work.records.table("scores", target), seed=seed)
 listed = scores[sweeps.at_headline(scores, work) | scores["perturbation"].eq("dropout")]
 about = {measure: [e for e in select.estimates(listed) if select.is_about(e, measure)] for measure in ("f1", "map")}
 agreement, agreement_all = (
@@ -71,9 +72,11 @@ else:
         limits += " All patches come from one image or stack."
     display(
         boxes.in_short(
-            boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
-            boxes.picked(lead_row, "F1", steady),
-            limits,
+            {
+                "Answer": boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
+                "Evidence": boxes.picked(lead_row, "F1", steady),
+                "Caveat": limits,
+            }
         )
     )
 if work.config.note:
@@ -392,7 +395,7 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(cells.values())
+texts.provenance(work, cells.values())
 
 # %% tags=["remove-cell", "nbval-check-output"]
 soft = select.where(scores, estimator="cte_ei", perturbation="dropout", strength=part.dropout.headline)

@@ -306,10 +306,10 @@ if recompute:
     display(Markdown(f"Recomputed from the images; {change}."))
 
 # %% tags=["remove-input"]
-texts.provenance(flat)
+texts.provenance(work, flat)
 
 # %% tags=["remove-cell", "nbval-check-output"]
-recorded = select.where(work.records.table("scores"), target=task, seed=seed, estimator="logme")
+recorded = select.where(work.records.table("scores", task), seed=seed, estimator="logme")
 evidence = recorded.drop_duplicates("model").set_index("model")["score"]
 for row in table.itertuples():
     print(

@@ -63,15 +63,17 @@ else:
     top = f"{tables.PERTURBATIONS.get(best['perturbation'], best['perturbation'])} {best['strength']:g}"
     display(
         boxes.in_short(
-            f"{top[0].upper() + top[1:]} orders the models best on average"
-            + (
-                ", but strengths differ by less than one target's own uncertainty over its images."
-                if reach < width
-                else ", by more than one target's own uncertainty over its images."
-            ),
-            f"Mean Kendall's τ-b over {len(names)} targets runs from {means['kendall'].min():.2f} to {best['kendall']:.2f} over {len(means)} kinds and strengths; "
-            f"the 95% interval of one target is {width:.2f} wide.",
-            "Finding the best strength takes labels, so without them nobody can choose it for a target; it was read off these very targets.",
+            {
+                "Answer": f"{top[0].upper() + top[1:]} orders the models best on average"
+                + (
+                    ", but strengths differ by less than one target's own uncertainty over its images."
+                    if reach < width
+                    else ", by more than one target's own uncertainty over its images."
+                ),
+                "Evidence": f"Mean Kendall's τ-b over {len(names)} targets runs from {means['kendall'].min():.2f} to {best['kendall']:.2f} over {len(means)} kinds and strengths; "
+                f"the 95% interval of one target is {width:.2f} wide.",
+                "Caveat": "Finding the best strength takes labels, so without them nobody can choose it for a target; it was read off these very targets.",
+            }
         )
     )
 if work.config.note:
@@ -209,7 +211,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in means.itertuples():

@@ -23,7 +23,7 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.pages import registered_texts, tables, texts
+from companion.pages import boxes, registered_texts, tables, texts
 from companion.worth import registered
 
 content = registered.registration()
@@ -32,11 +32,12 @@ table = registered.verdicts(content, data_root=data_root or None, out=out or Non
 
 # %% tags=["remove-input"]
 display(
-    Markdown(
-        ":::{admonition} In short\n:class: tip\n"
-        f"**Answer.** {registered_texts.answer(table)}\n\n"
-        f"**Evidence.** Registered on {content['date']}, at commit `{content['commit']}`; corrected by {content['correction'].partition(',')[0]} over {len(questions)} questions.\n\n"
-        f"**Caveat.** {len(content['looked_at'])} sets of nuclei were looked at while the scores were made, and judge nothing here.\n:::"
+    boxes.in_short(
+        {
+            "Answer": registered_texts.answer(table),
+            "Evidence": f"Registered on {content['date']}, at commit `{content['commit']}`; corrected by {content['correction'].partition(',')[0]} over {len(questions)} questions.",
+            "Caveat": f"{len(content['looked_at'])} sets of nuclei were looked at while the scores were made, and judge nothing here.",
+        }
     )
 )
 

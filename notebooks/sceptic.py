@@ -23,7 +23,7 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.pages import sceptic_texts, tables, texts
+from companion.pages import boxes, sceptic_texts, tables, texts
 from companion.study import open_page
 from companion.worth import sceptic, sceptic_tables
 
@@ -58,11 +58,12 @@ leads = {
 
 # %% tags=["remove-input"]
 display(
-    Markdown(
-        ":::{admonition} In short\n:class: tip\n"
-        f"**Answer.** {sceptic_texts.lists(lists)}\n\n"
-        f"**Evidence.** {sceptic_texts.ceiling(ceiling)}\n\n"
-        f"**Caveat.** {len(banks)} banks with {', '.join(str(len(sceptic.tables_of(study))) for study in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.\n:::"
+    boxes.in_short(
+        {
+            "Answer": sceptic_texts.lists(lists),
+            "Evidence": sceptic_texts.ceiling(ceiling),
+            "Caveat": f"{len(banks)} banks with {', '.join(str(len(sceptic.tables_of(study))) for study in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.",
+        }
     )
 )
 

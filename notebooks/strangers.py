@@ -32,7 +32,7 @@ from IPython.display import Markdown, display
 from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
-from companion.pages import plots, tables, target_plots, texts
+from companion.pages import boxes, plots, tables, target_plots, texts
 from companion.study import open_page, open_study
 from tte.rank.expected import coverage, scores_with_evidence
 
@@ -66,13 +66,15 @@ verdict = (
 )
 significant = "beyond what chance gives" if consensus["p"] < 0.05 else "not beyond what chance gives"
 display(
-    Markdown(
-        f":::{{admonition}} In short\n:class: tip\n**Answer.** {verdict}\n\n"
-        f"**Evidence.** Mean Kendall τ-b with AP50 over {len(judged)} targets: consensus {consensus['kendall']:.2f} "
-        f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.\n\n"
-        f"**Lost by the pick.** {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
-        f"{confidence['regret']:.2f} by confidence, {consensus['random_regret']:.2f} by a random pick.\n\n"
-        f"**Caveat.** {len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.\n:::"
+    boxes.in_short(
+        {
+            "Answer": verdict,
+            "Evidence": f"Mean Kendall τ-b with AP50 over {len(judged)} targets: consensus {consensus['kendall']:.2f} "
+            f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.",
+            "Lost by the pick": f"{consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
+            f"{confidence['regret']:.2f} by confidence, {consensus['random_regret']:.2f} by a random pick.",
+            "Caveat": f"{len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.",
+        }
     )
 )
 
@@ -288,7 +290,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in summary.itertuples():

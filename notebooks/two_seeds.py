@@ -29,7 +29,7 @@ from IPython.display import Markdown, display
 
 from companion.analysis import over_targets, robustness, select
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import order_plots, plots, tables, texts
+from companion.pages import boxes, order_plots, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -48,15 +48,16 @@ by_network = {network: failed["model"].str.contains(f"_{network}_").sum() for ne
 # %% tags=["remove-input"]
 repeats = tau.mean() >= 0.5
 display(
-    Markdown(
-        ":::{admonition} In short\n:class: tip\n"
-        + (
-            "**Answer.** Then the study says nothing about any score, good or bad: there was no order to predict.\n\n"
-            if not repeats
-            else "**Answer.** Here it does not: the order repeats between the seeds.\n\n"
-        )
-        + f"**Evidence.** Between the {len(part.finetune_seeds)} seeds the order of the same models by Dice has a mean Kendall τ-b of **{tau.mean():.2f}** over {len(names)} tasks ({tau.min():.2f} to {tau.max():.2f}).\n\n"
-        f"**Caveat.** A null that was measured with it, CC-FV's mean τ of {measured['kendall'].mean():.2f} ({texts.p_text(significance.p)}), is no result.\n:::"
+    boxes.in_short(
+        {
+            "Answer": (
+                "Then the study says nothing about any score, good or bad: there was no order to predict."
+                if not repeats
+                else "Here it does not: the order repeats between the seeds."
+            ),
+            "Evidence": f"Between the {len(part.finetune_seeds)} seeds the order of the same models by Dice has a mean Kendall τ-b of **{tau.mean():.2f}** over {len(names)} tasks ({tau.min():.2f} to {tau.max():.2f}).",
+            "Caveat": f"A null that was measured with it, CC-FV's mean τ of {measured['kendall'].mean():.2f} ({texts.p_text(significance.p)}), is no result.",
+        }
     )
 )
 

@@ -55,7 +55,7 @@ from IPython.display import HTML, Markdown
 
 from companion.analysis import select
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import play, plots, registered_texts, tables, worth_plots, worth_texts
+from companion.pages import boxes, play, plots, registered_texts, tables, worth_plots, worth_texts
 from companion.study import open_study
 from companion.worth import registered, ways
 
@@ -75,13 +75,14 @@ gains = means.loc[first].sort_values("lost")
 free = [way for way in gains.index if ways.NAMES[way] == "no label"]
 best, random, label = gains.loc[free[0]], gains["random"].iloc[0], gains.loc["one labelled image"]
 worst = evidence.assign(share=evidence["worse_on"] / evidence["targets"]).sort_values("share", kind="stable").iloc[-1]
-Markdown(
-    ":::{admonition} In short\n:class: tip\n"
-    f"**What to do.** Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.\n\n"
-    f"**What you gain.** On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {random:.2f} of AP50 against the best model; "
-    f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.\n\n"
-    f"**When not.** Picking by {worst['way']} loses more than a random pick on {int(worst['worse_on'])} of {int(worst['targets'])} targets of {studies[worst['study']].config.title.lower()}; "
-    "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.\n:::"
+boxes.in_short(
+    {
+        "What to do": "Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.",
+        "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {random:.2f} of AP50 against the best model; "
+        f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.",
+        "When not": f"Picking by {worst['way']} loses more than a random pick on {int(worst['worse_on'])} of {int(worst['targets'])} targets of {studies[worst['study']].config.title.lower()}; "
+        "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.",
+    }
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost", "caption": "What the pick of each way loses against the best model of the bank. A dot is a target, a bar the mean over targets, the dashed line a pick at random; labelled images are drawn at random, and every pick with labels is judged on the other images. Models trained on a target's own data take no part. Source: [notebook](../../notebooks/which_model.py)."}, "image": {"alt": "Performance lost by the pick for seven ways of picking, a dot per target, a panel per bank"}}

@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.pages import plots, tables, texts, worth_plots, worth_texts
+from companion.pages import boxes, plots, tables, texts, worth_plots, worth_texts
 from companion.study import open_page
 from companion.worth import labels, tuning, ways
 
@@ -56,13 +56,14 @@ better, worse = worth_texts.evidence_sentences(scores, titles)
 with_two = {SHOWN[key][0]: means[key].reindex([*levels[key].index, "two labelled images"]) for key in SHOWN}
 n_targets = sum(table["target"].nunique() for table in lost.values())
 display(
-    Markdown(
-        ":::{admonition} In short\n:class: tip\n"
-        f"**Answer.** {worth_texts.labels_answer(with_two)}\n\n"
-        f"**Evidence.** {better}\n\n"
-        f"**The other way round.** {worse}\n\n"
-        f"**Caveat.** {n_targets} pairs of a bank and a target, and several of them share their images; "
-        "a dozen images each, and a p that looks at one comparison alone. The clearest of many comparisons is expected to look clear.\n:::"
+    boxes.in_short(
+        {
+            "Answer": worth_texts.labels_answer(with_two),
+            "Evidence": better,
+            "The other way round": worse,
+            "Caveat": f"{n_targets} pairs of a bank and a target, and several of them share their images; "
+            "a dozen images each, and a p that looks at one comparison alone. The clearest of many comparisons is expected to look clear.",
+        }
     )
 )
 

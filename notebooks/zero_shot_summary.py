@@ -29,9 +29,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import claims, published, select, strength
+from companion.analysis import claims, select, strength
 from companion.analysis import over_targets as pooling
 from companion.analysis.agreement import ranking_on
+from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of, recorded_agreement
 from companion.pages import boxes, plots, strength_plots, tables, target_plots, texts
 from companion.study import display_name, open_page
@@ -66,9 +67,9 @@ agreements = {
 agreement = agreements["f1"]
 recorded = recorded_agreement(work)
 agreements_at_every_strength = {m: select.where(recorded, metric=select.metric("zero_shot", m)[0]) for m in measures}
-lead_rows = lead.rows(select.where(agreement, models="others"))
-by_input = select.Estimate("cte_nhd", "", "input").rows(select.where(agreement, models="others")).set_index("target")
-confidence = select.Estimate("mean_confidence").rows(select.where(agreement, models="others"))
+lead_rows = lead.rows(agreement, models="others")
+by_input = select.Estimate("cte_nhd", "", "input").rows(agreement, models="others").set_index("target")
+confidence = select.Estimate("mean_confidence").rows(agreement, models="others")
 
 
 def from_paper(measure="f1"):
@@ -88,9 +89,13 @@ else:
     steady = "steadiness under dropout (CTE-NHD)"
     display(
         boxes.in_short(
-            boxes.says(lead_rows["kendall"].mean(), over_targets.p, f"Over {len(names)} targets {steady}"),
-            boxes.together(lead_rows, over_targets.p, "F1", steady),
-            "The same models appear on every target, all of them small and from one laboratory; the p treats the targets as independent.",
+            {
+                "Answer": boxes.says(
+                    lead_rows["kendall"].mean(), over_targets.p, f"Over {len(names)} targets {steady}"
+                ),
+                "Evidence": boxes.together(lead_rows, over_targets.p, "F1", steady),
+                "Caveat": "The same models appear on every target, all of them small and from one laboratory; the p treats the targets as independent.",
+            }
         )
     )
 if work.config.note:
@@ -105,10 +110,10 @@ Markdown(
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Trusting CTE-NHD loses {lead_rows['regret'].mean():.3f} of F1 on average; a pick at random loses "
     f"{lead_rows['random_regret'].mean():.3f}.\n"
-    f"Where the target's own models may be picked too, the pick loses {lead.rows(select.where(agreement, models='all'))['regret'].mean():.3f}.\n"
+    f"Where the target's own models may be picked too, the pick loses {lead.rows(agreement, models='all')['regret'].mean():.3f}.\n"
     + (
         f"For instances, V-Rand under the same dropout reaches a mean τ-b of "
-        f"**{select.headline(work, 'zero_shot', 'map').rows(select.where(agreements['map'], models='others'))['kendall'].mean():.2f}** with mAP.\n"
+        f"**{select.headline(work, 'zero_shot', 'map').rows(agreements['map'], models='others')['kendall'].mean():.2f}** with mAP.\n"
         if "map" in measures
         else ""
     )
@@ -261,7 +266,7 @@ if "map" in measures:
 if "map" in measures:
     of_instances = {name: ranking_on(work, name, seed=seed, measure="map") for name in names}
     lead_map = select.headline(work, "zero_shot", "map")
-    rows_map = lead_map.rows(select.where(agreements["map"], models="others"))
+    rows_map = lead_map.rows(agreements["map"], models="others")
     _ = plots.all_targets(
         {titles[name]: table for name, table in of_instances.items()},
         score=f"V-Rand at dropout {lead.strength:g}",
@@ -352,7 +357,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-texts.provenance(cells)
+texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in lead_rows.itertuples():

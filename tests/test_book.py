@@ -35,7 +35,6 @@ PAGES = [TOC["root"], *_files(chapter for part in TOC["parts"] for chapter in pa
 NEEDS = [
     pytest.mark.skipif(not (HTML / "index.html").is_file(), reason="the book is not built: run `make book`"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
 ]
 
 PHANTOMS = [name for name in PAGES if "/phantom" in name]
@@ -175,6 +174,33 @@ def test_phantoms_come_last_in_the_search(visit):
     page.wait_for_selector("ul.search li a", timeout=10000)
     places = page.eval_on_selector_all("ul.search > li > a", "links => links.map(a => a.href.includes('phantom'))")
     assert True in places and False in places and places == sorted(places)
+
+
+@in_browser
+@pytest.mark.parametrize("name", [TOC["root"], "book/pages/nuclei/zero_shot_summary", "book/methods"])
+def test_a_page_is_light_before_its_pictures(browser, address, name):
+    context, sizes = browser.new_context(), {}
+    page = context.new_page()
+    page.on("response", lambda answer: sizes.setdefault(answer.url, answer.body) if answer.ok else None)
+    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    apart = ("/mathjax/", ".png", ".svg")  # equations, where there are any, and pictures
+    text = {url: len(body()) for url, body in list(sizes.items()) if not any(part in url for part in apart)}
+    equations = page.locator(".math").count()
+    context.close()
+    assert sum(text.values()) < 1e6, sorted(text.items(), key=lambda pair: -pair[1])[:5]
+    assert any("/mathjax/" in url for url in sizes) == bool(equations)
+
+
+@in_browser
+def test_icons_and_terms_show_from_disk(browser):
+    page = browser.new_page()
+    page.goto((HTML / "book/pages/nuclei/zero_shot_summary.html").as_uri(), wait_until="load")
+    drawn = "getComputedStyle(document.querySelector('.fa-download'), '::before').content"
+    assert page.evaluate("document.fonts.load('900 16px \"Font Awesome 6 Free\"', '\uf019').then(f => f.length)") == 1
+    assert page.evaluate(drawn) not in ("none", "normal", "")
+    term = page.locator("a.term").first
+    assert len(term.get_attribute("title")) > 20 and "glossary.html#term-" in term.get_attribute("href")
+    page.close()
 
 
 @in_browser

@@ -34,6 +34,8 @@ CHAPTERS = (
     "api",
     "estimators",
     "known_answer",
+    "cte_beside",
+    "ccfv_beside",
     "paper_and_code",
     "guarantees",
     "worth",
@@ -41,16 +43,21 @@ CHAPTERS = (
     "registered_tests",
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
+PAPERS = ("paper-nuclei-phantom", "paper-mitochondria-phantom", "paper-cells-phantom")
 READS = {  # chapters that read the records of studies
     "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
+    "cte_beside": (*PAPERS, "nuclei", "mitochondria", "cells"),
+    "ccfv_beside": ("paper-msd-phantom", "volumes"),
     "registered_tests": ("held-out-bank", "held-out-nuclei", "held-out-strangers", "volumes"),
 }
 GOLDEN = {
     "which-model": ("which_model", {}),
     "estimators": ("estimators", {}),
     "known_answer": ("known_answer", {}),
+    "cte-beside": ("cte_beside", {}),
+    "ccfv-beside": ("ccfv_beside", {}),
     "paper_and_code": ("paper_and_code", {}),
     "nuclei-dsb2018-256": ("microscopy_target", {"study": "nuclei", "target": "nuclei/dsb2018-256"}),
     "nuclei-summary": ("zero_shot_summary", {"study": "nuclei"}),

@@ -60,12 +60,16 @@ def _use(app, config):
     config.mathjax_path = f"../mathjax/{SCRIPT}"
 
 
-def _without_launcher(app, pagename, templatename, context, doctree):
-    # Registered twice by Jupyter Book, they also stop every page with "already declared".
-    def launcher(script):
-        return "thebe" in f"{script} {getattr(script, 'attributes', '')}".lower()
+def _without_spare_scripts(app, pagename, templatename, context, doctree):
+    # The launcher, registered twice by Jupyter Book, stops every page with "already declared"; Sphinx takes MathJax to
+    # every page that has a page with equations below it in the contents.
+    spare = ["thebe"] if app.env.domaindata["math"]["has_equations"].get(pagename) else ["thebe", "mathjax"]
 
-    context["script_files"] = [script for script in context["script_files"] if not launcher(script)]
+    def wanted(script):
+        text = f"{script} {getattr(script, 'attributes', '')}".lower()
+        return not any(name in text for name in spare)
+
+    context["script_files"] = [script for script in context["script_files"] if wanted(script)]
 
 
 def setup(app):
@@ -73,5 +77,5 @@ def setup(app):
     app.connect("build-finished", _copy)
     app.connect("build-finished", _lighten)
     app.connect("build-finished", _named)
-    app.connect("html-page-context", _without_launcher)
+    app.connect("html-page-context", _without_spare_scripts, priority=900)  # after Sphinx has put them there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

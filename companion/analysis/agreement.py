@@ -84,8 +84,7 @@ def agreement_on(study, target, *, seed=0, models="others", scores=None, measure
 
 def _tables(study, target, seed, models):
     """The rows of a target in every table, or `DataNotFound` where one of the models is not yet in all of them."""
-    tables = {name: study.records.table(name) for name in ("scores", "performance", "per_image")}
-    tables = {name: table[table["target"] == target] for name, table in tables.items()}
+    tables = {name: study.records.table(name, target) for name in ("scores", "performance", "per_image")}
     if seed not in set(tables["scores"]["seed"]) or tables["performance"].empty:
         where_to = f"run `make study STUDY={study.name}`, or name the seed that was run"
         raise DataNotFound(f"no record of {target} with seed {seed} in {study.records.folder}: {where_to}")
@@ -143,7 +142,7 @@ def ranking_on(study, target, *, seed=0, measure=None):
     models = wing(kind).models_on(study, target)
     tables = _tables(study, target, seed, models)
     lead = headline(study, kind, measure)
-    scores = lead.rows(where(tables["scores"], seed=seed)).set_index("model")
+    scores = lead.rows(tables["scores"], seed=seed).set_index("model")
     found = where(tables["performance"], metric=name).groupby("model")["value"].mean()
     table = pd.DataFrame(list(models.values()), columns=["source", "network", "training_seed"])
     table["model"] = list(models)

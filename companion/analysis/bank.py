@@ -71,9 +71,7 @@ def table_of(study, target, *, seed=0, models="others"):
     scores, performance = (where(study.records.table(name), target=target) for name in ("scores", "performance"))
     if scores.empty or performance.empty:
         raise DataNotFound(f"no record of {target} in {study.records.folder}: run `make study STUDY={study.name}`")
-    columns = {
-        name: e.rows(where(scores, seed=seed)).set_index("model")["score"] for name, e in estimates(study).items()
-    }
+    columns = {name: e.rows(scores, seed=seed).set_index("model")["score"] for name, e in estimates(study).items()}
     for measure in PERFORMANCE:
         columns[measure] = where(performance, metric=f"{measure}_median").set_index("model")["value"]
     return pd.DataFrame(columns).reindex(ranked)
@@ -88,7 +86,7 @@ def agreement_of(study, target, *, seed=0, models="others", measure="ap50", only
         Columns of `agreement.csv`; a score that a model lacks has the reason in `undefined`.
     """
     table = table_of(study, target, seed=seed, models=models)
-    per_image = where(study.records.table("per_image"), target=target)
+    per_image = study.records.table("per_image", target)
     performance, images = image_matrix(per_image, list(table.index), quantity=measure)
     result = []
     for name, estimate in estimates(study).items():

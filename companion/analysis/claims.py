@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from companion.analysis import over_targets, published, select
+from companion.analysis import over_targets, select
+from companion.analysis.papers import published
 
 __all__ = ["LEVEL", "claims", "holm", "paired_p", "verdict"]
 

@@ -59,7 +59,7 @@ def standardised(study, targets, wanted, *, seed=0):
     for target in targets:
         table = agreement.ranking_on(study, target, seed=seed)
         table = table[table["ranked"] & ~table["own"]].set_index("model")
-        scores = select.where(study.records.table("scores"), target=target, seed=seed)
+        scores = select.where(study.records.table("scores", target), seed=seed)
         for method, estimate in wanted.items():
             values = estimate.rows(scores).set_index("model")["score"].reindex(table.index)
             if values.notna().all() and values.std() > 0:

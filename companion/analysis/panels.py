@@ -154,8 +154,7 @@ def _choose(study, target, n_images, seed):
     table = agreement.ranking_on(study, target, seed=seed).sort_values("performance", ascending=False, kind="stable")
     ranked = table.loc[table["ranked"], "model"].tolist()
     models = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
-    per_image = study.records.table("per_image")
-    per_image = per_image[per_image["target"] == target]
+    per_image = study.records.table("per_image", target)
     values, images = select.image_matrix(per_image, ranked, quantity=select.metric(wing_of(study, target))[1])
     measured = np.flatnonzero(~np.isnan(values).all(axis=0))  # a patch without foreground has no F1
     order = measured[np.argsort(np.nanmean(values[:, measured], axis=0), kind="stable")]

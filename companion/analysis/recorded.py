@@ -4,12 +4,14 @@ Reads and writes `results/<study>/agreement.csv`, and `agreement.json` beside it
 """
 
 import json
+from functools import lru_cache
 
 import pandas as pd
 
 from companion.analysis.agreement import MODELS, agreement_on
 from companion.analysis.select import kind_of, measures, metric, ranked_models, recorded_targets, where
 from companion.config import config_hash
+from companion.records import state_of
 from companion.wings import wings_of
 from tte._atomic import atomic_write
 from tte._locks import locked
@@ -47,6 +49,11 @@ def recorded_agreement(study):
         raise DataNotFound(
             f"no agreement.csv in {study.records.folder}: run `python -m companion study {study.name} --step agree`"
         )
+    return _read(path, *state_of(path)).copy()
+
+
+@lru_cache(maxsize=8)  # a page asks for it once per target and choice of models
+def _read(path, changed, inode):
     table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str))  # a column without a word would be read as numbers
     return table.fillna({column: "" for column in _TEXT if column in table})
 

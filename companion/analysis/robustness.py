@@ -38,7 +38,7 @@ def agreement_of_parts(study, task, estimator="ccfv", *, seed=0):
         what ("cases", "voxels" or "draw"), level, repeat, kendall; NaN where a part gives some model no score.
     """
     ranked = select.ranked_models(study, "fine_tune", task)
-    table = select.where(study.records.table("sensitivity"), target=task, seed=seed, estimator=estimator)
+    table = select.where(study.records.table("sensitivity", task), seed=seed, estimator=estimator)
     performance = _performance(study, "fine_tune", task).reindex(ranked).to_numpy()
     rows = []
     for (what, level, repeat), part in table.groupby(["what", "level", "repeat"], sort=True):
@@ -93,7 +93,7 @@ def gain_over_random(study, task, *, seed=0):
     UndefinedScore   no test case has a Dice of every model of a network.
     """
     models, seeds = models_on(study, task), study.part("fine_tune").finetune_seeds
-    per_image = select.where(study.records.table("per_image"), target=task, quantity="dice")
+    per_image = select.where(study.records.table("per_image", task), quantity="dice")
     rows = []
     for network in study.part("fine_tune").networks:
         of_network = {
@@ -145,7 +145,7 @@ def clear_gains(gain):
 
 def collapsed_runs(study, task, below=0.05):
     """Return the fine-tuning runs of a task that found next to nothing: model, seed and their mean Dice."""
-    table = select.where(study.records.table("performance"), target=task, metric="dice_mean")
+    table = select.where(study.records.table("performance", task), metric="dice_mean")
     return table.loc[table["value"] < below, ["model", "seed", "value"]].reset_index(drop=True)
 
 
@@ -155,7 +155,7 @@ def agreement_of_seeds(study, task):
     The order of the models that fine-tuning itself reproduces: no score can be expected to agree better with one seed.
     """
     ranked = select.ranked_models(study, "fine_tune", task)
-    table = select.where(study.records.table("performance"), target=task, metric="dice_mean")
+    table = select.where(study.records.table("performance", task), metric="dice_mean")
     wide = table.pivot(index="seed", columns="model", values="value")[ranked].to_numpy()
     found = [batch_coefficients(a[None], b[None])["kendall"][0] for a, b in combinations(wide, 2)]
     return float(np.mean(found)) if found else float("nan")
@@ -206,12 +206,12 @@ def defined_pairs(study, kind, estimate, *, seed=0, models="others", measure=Non
 def _pair(study, kind, target, estimate, seed, models="others", measure=None):
     """Scores and performance of the ranked models on one target."""
     ranked = select.ranked_models(study, kind, target, models)
-    table = select.where(study.records.table("scores"), target=target, seed=seed)
-    scores = estimate.rows(table).set_index("model")["score"].reindex(ranked).to_numpy()
+    rows = estimate.rows(study.records.table("scores", target), seed=seed)
+    scores = rows.set_index("model")["score"].reindex(ranked).to_numpy()
     return scores, _performance(study, kind, target, measure).reindex(ranked).to_numpy()
 
 
 def _performance(study, kind, target, measure=None):
     name = select.metric(kind, measure)[0]
-    table = select.where(study.records.table("performance"), target=target, metric=name)
+    table = select.where(study.records.table("performance", target), metric=name)
     return table.groupby("model")["value"].mean()

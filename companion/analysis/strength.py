@@ -69,7 +69,7 @@ def groups_told_apart(study, target, estimate, *, seed=0):
 
 
 def _per_image(study, target, quantity, perturbation, strength, seed):
-    table = select.where(study.records.table("per_image"), target=target, seed=seed)
+    table = select.where(study.records.table("per_image", target), seed=seed)
     keys = {"quantity": quantity, "perturbation": perturbation, "strength": strength}
     return select.image_matrix(table, select.ranked_models(study, "zero_shot", target), **keys)[0]
 
@@ -88,7 +88,7 @@ def repeated_runs(study, target, estimator="cte_nhd", *, seed=0):
     names = [estimator, *(f"{REPEAT}_{k}_{estimator}" for k in range(2, part.repeats + 1))]
     runs = np.stack([_per_image(study, target, name, "dropout", lead, seed) for name in names])  # (runs, M, N)
     measured = select.metric("zero_shot")[0]
-    performance = select.where(study.records.table("performance"), target=target, metric=measured)
+    performance = select.where(study.records.table("performance", target), metric=measured)
     ranked = select.ranked_models(study, "zero_shot", target)
     performance = performance.set_index("model")["value"].reindex(ranked).to_numpy()
     rows = [

@@ -85,7 +85,7 @@ def seeds_on(study, task):
     part, first = study.part("fine_tune"), _first_seeds(study, task)
     if part.reliability is None:
         return first
-    table = where(study.records.table("performance"), target=task, metric="dice_mean")
+    table = where(study.records.table("performance", task), metric="dice_mean")
     wide = table.pivot_table(index="model", columns="seed", values="value").reindex(models_on(study, task))
     wide = wide.reindex(columns=first)
     enough = wide.isna().any(axis=None) or icc(wide.to_numpy()) >= part.reliability.least

@@ -12,12 +12,26 @@ from companion.pages.texts import p_text
 __all__ = ["in_short", "picked", "says", "together", "what_next"]
 
 
-def in_short(answer, evidence, caveat):
-    """Return the box at the top of a page: the answer in a sentence, its evidence in a number, and what limits it."""
-    return Markdown(
-        f":::{{admonition}} In short\n:class: tip\n**Answer.** {answer}\n\n**Evidence.** {evidence}\n\n"
-        f"**Caveat.** {caveat}\n:::"
-    )
+def in_short(parts):
+    """Return the box at the top of a page.
+
+    Parameters
+    ----------
+    parts : dict of str to str or None
+        What a part is about, "Answer", "Evidence" and "Caveat" on most pages, and what it says; None leaves it out.
+
+    Examples
+    --------
+    >>> print(in_short({"Answer": "None.", "Evidence": None, "Caveat": "Two models."}).data)
+    :::{admonition} In short
+    :class: tip
+    **Answer.** None.
+    <BLANKLINE>
+    **Caveat.** Two models.
+    :::
+    """
+    said = "\n\n".join(f"**{name}.** {text}" for name, text in parts.items() if text is not None)
+    return Markdown(f":::{{admonition}} In short\n:class: tip\n{said}\n:::")
 
 
 def what_next(*steps):

@@ -7,7 +7,9 @@ figure reads the same on a dark page.
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.lines import Line2D
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from companion.study import display_name
 
@@ -32,6 +34,8 @@ def use_style():
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams |= {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110, "axes.titlesize": 11}
     plt.rcParams |= {"figure.constrained_layout.use": True, "axes.titlelocation": "left"}
+    if InteractiveShell.initialized():  # nothing lies outside this layout, and "tight" would draw each figure twice
+        set_matplotlib_formats("png", bbox_inches=None)
 
 
 def score_against_performance(table, *, score, performance, title):

@@ -238,7 +238,7 @@ def coefficient_table(frame):
 
 
 def paper_table(frame):
-    """Return a table of `companion.analysis.published` as a reader sees it."""
+    """Return a table of `companion.analysis.papers.published` as a reader sees it."""
     heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
     numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}", "dropout": "{:g}"}
     formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}

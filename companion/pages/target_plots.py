@@ -1,4 +1,4 @@
-"""Figures with a panel per target: each takes tables and returns a matplotlib figure.
+"""Figures over targets, a panel for each or their means: each takes tables and returns a matplotlib figure.
 
 Reads nothing and writes nothing.
 """
@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from companion.pages.plots import palette
 
-__all__ = ["flips_by_target", "score_panels"]
+__all__ = ["beside", "flips_by_target", "score_panels"]
 
 _MARKERS = "osD^vPX*<>hd"
 _PER_ROW = 4
@@ -98,4 +98,36 @@ def flips_by_target(tables, *, performance, title, names=None):
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
+    return figure
+
+
+def beside(table, label, title):
+    """Draw a row per method, a mark per column: numbers of the paper hollow, ours filled.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Indexed by what a row is called; a column of numbers per source, the published one first.
+    label : str; of the axis
+    title : str; what the figure says
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = plt.subplots(figsize=(8.5, 0.34 * len(table) + 1.4))
+    colours = ["black", *sns.color_palette("colorblind")]
+    rows = list(range(len(table)))[::-1]
+    axes.hlines(rows, table.min(axis=1), table.max(axis=1), color="0.8", linewidth=3, zorder=1)
+    for number, column in enumerate(table):
+        face = "white" if number == 0 else colours[number]
+        axes.scatter(
+            table[column], rows, s=55, marker=_MARKERS[number], facecolor=face, edgecolor=colours[number],
+            linewidth=1.5, zorder=3, label=column,
+        )  # fmt: skip
+    axes.axvline(0, color="0.3", linestyle="--", linewidth=1)
+    axes.set(yticks=rows, yticklabels=table.index, xlabel=label, xlim=(-1.05, 1.05), ylim=(-0.6, len(table) - 0.4))
+    axes.grid(axis="y", visible=False)
+    axes.set_title(title)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     return figure

@@ -7,6 +7,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from companion.analysis.panels import CROP
+from companion.paths import project_root
 from companion.study import display_name, study_of
 from companion.wings import WINGS, wing, wing_of
 from tte.errors import ConfigError
@@ -139,8 +140,8 @@ def rerun(notebook, **parameters):
     )
 
 
-def provenance(cells):
-    """Return where the numbers come from, folded."""
+def provenance(study, cells):
+    """Return where the numbers come from, folded, with the tracked tables of the study to download."""
     entries = [cell.provenance for cell in cells]
     identities = [entry["identity"] for entry in entries]
     facts = {
@@ -152,7 +153,10 @@ def provenance(cells):
         "versions": "; ".join(sorted({_versions(entry) for entry in entries})),
     }  # fmt: skip
     rows = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    return Markdown(f":::{{admonition}} Provenance\n:class: dropdown\n\n| | |\n|---|---|\n{rows}\n:::")
+    tables = sorted((project_root() / "results" / study.name).glob("*.csv*"))
+    links = [f"{{download}}`{table.name} </{table.relative_to(project_root()).as_posix()}>`" for table in tables]
+    text = f"Tables of the whole study to download: {', '.join(links)}.\n\n" if links else ""
+    return Markdown(f":::{{admonition}} Provenance\n:class: dropdown\n\n{text}| | |\n|---|---|\n{rows}\n:::")
 
 
 def _versions(entry):

@@ -8,17 +8,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from companion.analysis.kendall import kendall
 from tte.agreement.coefficients import batch_coefficients
 
-__all__ = ["ceiling_of_halves", "ceiling_of_seeds", "kendall", "largest_by_chance"]
-
-
-def kendall(first, second):
-    """Return Kendall's τ-b of two arrays (M,), NaN where one of them has no order or a value is missing."""
-    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if np.isnan(first).any() or np.isnan(second).any() or len(first) < 2:
-        return float("nan")
-    return float(batch_coefficients(first[None], second[None], ("kendall",))["kendall"][0])
+__all__ = ["ceiling_of_halves", "ceiling_of_seeds", "largest_by_chance"]
 
 
 def ceiling_of_halves(values, *, n_draws=200, seed=0):

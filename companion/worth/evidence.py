@@ -66,7 +66,7 @@ def _tuned(out):
         if not order_of(study, target).scored:
             continue
         dice = dice_of(study, target).mean(axis=1)
-        scores = where(study.records.table("scores"), target=target, seed=0)
+        scores = where(study.records.table("scores", target), seed=0)
         lead = {e.estimator: e for e in estimates(scores) if e.variant == e.known.lead}
         table = {name: lead[name].rows(scores).set_index("model")["score"] for name in _LABELLED if name in lead}
         table = pd.DataFrame({"dice": dice, **{name: values.reindex(dice.index) for name, values in table.items()}})

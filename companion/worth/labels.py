@@ -67,7 +67,7 @@ class Target:
 def of_target(study, name, measure):
     """Return a `Target` from the records of a bank study; the evidence on its own data set is left out."""
     performance, models, images = ways.performance_matrix(study, name, measure)
-    together = select.where(study.records.table("together"), target=name)
+    together = study.records.table("together", name)
     together = together[together["quantity"] == PAIRS["instances" if measure == "ap50" else "pixels"]]
     if together.empty:
         raise DataNotFound(f"no pairs of {name} in {study.records.folder}: run `make study STUDY={study.name}`")
@@ -90,7 +90,7 @@ def _lead(study, name, models, measure):
     lead = choose_lead(list(known), objects=measure == "ap50").name
     estimate = bank.estimates(study)[known[lead]]
     keys = {key: getattr(estimate, key) for key in ("variant", "perturbation", "strength")}
-    rows = select.where(study.records.table("per_image"), target=name)
+    rows = study.records.table("per_image", name)
     values, _ = select.image_matrix(rows, models, quantity=estimate.estimator, **keys)
     return lead, np.where(np.isnan(values).all(axis=1, keepdims=True), 0.0, values)  # as in the score table
 

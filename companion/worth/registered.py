@@ -9,8 +9,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, over_targets, published, select
+from companion.analysis import bank, over_targets, select
 from companion.analysis.claims import holm
+from companion.analysis.papers import published
 from companion.analysis.recorded import recorded_agreement
 from companion.estimate import Estimate
 from companion.fine_tune.reliability import icc
@@ -92,7 +93,7 @@ def _why_not(study, target, content):
         return "the images of a set that was looked at before"
     if study.config.fine_tune is not None:
         ranked = select.ranked_models(study, "fine_tune", target)
-        rows = select.where(study.records.table("performance"), target=target, metric="dice_mean")
+        rows = select.where(study.records.table("performance", target), metric="dice_mean")
         wide = rows.pivot_table(index="model", columns="seed", values="value").reindex(ranked).dropna(axis=1)
         found = icc(wide.to_numpy())
         return "" if found >= LEAST_RELIABLE else f"the order of its models does not repeat itself: ICC {found:.2f}"
@@ -134,11 +135,11 @@ def _table(study, target, question):
         return table[[*wanted, question["measure"]]].rename(columns={question["measure"]: "performance"})
     kind = next(iter(wings_of(study)))
     ranked = select.ranked_models(study, kind, target)
-    scores = select.where(study.records.table("scores"), target=target, seed=0)
+    scores = select.where(study.records.table("scores", target), seed=0)
     named = _named(study, kind)
     columns = {name: named[name].rows(scores).set_index("model")["score"] for name in wanted}
     metric = select.metric(kind, question["measure"])[0]
-    performance = select.where(study.records.table("performance"), target=target, metric=metric)
+    performance = select.where(study.records.table("performance", target), metric=metric)
     columns["performance"] = performance.groupby("model")["value"].mean()
     return pd.DataFrame(columns).reindex(ranked)
 

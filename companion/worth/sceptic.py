@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import bank, select
+from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.models import bank_models
 from companion.bank.together import MERGED, PAIRS
-from companion.worth.ceilings import kendall
 from companion.worth.ways import has_objects
 from tte.agreement import expected_regret
 from tte.errors import UndefinedScore
@@ -92,7 +92,7 @@ def merged(study, target, measure, ways):
         Loss of "average", "majority", of each way and of "random"; a merged model that beats the best has one below 0.
     """
     table = bank.table_of(study, target)[measure]
-    together = select.where(study.records.table("together"), target=target, quantity=measure)
+    together = select.where(study.records.table("together", target), quantity=measure)
     best, found = table.max(), {}
     for name in MERGED:
         found[name] = float(best - np.nanmedian(together.loc[together["model"] == name, "value"]))
@@ -131,7 +131,7 @@ def without_one(study, tables, score, measure):
 
 
 def _pairs(study, target, score):
-    table = select.where(study.records.table("together"), target=target, quantity=PAIRS[_CONSENSUS[score]])
+    table = select.where(study.records.table("together", target), quantity=PAIRS[_CONSENSUS[score]])
     return table.pivot(index="image", columns=["model", "other"], values="value")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
+from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
 from companion.wings import wings_of
 from companion.worth import ceilings, sceptic, ways
@@ -24,7 +25,7 @@ def lists(banks):
         (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
         everywhere = {t: bank.table_of(study, t) for t in bank.recorded_targets(study)}
         found = sceptic.static_list(tables, measure, everywhere).set_index("target")
-        found["score"] = [ceilings.kendall(tables[t][score], tables[t][measure]) for t in found.index]
+        found["score"] = [kendall(tables[t][score], tables[t][measure]) for t in found.index]
         found = found.dropna(subset=["score"])
         found["by_score"] = [expected_regret(tables[t][score], tables[t][measure]) for t in found.index]
         means = found[["kendall", "lost", "score", "by_score", "random"]].mean()
@@ -40,7 +41,7 @@ def ceiling(banks):
         (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
         halves, seeds, base = [], [], ways.base_of(study)
         for target, table in tables.items():
-            per_image = select.where(study.records.table("per_image"), target=target)
+            per_image = study.records.table("per_image", target)
             values, _ = select.image_matrix(per_image, list(table.index), quantity=measure)
             halves.append(ceilings.ceiling_of_halves(values))
             if base is not None:
@@ -154,12 +155,12 @@ def within_networks(studies):
         metric, found = select.metric("zero_shot")[0], []
         for target in select.recorded_targets(study):
             ranked = select.ranked_models(study, "zero_shot", target)
-            scores = estimate.rows(select.where(study.records.table("scores"), target=target, seed=0))
+            scores = estimate.rows(study.records.table("scores", target), seed=0)
             scores = scores.set_index("model")["score"].reindex(ranked)
-            measured = select.where(study.records.table("performance"), target=target, metric=metric)
+            measured = select.where(study.records.table("performance", target), metric=metric)
             measured = measured.set_index("model")["value"].reindex(ranked)
             own = scores.groupby({model: models[model][1] for model in ranked}).rank(pct=True)
-            found.append((ceilings.kendall(scores, measured), ceilings.kendall(own, measured)))
+            found.append((kendall(scores, measured), kendall(own, measured)))
         both = pd.DataFrame(found, columns=["as_is", "within"]).dropna()
         p = paired_p(both["within"], both["as_is"]) if len(both) > 1 else np.nan
         rows[title] = {**both.mean(), "p": p, "targets": len(both)}

@@ -70,7 +70,7 @@ def scores_of(study, target, measure):
     base = base_of(study)
     if base is not None:
         part = base.part("zero_shot")
-        rows = select.where(base.records.table("scores"), target=target, seed=0)
+        rows = select.where(base.records.table("scores", target), seed=0)
         wanted = {_DROPOUT: Estimate("cte_nhd", "", "dropout", part.dropout.headline)}
         wanted[_OWN] = Estimate("source_performance")
         if part.inputs is not None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion import records as module
 from companion.records import COLUMNS, Records, load_or_compute, rows
+from companion.records import store as module
 from tte._atomic import atomic_write
 from tte.errors import DataNotFound, InputError
 

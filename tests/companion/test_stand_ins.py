@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from companion.analysis import published as zero_shot_tables
+from companion.analysis.papers import published as zero_shot_tables
 from companion.analysis.select import where
 from companion.config import load_config
 from companion.data import catalogue, write_phantom

@@ -25,11 +25,11 @@ def begun(study):
 
 
 def content(out):
-    """Every file of models and records; of the provenance all but the time and the state of the project."""
+    """Every file of models and records; of the provenance all but the times and the state of the project."""
     found = files(out, lambda path: path.name == "provenance.json")
     (path,) = out.rglob("provenance.json")
     entries = json.loads(path.read_text(encoding="utf-8"))
-    return found, {cell: entry | {"seconds": 0, "commit": ""} for cell, entry in entries.items()}
+    return found, {cell: entry | {"seconds": 0, "seconds_of": {}, "commit": ""} for cell, entry in entries.items()}
 
 
 PARTS = {

@@ -96,7 +96,7 @@ def test_equals_the_naive_one(n_cases, d, n, n_classes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("n_cases", "d", "n", "n_classes"), itertools.product([2, 5], [1, 7, 64, 320], [2, 30, 500, 2000], [1, 3, 5])
+    ("n_cases", "d", "n", "n_classes"), list(itertools.product([2, 5], [1, 7, 64, 320], [2, 30, 500, 2000], [1, 3, 5]))
 )
 def test_equals_the_naive_one_on_the_full_grid(n_cases, d, n, n_classes):
     check_against_naive(target(n_cases, d, n, n_classes))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from companion.analysis import select
 from companion.analysis.claims import holm
+from companion.analysis.kendall import kendall
 from companion.analysis.order.repeat import dice_of, order_of, untrained_models
 from companion.fine_tune.bank import initial_models, models_on
 from tte.agreement import expected_regret
@@ -16,7 +17,7 @@ from tte.agreement.coefficients import batch_coefficients
 __all__ = ["cost_of", "over_targets", "primary", "score_table", "seconds_of"]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
-_MEANS = ("kendall", "share", "kendall_trained", "share_trained", "regret", "random_regret")
+_MEANS = ("kendall", "kendall_trained", "regret", "random_regret")
 
 
 def score_table(study, target, *, seed=0):
@@ -32,12 +33,12 @@ def score_table(study, target, *, seed=0):
     order, dice = order_of(study, target), dice_of(study, target).mean(axis=1)
     untrained = untrained_models(study, target)
     trained = dice.drop(index=untrained)
-    table = select.where(study.records.table("scores"), target=target, seed=seed)
+    table = select.where(study.records.table("scores", target), seed=seed)
     lists, lists_trained = (_random_taus(study, {target: values})[target] for values in (dice, trained))
     rows = []
     for estimate in select.estimates(table):
         scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
-        tau, tau_trained = _tau(scores, dice), _tau(scores.drop(index=untrained), trained)
+        tau, tau_trained = kendall(scores, dice), kendall(scores.drop(index=untrained), trained)
         lost = {"regret": np.nan, "random_regret": dice.max() - dice.mean()}
         if not np.isnan(tau):
             lost["regret"] = expected_regret(scores.to_numpy(), dice.to_numpy())
@@ -59,11 +60,12 @@ def over_targets(study, targets, *, seed=0):
     Returns
     -------
     DataFrame
-        estimate, kendall (mean τ-b), low, high (over targets), p, share (mean of τ over the ceiling), kendall_trained,
-        p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a value; where it
-        has none for the models of some target, the means are over the others.
+        estimate, kendall (mean τ-b), low, high (over targets), p, share (mean τ over the mean ceiling of the targets),
+        kendall_trained, p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a
+        value; where it has none for the models of some target, the means are over the others.
     """
     tables = {target: score_table(study, target, seed=seed) for target in targets}
+    orders = {target: order_of(study, target) for target in targets}
     dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
     trained = {target: values.drop(index=untrained_models(study, target)) for target, values in dice.items()}
     lists, lists_trained, result = _random_taus(study, dice), _random_taus(study, trained), []
@@ -74,6 +76,9 @@ def over_targets(study, targets, *, seed=0):
         if each.empty:
             continue
         means = {name: each[name].mean() for name in _MEANS}
+        for end in ("", "_trained"):
+            reachable = np.mean([getattr(orders[target], f"ceiling{end}") for target in each["target"]])
+            means[f"share{end}"] = means[f"kendall{end}"] / reachable if reachable else np.nan
         p, p_trained = (
             _two_sided(means[name], np.mean([drawn[t] for t in each["target"]], axis=0))
             for name, drawn in (("kendall", lists), ("kendall_trained", lists_trained))
@@ -119,12 +124,6 @@ def cost_of(estimate, seconds):
         return float("nan")
     shared = {"rim samples": "sampling of the rim", "short fine-tuning": ""}.get(estimate.known.needs[0], "sampling")
     return seconds[name] + seconds.get(shared, 0.0)
-
-
-def _tau(scores, dice):
-    if scores.isna().any() or scores.nunique() < 2:
-        return float("nan")
-    return float(batch_coefficients(scores.to_numpy()[None], dice.to_numpy()[None])["kendall"][0])
 
 
 def _random_taus(study, dice):

@@ -52,7 +52,7 @@ def dice_of(study, target):
     DataNotFound     a run is not on record.
     """
     seeds, models = seeds_on(study, target), list(models_on(study, target))
-    table = select.where(study.records.table("performance"), target=target, metric="dice_mean")
+    table = select.where(study.records.table("performance", target), metric="dice_mean")
     wide = table.pivot_table(index="model", columns="seed", values="value").reindex(index=models, columns=seeds)
     if wide.isna().any(axis=None):
         missing = int(wide.isna().sum().sum())

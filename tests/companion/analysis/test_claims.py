@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from companion.analysis import claims, published, recorded, select
+from companion.analysis import claims, recorded, select
+from companion.analysis.papers import published
 from companion.study import open_study
 
 

@@ -105,6 +105,9 @@ def test_over_targets_a_list_that_is_the_same_everywhere_is_no_surprise_twice(cl
     assert every.loc["relative_variety", "kendall"] > 0.9 and every.loc["relative_variety", "targets"] == 2
     assert every.loc["ccfv paper", "kendall"] == pytest.approx(0, abs=0.1) and every.loc["ccfv paper", "p"] > 0.5
     assert "ccfv released" not in every.index  # it has no value anywhere
+    reachable = np.mean([order.order_of(clear, target).ceiling for target in TARGETS])
+    both = every[every["targets"] == 2]
+    np.testing.assert_allclose(both["share"], both["kendall"] / reachable)  # never of another sign than the mean τ
     one = order.score_table(clear, TARGETS[0])
     logme = next(row for row in one.itertuples() if row.estimate.estimator == "logme")
     assert every.loc["logme", "p"] == pytest.approx(logme.p, abs=0.1)  # a second target with the same list adds nothing

@@ -133,7 +133,7 @@ def test_agreement_of_seeds_is_the_tau_between_their_dice(fake, monkeypatch):
     assert robustness.agreement_of_seeds(fake, TASKS[0]) == 1.0  # both seeds of the fake study have the same Dice
     table = fake.records.table("performance")
     table["value"] = np.random.default_rng(3).uniform(size=len(table))
-    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    monkeypatch.setattr(fake.records, "table", lambda _, target: table[table["target"] == target])
     keep = [m for m in initial_models(fake) if not m.startswith(("a_", "random"))]
     wide = select.where(table, target=TASKS[0]).pivot(index="seed", columns="model", values="value")[keep]
     assert robustness.agreement_of_seeds(fake, TASKS[0]) == pytest.approx(kendalltau(*wide.to_numpy()).statistic)
@@ -157,7 +157,7 @@ def test_a_case_without_a_dice_is_left_out_of_the_gain(fake, monkeypatch):
     of_task = select.where(table, target=TASKS[1], quantity="dice")
     image, model = of_task["image"].iloc[0], next(m for m in of_task["model"].unique() if m.startswith("a_"))
     table.loc[(table["target"] == TASKS[1]) & (table["image"] == image) & (table["model"] == model), "value"] = np.nan
-    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    monkeypatch.setattr(fake.records, "table", lambda _, target: table[table["target"] == target])
     found = robustness.gain_over_random(fake, TASKS[1]).set_index("network")
     whole = whole.set_index("network")
     network = model.rsplit("_", 2)[1]
@@ -205,7 +205,7 @@ def test_collapsed_runs_are_those_with_next_to_no_dice(fake, monkeypatch):
     table = fake.records.table("performance")
     one = table.index[(table["target"] == TASKS[0]) & (table["model"] == "b_net1_s0") & (table["seed"] == 1)]
     table.loc[one, "value"] = 0.01
-    monkeypatch.setattr(fake.records, "table", lambda _: table)
+    monkeypatch.setattr(fake.records, "table", lambda _, target: table[table["target"] == target])
     assert robustness.collapsed_runs(fake, TASKS[0])[["model", "seed"]].to_numpy().tolist() == [["b_net1_s0", 1]]
 
 

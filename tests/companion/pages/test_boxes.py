@@ -42,6 +42,6 @@ def test_over_targets_only_defined_ones_count():
 
 
 def test_a_box_names_its_parts_and_its_steps():
-    text = boxes.in_short("a.", "b.", "c.").data
+    text = boxes.in_short({"Answer": "a.", "Evidence": "b.", "When not": None, "Caveat": "c."}).data
     assert text.count("**") == 6 and "**Answer.** a." in text and "**Caveat.** c." in text
     assert boxes.what_next("one", "two").data.count("\n- ") == 2

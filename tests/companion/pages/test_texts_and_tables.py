@@ -90,7 +90,7 @@ def test_the_rerun_box_holds_a_command_that_names_every_parameter(tiny):
 def test_provenance_names_settings_weights_and_versions(tiny, kind, target):
     cells = zero_shot.evaluate(tiny, target) if kind == "zero_shot" else transfer.evaluate(tiny, target)
     cells = cells.values() if kind == "zero_shot" else [c for s, d in cells.values() for c in (s, *d)]
-    text = texts.provenance(cells).data
+    text = texts.provenance(tiny, cells).data
     for cell in cells:
         assert cell.provenance["identity"]["config"] in text and cell.provenance["identity"]["weights"] in text
     assert "| device | cpu |" in text and "torch" in text and "dropdown" in text

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from companion.worth import ceilings
 
@@ -34,8 +33,3 @@ def test_the_best_of_many_random_scores_is_larger_than_one_and_smaller_over_more
 
 def test_two_models_give_only_plus_or_minus_one():
     assert set(ceilings.largest_by_chance([2], 1)) == {-1.0, 1.0}
-
-
-@pytest.mark.parametrize("values", [([1.0, np.nan], [1.0, 2.0]), ([1.0], [1.0]), ([1.0, 1.0], [1.0, 2.0])])
-def test_no_order_is_no_number(values):
-    assert np.isnan(ceilings.kendall(*values))

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from companion.analysis import bank, over_targets, published
+from companion.analysis import bank, over_targets
 from companion.analysis.claims import holm
+from companion.analysis.papers import published
 from companion.config import load_config
 from companion.paths import project_root
 from companion.records import Records

@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 
 import tte
-from companion.analysis import agreement, published, select
+from companion.analysis import agreement, select
+from companion.analysis.papers import published
 from companion.config import StudyConfig
 from companion.zero_shot import ccfv as zero_shot_features
 from companion.zero_shot import evaluate as zero_shot

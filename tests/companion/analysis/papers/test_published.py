@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import over_targets, published, select
+from companion.analysis import over_targets, select
+from companion.analysis.papers import published
 from companion.config import StudyConfig
 from companion.records import Records
 from companion.study import Study

@@ -6,12 +6,12 @@ Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensiti
 
 import gzip
 import hashlib
-import io
 import json
 import platform
 import subprocess
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -20,54 +20,29 @@ from pathlib import Path
 import pandas as pd
 
 from companion.paths import project_root
+from companion.records.tables import (
+    AGREED,
+    COLUMNS,
+    FILES,
+    CellRows,
+    as_bytes,
+    from_bytes,
+    largest_change,
+    latest,
+    state_of,
+)
 from tte._atomic import atomic_write
 from tte._locks import locked
 from tte.errors import DataNotFound, InputError
 
-__all__ = [
-    "COLUMNS",
-    "ROWS",
-    "Cell",
-    "Records",
-    "is_recorded",
-    "load_or_compute",
-    "rows",
-    "same_identity",
-]
-
-COLUMNS = {
-    "scores": [
-        *("study", "target", "model", "estimator", "variant", "perturbation", "strength", "layer", "seed"),
-        *("score", "n_images", "n_undefined", "cell"),
-    ],
-    "performance": ["study", "target", "model", "metric", "seed", "value", "cell"],
-    "per_image": [
-        *("study", "target", "model", "quantity", "variant", "perturbation", "strength", "seed", "image"),
-        *("value", "cell"),
-    ],
-    "sensitivity": [
-        *("study", "target", "model", "estimator", "variant", "seed", "what", "level", "repeat", "score", "cell"),
-    ],
-    "together": ["study", "target", "model", "other", "quantity", "image", "value", "cell"],
-}
-_AGREED = {  # what the agreement of scores with performance follows from
-    **{"scores": "scores.csv", "performance": "performance.csv"},
-    **{"per_image": "per_image.csv.gz", "sensitivity": "sensitivity.csv.gz"},
-}
-_FILES = {**_AGREED, "together": "together.csv.gz"}
-_TEXT = (
-    *("study", "target", "model", "estimator", "variant", "perturbation", "layer", "metric", "quantity", "image"),
-    *("what", "other"),
-)
-ROWS = 2  # part of every cell's identity: raise it when the code changes what a cell holds
-_FLOAT = "%.10g"  # digits that survive a round trip and do not carry the last bits of another machine
+__all__ = ["Cell", "Records", "is_recorded", "load_or_compute", "same_identity"]
 
 
 @dataclass(frozen=True)
 class Cell:
     """One cell's rows, and where they came from: `source` is "record" or "computed"."""
 
-    tables: dict[str, pd.DataFrame]
+    tables: Mapping[str, pd.DataFrame]
     source: str
     provenance: dict = field(default_factory=dict)
     largest_change: float | None = None  # against the record that a recomputation replaced
@@ -84,35 +59,28 @@ class Records:
     def __init__(self, folder):
         self.folder = Path(folder)
 
-    def table(self, name):
-        """Return a whole table of `COLUMNS` as a DataFrame."""
-        path = self.folder / _FILES[name]
-        if not path.is_file():
-            return pd.DataFrame(columns=COLUMNS[name])
-        stat = path.stat()
+    def table(self, name, target=None):
+        """Return a whole table of `COLUMNS` as a DataFrame, or its rows of one target."""
+        table, groups = self._stored(name)
+        return table.copy() if target is None else table.take(groups["target"].get(target, []))
+
+    def _stored(self, name):
+        """Return a table, which nobody may change, and the positions of the rows of each cell and of each target."""
+        path = self.folder / FILES[name]
         try:
-            return _table(path, name, stat.st_mtime_ns, stat.st_ino).copy()
+            return latest(path, name)
         except (ValueError, KeyError, EOFError, gzip.BadGzipFile, zlib.error) as error:  # of pandas and of gzip
             raise _damaged(path, error) from None
 
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
         path = self.folder / "provenance.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (ValueError, RecursionError) as error:
-            raise _damaged(path, error) from None
-        if not isinstance(found, dict):
-            raise _damaged(path, "expected an object")
-        for cell, entry in found.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get("identity", {}), dict):
-                raise _damaged(path, f"expected what a record was made from under {cell}")
-        return found
+        return dict(_entries(path, *state_of(path))) if path.is_file() else {}
 
     def fingerprint(self):
         """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
         found = hashlib.sha256()
-        for name, file in _AGREED.items():
+        for name, file in AGREED.items():
             found.update(name.encode() + ((self.folder / file).read_bytes() if (self.folder / file).is_file() else b""))
         return found.hexdigest()[:12]
 
@@ -121,9 +89,10 @@ class Records:
         entry = self.provenance().get(cell)
         if entry is None:
             return None
-        tables = {name: self.table(name) for name in COLUMNS}
-        tables = {name: table[table["cell"] == cell].reset_index(drop=True) for name, table in tables.items()}
-        there = {name: len(table) for name, table in tables.items() if len(table)}
+        stored = {name: self._stored(name) for name in COLUMNS}
+        positions = {name: groups["cell"].get(cell, []) for name, (_, groups) in stored.items()}
+        there = {name: len(rows) for name, rows in positions.items() if len(rows)}
+        tables = CellRows({name: (table, positions[name]) for name, (table, _) in stored.items()})
         return Cell(tables, "record", entry) if there and there == entry.get("rows", there) else None
 
     def write(self, cell, tables, provenance):
@@ -147,7 +116,7 @@ class Records:
             return  # the cell has none, and had none
         parts = [part for part in (kept, rows) if part is not None and len(part)]
         merged = pd.concat(parts, ignore_index=True) if parts else kept
-        atomic_write(self.folder / _FILES[name], _write(merged, name))
+        atomic_write(self.folder / FILES[name], as_bytes(merged, name))
 
     def _write_provenance(self, entries):
         atomic_write(self.folder / "provenance.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
@@ -158,42 +127,19 @@ def _damaged(path, reason):
     return InputError(f"{path} is damaged ({reason}): restore it, or remove it and run the study again")
 
 
-def rows(name, cell, records):
-    """Return a table's DataFrame from a list of dicts; text columns left out are empty, others missing."""
-    frame = pd.DataFrame(records)
-    frame["cell"] = cell
-    for column in COLUMNS[name]:
-        if column not in frame:
-            frame[column] = "" if column in _TEXT else float("nan")
-    return frame[COLUMNS[name]]
-
-
-def _write(frame, name):
-    frame = frame.sort_values([c for c in COLUMNS[name] if c not in ("score", "value")], kind="stable")
-    data = frame.to_csv(index=False, float_format=_FLOAT, lineterminator="\n").encode()
-    return gzip.compress(data, mtime=0) if _FILES[name].endswith(".gz") else data
-
-
-@lru_cache(maxsize=len(COLUMNS))  # a page asks for the same table once per cell
-def _table(path, name, changed, inode):
-    return _read(path.read_bytes(), name)
-
-
-def _read(data, name):
-    data = gzip.decompress(data) if _FILES[name].endswith(".gz") else data
-    if not data.endswith(b"\n"):  # the last number of a table cut short would be another one
-        raise ValueError("its last line has no end")
-    kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}
-    frame = pd.read_csv(io.BytesIO(data), dtype=kinds, keep_default_na=False, na_values=[""])  # "NA" can be an image
-    if missing := [column for column in COLUMNS[name] if column not in frame]:
-        raise ValueError(f"no column {missing[0]}")
-    if extra := [column for column in frame if column not in COLUMNS[name]]:
-        raise ValueError(f"an unknown column {extra[0]}")
-    numbers = [column for column in COLUMNS[name] if column not in kinds]
-    frame[numbers] = frame[numbers].apply(pd.to_numeric)  # raises where a text stands for a number
-    text = [column for column in kinds if column in frame]
-    frame[text] = frame[text].fillna("")
-    return frame
+@lru_cache(maxsize=1)
+def _entries(path, changed, inode):
+    """Read `provenance.json`."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(found, dict):
+        raise _damaged(path, "expected an object")
+    for cell, entry in found.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("identity", {}), dict):
+            raise _damaged(path, f"expected what a record was made from under {cell}")
+    return found
 
 
 def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute=False):
@@ -224,13 +170,15 @@ def load_or_compute(records, cell, identity, compute, *, device="cpu", recompute
             raise
         raise DataNotFound(f"the record of {cell} was made with other settings or weights. {error}") from None
     of_parts = {part: round(value, 4) for part, value in computed.pop("seconds", {}).items()}
-    tables = {name: _read(_write(table, name), name) for name, table in computed.items()}  # as a later reader sees it
+    tables = {
+        name: from_bytes(as_bytes(table, name), name) for name, table in computed.items()
+    }  # as a later reader sees it
     provenance = _provenance(identity, device, time.perf_counter() - started)
     if of_parts:
         provenance["seconds_of"] = of_parts
     provenance["rows"] = {name: len(table) for name, table in tables.items() if len(table)}
     records.write(cell, tables, provenance)
-    return Cell(tables, "computed", provenance, None if found is None else _largest_change(found.tables, tables))
+    return Cell(tables, "computed", provenance, None if found is None else largest_change(found.tables, tables))
 
 
 def is_recorded(records, cell, identity):
@@ -242,21 +190,6 @@ def is_recorded(records, cell, identity):
 def same_identity(recorded, identity):
     """Whether a recorded identity is the wanted one; what is None in the wanted one cannot be checked and stands."""
     return all(recorded.get(key) == value for key, value in identity.items() if value is not None)
-
-
-def _largest_change(before, after):
-    """Largest absolute difference of any value; infinite if the rows are not the same ones."""
-    largest = 0.0
-    for name, table in after.items():
-        value = "score" if "score" in COLUMNS[name] else "value"
-        keys = [c for c in COLUMNS[name] if c != value]
-        old, new = (t.sort_values(keys, kind="stable").reset_index(drop=True) for t in (before[name], table))
-        names = (t[keys].convert_dtypes().astype(str) for t in (old, new))  # a count is 2, though read as 2.0
-        if not next(names).equals(next(names)) or not old[value].isna().equals(new[value].isna()):
-            return float("inf")
-        if len(new):
-            largest = max(largest, float((old[value] - new[value]).abs().fillna(0).max()))
-    return largest
 
 
 def _provenance(identity, device, seconds):

@@ -14,7 +14,7 @@ from tte.agreement import rank_agreement
 from tte.errors import defined
 from tte.estimators import ESTIMATORS
 
-__all__ = ["computed", "digitised_targets", "methods", "pixels_only", "published", "published_target"]
+__all__ = ["computed", "digitised_targets", "mean_and_sd", "methods", "pixels_only", "published", "published_target"]
 
 _TASKS = {"nuclei": "Nuclei", "mitochondria": "Mito", "cells": "Cells"}  # how the paper's tables begin to name a task
 _NAMES = {
@@ -65,11 +65,11 @@ def computed(study, agreement, *, measure=None, models="others", seed=0):
     """
     result = []
     for name, estimate in methods(study, measure).items():
-        rows = estimate.rows(select.where(agreement, models=models))
+        rows = estimate.rows(agreement, models=models)
         rows = rows[rows["kendall"].notna()]
         if rows.empty:
             continue
-        spread = {c: _spread(rows[c].mean(), rows[c].std()) for c in _COEFFICIENTS}
+        spread = {c: mean_and_sd(rows[c].mean(), rows[c].std()) for c in _COEFFICIENTS}
         reach = f"{rows['kendall'].min():.2f} to {rows['kendall'].max():.2f}"
         result.append({
             "method": name, **spread, "range": reach, "p": _p(study, estimate, measure, models, seed),
@@ -83,7 +83,8 @@ def _p(study, estimate, measure, models, seed):
     return getattr(found, "p", np.nan)
 
 
-def _spread(mean, sd):
+def mean_and_sd(mean, sd):
+    """Return a mean and a standard deviation as text, without the latter where there is one value."""
     return f"{round(mean, 2) + 0.0:.2f}" + (f" ± {sd:.2f}" if np.isfinite(sd) else "")
 
 
@@ -102,7 +103,7 @@ def published(study, measure=None):
     result = []
     for (method, setting), rows in table.groupby(["method", "task"], sort=False):
         by = rows.set_index("stat")
-        spread = {new: _spread(by.loc["avg", old], by.loc["std", old]) for old, new in columns.items()}
+        spread = {new: mean_and_sd(by.loc["avg", old], by.loc["std", old]) for old, new in columns.items()}
         result.append({"method": _NAMES[method], "setting": setting, **spread})
     return pd.DataFrame(result, columns=["method", "setting", *_COEFFICIENTS])
 
