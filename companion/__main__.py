@@ -28,13 +28,16 @@ def _parser():
         "What is done already is kept; an interrupted run goes on where it stopped.",
     )
     study.add_argument("name", metavar="NAME", help="a study of config/, or the path of a YAML file")
-    study.add_argument("--step", choices=("train", "evaluate", "agree"), help="only this step (default: all three)")
+    study.add_argument(
+        "--step", choices=("train", "fine-tune", "evaluate", "agree"), help="only this step (default: all)"
+    )
     study.add_argument(
         "--only",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="only this part: source=NAME for training, target=NAME or task=NAME for evaluation; may be repeated",
+        help="only this part: source=NAME for training, target=NAME or task=NAME for evaluation, model=NAME for either, "
+        "seed=N of fine-tuning; may be repeated",
     )
     study.add_argument("--data-root", metavar="DIR", help="where the datasets are (default: $TTE_DATA, then data/)")
     study.add_argument("--out", metavar="DIR", help="folder for models/ and results/ (default: the project)")

@@ -27,9 +27,9 @@ def run_study(options):
     require_found(study)
     if study.config.bank is not None:
         return _run_bank(study, options)
-    only = _only(options.only, ("source", "target", "task"))
+    only = _only(options.only, ("source", "target", "task", "model", "seed"))
     steps = [options.step] if options.step else ["train", "evaluate", "agree"]
-    if not options.step and set(only) == {"source"}:
+    if not options.step and only and set(only) <= {"source", "model"}:
         steps = ["train"]
     if study.config.like:  # its models are another study's
         steps = [step for step in steps if step != "train"]
@@ -40,19 +40,23 @@ def run_study(options):
             require(value, known[key], f"{key} of study {study.name!r}")
     device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
     needed = wings
-    if {"target", "task"} & set(only) and "source" not in only:  # models of the other part are not needed
+    if {"target", "task"} & set(only) and not {"source", "model"} & set(
+        only
+    ):  # models of the other part are not needed
         needed = {name: wing for name, wing in wings.items() if WINGS[name].key in only}
     for wing in needed.values():
         wing.check_layers(study)
     if "train" in steps:  # every target needs every model, so a fault ends it here
         _run_all(
-            partial(wing.train_all, study, sources=[name], device=device)
+            partial(wing.train_all, study, models=models, device=device)
             for wing in needed.values()
-            for name in only.get("source", wing.sources(study))
+            for models in _by_source(wing.every_model(study), only)
         )
-    if "evaluate" in steps:
+    if {"fine-tune", "evaluate"} & set(steps):
+        part = {"models": only.get("model"), "seeds": [int(seed) for seed in only["seed"]] if "seed" in only else None}
+        score = "evaluate" in steps
         _run_all(
-            partial(_complete_and_evaluate, wing, study, name, run)
+            partial(_complete_and_evaluate, wing, study, name, part, run, score=score)
             for key, wing in wings.items()
             for name in _chosen(only, WINGS[key].key, list(study.found) or wing.targets(study))
         )
@@ -96,13 +100,25 @@ def _run_all(jobs):
         raise TTEError("\ncompanion: ".join(faults))
 
 
-def _complete_and_evaluate(wing, study, target, run):
-    wing.complete(study, target, device=run["device"])
-    wing.evaluate(study, target, **run)
+def _by_source(models, only):
+    """The names of the models to train, in a list per source, as one fault is to stop no other source."""
+    chosen = {}
+    for model, (source, *_) in models.items():
+        if source in only.get("source", [source]) and model in only.get("model", [model]):
+            chosen.setdefault(source, []).append(model)
+    return list(chosen.values()) or [[]]  # an untrained network is drawn whatever is chosen
+
+
+def _complete_and_evaluate(wing, study, target, part, run, *, score):
+    wing.complete(study, target, **part, device=run["device"])
+    if score:
+        wing.evaluate(study, target, models=part["models"], **run)
 
 
 def _known(study, wings):
     found = {"source": tuple(name for wing in wings.values() for name in wing.sources(study)), "target": (), "task": ()}
+    found["model"] = tuple(model for wing in wings.values() for model in wing.every_model(study))
+    found["seed"] = tuple(map(str, study.config.fine_tune.finetune_seeds)) if "fine_tune" in wings else ()
     return found | {WINGS[key].key: wing.targets(study) for key, wing in wings.items()}
 
 

@@ -23,7 +23,7 @@ from companion.wings import WINGS
 from tte.errors import ConfigError, DataNotFound
 
 __all__ = [
-    *("Study", "check_run", "display_name", "model_id", "open_page", "open_study", "require", "require_found"),
+    *("Study", "check_run", "display_name", "open_page", "open_study", "require", "require_found"),
     "study_of",
 ]
 
@@ -163,11 +163,6 @@ def study_of(name):
         f"no study of config/ lists {name!r} as a target or a task: "
         "name the study too, or check `python -m companion data list`"
     )
-
-
-def model_id(source, network, seed):
-    """Return the name of a model: its source, its network and its training seed."""
-    return f"{source.split('/', 1)[-1].replace('/', '-')}_{network}_s{seed}"
 
 
 def display_name(model):

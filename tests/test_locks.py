@@ -1,6 +1,7 @@
 """One writer at a time, with real processes: everything that two of them may write at once."""
 
 import os
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -28,9 +29,10 @@ def test_no_two_processes_are_inside(tmp_path):
 def test_the_lock_lies_beside_the_output_and_is_not_tracked(tmp_path):
     assert lock_file(tmp_path / "a" / "b.yml") == tmp_path / "a" / ".b.yml.lock"
     with locked(tmp_path / "a" / "b.yml"):
-        assert [path.name for path in (tmp_path / "a").iterdir()] == [".b.yml.lock"]
+        assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".b.yml.lock", ".b.yml.lock.by"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [".b.yml.lock"]
     ignored = (Path(__file__).parents[1] / ".gitignore").read_text().split()
-    assert ".*.lock" in ignored
+    assert {".*.lock", ".*.lock.by"} <= set(ignored)
 
 
 def test_who_waits_says_for_what_and_who_will_not_is_refused(tmp_path, capfd):
@@ -39,8 +41,10 @@ def test_who_waits_says_for_what_and_who_will_not_is_refused(tmp_path, capfd):
             time.sleep(0.3)
 
     assert at_once(work, 2) == [0, 0]
-    assert capfd.readouterr().err == "waiting for another process that writes model x\n"
-    with locked(tmp_path / "x"), pytest.raises(InputError, match="x is being written by another process; wait for it"):
+    told = capfd.readouterr().err
+    assert re.fullmatch(r"waiting for another process that writes model x( \(process \d+ on .*\))?\n", told)
+    who = rf"x is being written by another process; wait for it \(process {os.getpid()} on .+, since .+\)"
+    with locked(tmp_path / "x"), pytest.raises(InputError, match=who):
         with locked(tmp_path / "x", wait=False):
             pass
 

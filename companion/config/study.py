@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from companion.config.bank import Bank
 from companion.config.fine_tune import FineTune
+from companion.config.resources import Resources
 from companion.config.sections import Dropout, Features, Inputs, View
 from companion.config.training import Training
 from companion.paths import project_root
@@ -93,6 +94,7 @@ class StudyConfig(Section):
     zero_shot: ZeroShot | None = None
     fine_tune: FineTune | None = None
     bank: Bank | None = None
+    resources: Resources = Resources()  # what its jobs ask a cluster for; no number depends on it
     studies: tuple[str, ...] = ()  # names of studies that are run one after the other; it has no part of its own then
 
     @model_validator(mode="after")

@@ -8,15 +8,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from companion.config.fine_tune import Recipe
-from companion.study import model_id
+from companion.config.models import RANDOM, fine_tune_models, recipe_in
 
 __all__ = [
     *("RANDOM", "has_seen", "initial_models", "is_untrained", "learned_classes", "masked", "models_on", "moved"),
     *("recipe_of", "restoration_loss"),
 ]
 
-RANDOM = "random"  # the source name of the networks that were never trained, where the study names no bank
 _CUBE, _HIDDEN, _STEPS = 6, 0.5, 1000  # voxels of a masked cube, share of the cubes, steps of intensity from 0 to 1
 
 
@@ -25,12 +23,7 @@ def initial_models(study):
 
     The source is a name of the bank; without a bank it is a task, or "random".
     """
-    part = study.part("fine_tune")
-    if part.bank:
-        keys = [(name, n, seed) for name, recipe in part.bank.items() for n in part.networks for seed in recipe.seeds]
-    else:
-        keys = [(s, n, seed) for s in (*part.tasks, RANDOM) for n in part.networks for seed in part.seeds]
-    return {model_id(*key): key for key in keys}
+    return fine_tune_models(study.part("fine_tune"))
 
 
 def models_on(study, task):
@@ -43,10 +36,7 @@ def models_on(study, task):
 
 def recipe_of(study, source):
     """Return the `Recipe` of a source."""
-    bank = study.part("fine_tune").bank
-    if bank:
-        return bank[source]
-    return Recipe() if source == RANDOM else Recipe(tasks=(source,))
+    return recipe_in(study.part("fine_tune"), source)
 
 
 def is_untrained(study, source):

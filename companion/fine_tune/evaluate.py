@@ -59,12 +59,20 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=repeat)
 
 
-def fine_tune_missing(study, task, *, device="cpu"):
-    """Fine-tune every model that a task needs and record its Dice, except where that very one is on record."""
+def fine_tune_missing(study, task, *, models=None, seeds=None, device="cpu"):
+    """Fine-tune every model that a task needs and record its Dice, except where that very one is on record.
+
+    Parameters
+    ----------
+    models : collection of str or None
+    seeds : collection of int or None
+        None for all; of those that are named the ones that the task needs.
+    """
     data = {which: _available(study, task, which) for which in ("finetune", "test")}
     load = cache(partial(cases, study))
-    for seeds in (_first_seeds, seeds_on):  # whether there are more than the first is decided by their Dice
-        runs = [(initial, seed) for seed in seeds(study, task) for initial in models_on(study, task)]
+    chosen = [initial for initial in models_on(study, task) if models is None or initial in models]
+    for needed in (_first_seeds, seeds_on):  # whether there are more than the first is decided by their Dice
+        runs = [(m, s) for s in needed(study, task) if seeds is None or s in seeds for m in chosen]
         for initial, seed in tqdm(runs, desc=f"fine-tune {task}", disable=None):
             _, identity = _dice_identity(study, task, initial, seed, data)
             if not is_recorded(study.records, _dice_cell(task, initial, seed), identity):
@@ -176,8 +184,10 @@ def _fact(estimator, value, variant=""):
     return {"estimator": estimator, "variant": variant, "layer": "", "score": float(value), "n_undefined": 0}
 
 
-def evaluate(study, task, *, seed=0, device="cpu", recompute=False):
-    """Score every initial model on one task and measure its fine-tuned Dice, or read the records.
+def evaluate(study, task, *, models=None, seed=0, device="cpu", recompute=False):
+    """Score every initial model on one task, or those of the given names, and measure its fine-tuned Dice.
+
+    What is on record is read.
 
     Returns
     -------
@@ -203,4 +213,5 @@ def evaluate(study, task, *, seed=0, device="cpu", recompute=False):
             [measure(study, task, initial, s, **options) for s in seeds_on(study, task)],
         )
         for initial in tqdm(models_on(study, task), desc=f"evaluate {task}", disable=None)
+        if models is None or initial in models
     }

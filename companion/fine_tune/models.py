@@ -10,8 +10,8 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from companion.config import config_hash
+from companion.config.models import RANDOM, model_id
 from companion.fine_tune.bank import (
-    RANDOM,
     initial_models,
     is_untrained,
     learned_classes,
@@ -21,7 +21,7 @@ from companion.fine_tune.bank import (
     restoration_loss,
 )
 from companion.fine_tune.cases import cases, classes_of, inputs_of, joint_cases, window
-from companion.study import model_id, require
+from companion.study import require
 from companion.training import loop, store
 from companion.training.fit import fit, stored_card
 from tte._locks import locked
@@ -60,10 +60,10 @@ def pretrain(study, source, network, seed, *, device="cpu", retrain=False):
     return _train(study, model, source, network, seed=seed, device=device, retrain=retrain)
 
 
-def train_all(study, *, sources=None, device="cpu"):
-    """Pre-train every model of the study, or those of the given sources; untrained ones are always drawn."""
-    for source, network, seed in initial_models(study).values():
-        if sources is None or source in sources or is_untrained(study, source):
+def train_all(study, *, models=None, device="cpu"):
+    """Pre-train every model of the study, or those of the given names; untrained ones are always drawn."""
+    for model, (source, network, seed) in initial_models(study).items():
+        if models is None or model in models or is_untrained(study, source):
             pretrain(study, source, network, seed, device=device)
 
 

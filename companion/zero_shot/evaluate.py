@@ -12,11 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from companion.config import View, config_hash
+from companion.config.models import model_id, zero_shot_models
 from companion.data import patches
 from companion.data.prepared import prepare
 from companion.data.split import divided
 from companion.records import ROWS, load_or_compute, rows
-from companion.study import model_id, require
+from companion.study import require
 from companion.training.fit import fit
 from companion.training.outputs import channel_loss, channel_targets
 from companion.zero_shot import ccfv
@@ -32,9 +33,7 @@ __all__ = ["evaluate", "model_ids", "predict", "test_cases", "train_all", "train
 
 def model_ids(study):
     """Return {model id: (source, network name, training seed)} in the order of the configuration."""
-    part = study.part("zero_shot")
-    keys = [(s, n, seed) for s in part.sources for n in part.networks for seed in part.seeds]
-    return {model_id(*key): key for key in keys}
+    return zero_shot_models(study.part("zero_shot"))
 
 
 def test_cases(study, name):
@@ -116,10 +115,10 @@ def _beyond(part, dataset, *names):
     return [entry for name, value in settings.items() if value != defaults[name] for entry in (name, value)]
 
 
-def train_all(study, *, sources=None, device="cpu"):
-    """Train every model of the study, or those of the given sources."""
-    for source, network, seed in model_ids(study).values():
-        if sources is None or source in sources:
+def train_all(study, *, models=None, device="cpu"):
+    """Train every model of the study, or those of the given names."""
+    for model, (source, network, seed) in model_ids(study).items():
+        if models is None or model in models:
             train_source(study, source, network, seed, device=device)
 
 
@@ -134,13 +133,14 @@ def _in_domain(module, cases, device, tiled=False):
     return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
 
 
-def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
+def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=False):
     """Run every model of the study on one target and score it, or read the records.
 
     Parameters
     ----------
     study : Study
     target : str
+    models : collection of str or None; their names, None for all
     seed : int; of the dropout masks, and of the pixels that CC-FV looks at
     recompute : bool; repeat inference and scores from the raw images
 
@@ -157,8 +157,9 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
     require(target, part.targets, f"target of study {study.name!r}")
     load = cache(partial(test_cases, study, target))
     cases, cells = load() if recompute else _to_compare(study, load), {}
-    models, beyond = model_ids(study), _beyond(part, target, "inputs", "repeats", "outputs", "every_level")
-    for model, (_, network, _) in tqdm(models.items(), desc=f"evaluate {target}", disable=None):
+    chosen = {model: key for model, key in model_ids(study).items() if models is None or model in models}
+    beyond = _beyond(part, target, "inputs", "repeats", "outputs", "every_level")
+    for model, (_, network, _) in tqdm(chosen.items(), desc=f"evaluate {target}", disable=None):
         spec = part.networks[network]
         identity = {
             "config": config_hash(spec, part.normalisation, part.dropout, part.max_images, seed, ROWS, *beyond),
@@ -169,7 +170,7 @@ def evaluate(study, target, *, seed=0, device="cpu", recompute=False):
         cell = f"{target}/{model}/seed{seed}"
         cells[model] = load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=recompute)
     if part.features is not None:
-        networks = {model: part.networks[network] for model, (_, network, _) in models.items()}
+        networks = {model: part.networks[network] for model, (_, network, _) in chosen.items()}
         settings = [part.normalisation, part.max_images, *_beyond(part, target)]
         options = {"seed": seed, "device": device, "recompute": recompute}
         fingerprint = cases.fingerprint if cases else None

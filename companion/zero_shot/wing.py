@@ -101,5 +101,5 @@ def headline(study, measure=None):
     return Estimate(name, ESTIMATORS[name].lead, "dropout", strength)
 
 
-def complete(study, target, *, device="cpu"):
+def complete(study, target, *, models=None, seeds=None, device="cpu"):
     """Train what a target needs beyond the models of the sources: nothing."""

@@ -269,7 +269,7 @@ def test_stored_models_are_not_trained_again_with_or_without_the_data(tiny, with
 
 def test_training_again_gives_the_same_files(tiny, tmp_path):
     fresh = replace(tiny, models=tmp_path / "models")
-    fine_tune.train_all(fresh, sources=[VERTEBRA])
+    fine_tune.train_all(fresh, models=[MODELS[1]])
     fine_tune.fine_tune(fresh, KIDNEY, MODELS[1], 0)
     made = [path.relative_to(fresh.models) for path in sorted(fresh.models.rglob("*.*")) if path.suffix != ".lock"]
     assert {path.stem for path in made} == {MODELS[1], RANDOM, f"{MODELS[1]}_f0"}

@@ -306,7 +306,7 @@ def test_a_stored_model_is_not_trained_again(tiny, monkeypatch):
 
 def test_training_again_gives_the_same_file(tiny, tmp_path):
     fresh = replace(tiny, models=tmp_path / "models")
-    zero_shot.train_all(fresh, sources=[B])
+    zero_shot.train_all(fresh, models=[MODELS[1]])
     files = sorted(path for path in fresh.models.iterdir() if path.suffix != ".lock")
     assert [path.name for path in files] == [f"{MODELS[1]}.safetensors", f"{MODELS[1]}.yml"]
     for path in files:

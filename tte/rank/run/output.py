@@ -14,15 +14,16 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from tte._atomic import atomic_write
+from tte._locks import held
 from tte.errors import ConfigError, InputError
 
 __all__ = ["Cells", "cell_key", "digest_of", "file_digest", "opened", "workplace"]
 
 CELLS = 3  # part of every cell's key: raise it when the code changes what a cell holds
 _CELL_FOLDER, _RUN, _LOCK = ".cells", "run.json", ".lock"
+_OWN = (_CELL_FOLDER, _LOCK, f"{_LOCK}.by")
 
 
 def digest_of(*parts):
@@ -84,25 +85,19 @@ def opened(folder, identity, overwrite=False, free=()):
         cells.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another folder") from None
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(f"{folder}: another run writes there; wait for it or choose another folder") from None
-    try:
-        atomic_write(cells / _RUN, json.dumps(identity, indent=1, sort_keys=True, default=str) + "\n")
-        yield Cells(cells)
-    except BaseException:
-        if not _holds_anything(folder):  # a command that failed at once must not stand in the way of its correction
-            (cells / _RUN).unlink(missing_ok=True)
-        raise
-    finally:
-        lock.release()
+    with held(folder / _LOCK, f"{folder}: another run writes there; wait for it or choose another folder"):
+        try:
+            atomic_write(cells / _RUN, json.dumps(identity, indent=1, sort_keys=True, default=str) + "\n")
+            yield Cells(cells)
+        except BaseException:
+            if not _holds_anything(folder):  # a command that failed at once must not stand in the way of its correction
+                (cells / _RUN).unlink(missing_ok=True)
+            raise
 
 
 def _holds_anything(folder):
     """Whether there are results or finished cells."""
-    others = (path for path in folder.iterdir() if path.name not in (_CELL_FOLDER, _LOCK))
+    others = (path for path in folder.iterdir() if path.name not in _OWN)
     return any(others) or any((folder / _CELL_FOLDER).glob("*/*.npz"))
 
 
@@ -111,7 +106,7 @@ def _check_free(folder, identity, overwrite, free):
         return
     run = folder / _CELL_FOLDER / _RUN
     if not run.is_file():
-        other = sorted(path.name for path in folder.iterdir() if path.name not in (_CELL_FOLDER, _LOCK))
+        other = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
         if other:
             raise ConfigError(
                 f"{folder} holds other files ({', '.join(other[:3])}{', …' if len(other) > 3 else ''}): choose an "

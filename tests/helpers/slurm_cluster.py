@@ -1,0 +1,155 @@
+"""A Slurm of one node in a temporary folder: munged, slurmctld and slurmd of this machine, for as long as the tests last.
+
+Needs the programs of `slurm-wlm` and `munge`, and root, as slurmd does. A job that takes more memory than it asked for
+is killed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+__all__ = ["Cluster", "why_not"]
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
+CONF = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2
+MpiDefault=none
+ReturnToService=2
+MinJobAge=600
+KillWait=2
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+JobCompType=jobcomp/filetxt
+JobCompLoc={folder}/jobs.txt
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN
+PartitionName=cpu Nodes={host} Default=YES MaxTime=02:00:00 State=UP
+"""
+
+
+def why_not():
+    """Say why there can be no such cluster here, or return ""."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"no {', '.join(missing)}: install the packages slurm-wlm and munge"
+    return "" if os.geteuid() == 0 else "a Slurm of one's own needs root"
+
+
+class Cluster:
+    """The cluster.
+
+    Parameters
+    ----------
+    folder : path
+        Of its state and logs.
+
+    Attributes
+    ----------
+    environment : dict of str to str
+        In which its commands, and Snakemake, find it.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.host = Path(folder), socket.gethostname().split(".")[0]
+        for name in ("state", "spool"):
+            (self.folder / name).mkdir(parents=True)
+        self.folder.chmod(0o755)  # or munged takes its socket for unsafe
+        text = CONF.format(host=self.host, folder=self.folder, ports=_free_ports(2))
+        (self.folder / "slurm.conf").write_text(text)
+        self.environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
+        self._running = {}
+
+    def start(self):
+        """Start everything, and wait until the node takes jobs."""
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        places = {"socket": "munge.socket", "key-file": "munge.key", "pid-file": "munge.pid", "seed-file": "munge.seed",
+                  "log-file": "munge.log"}  # fmt: skip
+        self._run("munged", "--foreground", "--force", *(f"--{k}={self.folder / v}" for k, v in places.items()))
+        self._until(lambda: (self.folder / "munge.socket").exists(), "munged")
+        self.start_controller()
+        self._run("slurmd", "-D", "-N", self.host)
+        self._until(lambda: "idle" in self.command("sinfo", "-h", "-o", "%T", check=False), "a node that is idle")
+
+    def start_controller(self):
+        """Start slurmctld, which goes on from its state."""
+        self._run("slurmctld", "-D")
+        self._until(lambda: "is UP" in self.command("scontrol", "ping", check=False), "slurmctld")
+
+    def kill_controller(self):
+        """kill -9 slurmctld."""
+        process = self._running.pop("slurmctld")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self):
+        """Cancel what runs and stop everything."""
+        self.command("scancel", "--user", "root", check=False)
+        for name in ("slurmd", "slurmctld", "munged"):
+            if name in self._running:
+                self._running[name].terminate()
+                self._running.pop(name).wait()
+
+    def command(self, *arguments, check=True):
+        """Return what a command of Slurm prints."""
+        done = subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=check, timeout=60)
+        return done.stdout
+
+    def jobs(self, state="RUNNING"):
+        """Return the ids of the jobs in a state."""
+        return self.command("squeue", "-h", "-o", "%i", "-t", state).split()
+
+    def ended(self):
+        """Return how often jobs ended in each state."""
+        log = self.folder / "jobs.txt"
+        words = [word for line in (log.read_text().splitlines() if log.exists() else []) for word in line.split()]
+        states = [word.removeprefix("JobState=") for word in words if word.startswith("JobState=")]
+        return {state: states.count(state) for state in states}
+
+    def _run(self, name, *arguments):
+        with (self.folder / f"{name}.out").open("a") as out:
+            self._running[name] = subprocess.Popen([name, *arguments], env=self.environment, stdout=out, stderr=out)
+
+    def _until(self, ready, what, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > deadline:
+                told = "\n".join(path.read_text()[-2000:] for path in self.folder.glob("*.out"))
+                raise RuntimeError(f"waited {seconds} s for {what}:\n{told}")
+            time.sleep(0.2)
+
+
+def _free_ports(number):
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
