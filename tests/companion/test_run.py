@@ -82,8 +82,14 @@ def test_wrong_usage_ends_with_2(capsys, arguments, message):
         (["--only", "target=phantom/nuclei-c"], "unknown target of study 'tiny' 'phantom/nuclei-c': expected one of "),
         (["--only", "task=spleen"], "unknown task of study 'tiny' 'spleen': expected one of phantom/organ-kidney, "),
         (["--only", "source=nuclei-a"], "unknown source of study 'tiny' 'nuclei-a': expected one of phantom/nuclei-a"),
-        (["--only", "network=x"], "--only 'network=x': expected KEY=VALUE with KEY one of source, target, task, model, seed"),
-        (["--only", "model=x"], "unknown model of study 'tiny' 'x': expected one of nuclei-a_unet_s0, nuclei-b_unet_s0"),
+        (
+            ["--only", "network=x"],
+            "--only 'network=x': expected KEY=VALUE with KEY one of source, target, task, model, seed",
+        ),
+        (
+            ["--only", "model=x"],
+            "unknown model of study 'tiny' 'x': expected one of nuclei-a_unet_s0, nuclei-b_unet_s0",
+        ),
         (["--only", "seed=1"], "unknown seed of study 'tiny' '1': expected one of 0"),
         (["--only", "target"], "--only 'target': expected KEY=VALUE"),
         (["--only", "target="], "--only 'target=': expected KEY=VALUE"),

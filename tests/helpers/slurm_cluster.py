@@ -1,4 +1,4 @@
-"""A Slurm of one node in a temporary folder: munged, slurmctld and slurmd of this machine, for as long as the tests last.
+"""A Slurm of one node in a temporary folder: munged, slurmctld and slurmd of this machine while the tests last.
 
 Needs the programs of `slurm-wlm` and `munge`, and root, as slurmd does. A job that takes more memory than it asked for
 is killed.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 __all__ = ["Cluster", "why_not"]
 
+CONFIGURATION = Path("/etc/slurm/slurm.conf")  # where jobs look, as no variable of theirs says another place
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 CONF = """
 ClusterName=test
@@ -57,7 +58,9 @@ def why_not():
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"no {', '.join(missing)}: install the packages slurm-wlm and munge"
-    return "" if os.geteuid() == 0 else "a Slurm of one's own needs root"
+    if os.geteuid() != 0:
+        return "a Slurm of one's own needs root"
+    return f"this machine has a Slurm of its own: {CONFIGURATION}" if CONFIGURATION.exists() else ""
 
 
 class Cluster:
@@ -67,11 +70,6 @@ class Cluster:
     ----------
     folder : path
         Of its state and logs.
-
-    Attributes
-    ----------
-    environment : dict of str to str
-        In which its commands, and Snakemake, find it.
     """
 
     def __init__(self, folder):
@@ -79,13 +77,14 @@ class Cluster:
         for name in ("state", "spool"):
             (self.folder / name).mkdir(parents=True)
         self.folder.chmod(0o755)  # or munged takes its socket for unsafe
-        text = CONF.format(host=self.host, folder=self.folder, ports=_free_ports(2))
-        (self.folder / "slurm.conf").write_text(text)
-        self.environment = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
         self._running = {}
 
     def start(self):
         """Start everything, and wait until the node takes jobs."""
+        CONFIGURATION.parent.mkdir(parents=True, exist_ok=True)
+        CONFIGURATION.unlink(missing_ok=True)  # a link that leads nowhere, of a test that was killed
+        (self.folder / "slurm.conf").write_text(CONF.format(host=self.host, folder=self.folder, ports=_free_ports(2)))
+        CONFIGURATION.symlink_to(self.folder / "slurm.conf")
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
@@ -115,10 +114,11 @@ class Cluster:
             if name in self._running:
                 self._running[name].terminate()
                 self._running.pop(name).wait()
+        CONFIGURATION.unlink()
 
     def command(self, *arguments, check=True):
         """Return what a command of Slurm prints."""
-        done = subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=check, timeout=60)
+        done = subprocess.run(arguments, capture_output=True, text=True, check=check, timeout=60)
         return done.stdout
 
     def jobs(self, state="RUNNING"):
@@ -134,7 +134,7 @@ class Cluster:
 
     def _run(self, name, *arguments):
         with (self.folder / f"{name}.out").open("a") as out:
-            self._running[name] = subprocess.Popen([name, *arguments], env=self.environment, stdout=out, stderr=out)
+            self._running[name] = subprocess.Popen([name, *arguments], stdout=out, stderr=out)
 
     def _until(self, ready, what, seconds=30):
         deadline = time.monotonic() + seconds
