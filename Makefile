@@ -1,15 +1,17 @@
 # Everything a reader or a contributor runs; each target first makes the environment in .venv if it is missing or stale.
-# Variables: PYTHON (3.11 or 3.12), CORES, STUDY, PORT, TTE_DATA (folder of the real data, optional).
+# Variables: PYTHON (3.11 or 3.12), CORES, STUDY, PROFILE, PORT, TTE_DATA (folder of the real data, optional).
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name) 2>/dev/null)))
 CORES ?= 2
 PORT ?= 8000
+PROFILE ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 WARM := $(BIN)/python workflow/warm.py with
 WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+ELSEWHERE := $(BIN)/snakemake --profile $(or $(wildcard workflow/profiles/$(PROFILE)),$(PROFILE))
 
 export OMP_NUM_THREADS ?= 1
 ifeq ($(strip $(TTE_DATA)),)
@@ -19,7 +21,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book rank test test-slow lint study serve golden guarantees clean
+.PHONY: help book rank test test-slow test-slurm lint study serve golden guarantees clean
 
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,15 +47,20 @@ test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-a
 test-slow: $(READY) ## Run the full grids of the tests, and the wheel in an empty environment; half an hour or more.
 	$(BIN)/pytest -m slow -n $(CORES) --dist loadscope
 
+test-slurm: $(READY) ## Run a study and a ranking on a Slurm of one node, which root can install; skipped elsewhere.
+	@command -v slurmctld > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null; } || echo "Slurm could not be installed."
+	$(BIN)/pytest -m slurm tests/workflow
+
 lint: $(READY) ## Check style, the commonest mistakes and NumPy's docstring sections with ruff, types with mypy.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run '$(BIN)/ruff format .'"; exit 1; }
 	@$(BIN)/mypy
 
-study: $(READY) ## Train, infer and score one study, for example: make study STUDY=nuclei
+study: $(READY) ## Train, infer and score one study: make study STUDY=nuclei, on a cluster with PROFILE=slurm.
 	@test -n "$(STUDY)" || { echo "Name a study: make study STUDY=$(basename $(notdir $(firstword $(wildcard config/*.yml))))"; exit 2; }
 	@test -f config/$(STUDY).yml || { echo "There is no config/$(STUDY).yml."; exit 2; }
-	@$(WORKFLOW) .cache/steps/.$(STUDY).done --forcerun study
+	@$(if $(filter local,$(PROFILE)),$(WORKFLOW),$(ELSEWHERE)) .cache/steps/.$(STUDY).done --forcerun agree
 
 serve: ## Show the built book at http://127.0.0.1:8000 (another port: PORT=...).
 	@test -f _build/html/index.html || { echo "There is no book yet: run 'make book' first."; exit 2; }
@@ -75,6 +82,6 @@ $(READY): constraints.txt pyproject.toml
 	  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or 3.12 is needed: name one with PYTHON=..."; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV); this takes a few minutes the first time."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,onnx,stardist,test,zoo]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH) -c constraints.txt -e ".[book,onnx,slurm,stardist,test,zoo]"
 	@$(BIN)/python -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'companion.pth').write_text('$(CURDIR)\n')"  # companion is in no wheel
 	@touch $@

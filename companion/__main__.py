@@ -36,7 +36,7 @@ def _parser():
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="only this part: source=NAME for training, target=NAME or task=NAME for evaluation, model=NAME for either, "
+        help="only this part: source=NAME for training, target=NAME or task=NAME for evaluation, model=NAME for both, "
         "seed=N of fine-tuning; may be repeated",
     )
     study.add_argument("--data-root", metavar="DIR", help="where the datasets are (default: $TTE_DATA, then data/)")

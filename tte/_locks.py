@@ -1,7 +1,7 @@
 """One writer at a time: a lock in a file beside what is written, so that whoever writes there meets it.
 
-Reads and writes `.NAME.lock` beside the output, an empty file that stays: removing it would let two in. While it is held
-`.NAME.lock.by` says by whom; it means nothing otherwise, as after a kill.
+Reads and writes `.NAME.lock` beside the output, an empty file that stays: removing it would let two in. While it is
+held `.NAME.lock.by` says by whom; it means nothing otherwise, as after a kill.
 """
 
 import os

@@ -12,6 +12,7 @@ from tte.errors import ConfigError, TTEError
 
 __all__ = ["main", "run"]
 
+_OF_MODELS = ("device", "trust", "workers", "profile", "pixel_size")
 _MOVED = {"study": "python -m companion study", "data": "python -m companion data"}  # they make the book
 
 
@@ -116,6 +117,14 @@ def _add_rank(commands):
     _add_models(fine_tune)
     _add_common(fine_tune, "label maps of the same names as the images", needed=True)
     fine_tune.set_defaults(run=_rank_fine_tune)
+    worker = ways.add_parser(
+        "worker",
+        help="help a run that another process has begun, on this machine or another",
+        description="Do a share of the run that holds the output folder, until nothing is left to claim. `--workers` "
+        "starts as many of these; more may join from any machine that sees the same files.",
+    )
+    worker.add_argument("out", metavar="OUT", help="the output folder of the run")
+    worker.set_defaults(run=_rank_worker)
     masks = ways.add_parser(
         "masks",
         help="any tools, from the mask files they wrote; nothing is run",
@@ -143,6 +152,8 @@ def _add_models(parser):
     parser.add_argument("--models", metavar="BANK.yml", required=True, help="the models: see `tte bank --help`")
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1; a CUDA device where there is one")
     parser.add_argument("--trust", action="store_true", help="run code that comes with a model")
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="share the work among N processes")
+    parser.add_argument("--profile", metavar="NAME", help="make them jobs of a cluster: slurm, or a Snakemake profile")
     _add_pixel_size(parser)
 
 
@@ -195,14 +206,20 @@ def _rank_masks(options):
 def _rank_zero_shot(options):
     from tte.rank.zero_shot import rank_zero_shot
 
-    own = {name: getattr(options, name) for name in ("perturb", "device", "trust", "pixel_size")}
+    own = {name: getattr(options, name) for name in ("perturb", *_OF_MODELS)}
     return _save(options, rank_zero_shot(options.models, **own, **_common(options), log=_told))
+
+
+def _rank_worker(options):
+    from tte.rank.spread.worker import help_run
+
+    help_run(options.out)
 
 
 def _rank_fine_tune(options):
     from tte.rank.fine_tune import rank_fine_tune
 
-    own = {name: getattr(options, name) for name in ("device", "trust", "pixel_size")}
+    own = {name: getattr(options, name) for name in _OF_MODELS}
     return _save(options, rank_fine_tune(options.models, **own, **_common(options), log=_told))
 
 

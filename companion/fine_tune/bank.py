@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from companion.config.models import RANDOM, fine_tune_models, recipe_in
+from companion.config.models import fine_tune_models, recipe_in
 
 __all__ = [
-    *("RANDOM", "has_seen", "initial_models", "is_untrained", "learned_classes", "masked", "models_on", "moved"),
+    *("has_seen", "initial_models", "is_untrained", "learned_classes", "masked", "models_on", "moved"),
     *("recipe_of", "restoration_loss"),
 ]
 

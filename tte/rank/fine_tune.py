@@ -24,11 +24,12 @@ from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
+from tte.rank.spread import spread
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["rank_fine_tune"]
+__all__ = ["rank_fine_tune", "share_fine_tune"]
 
 _FEWEST = 2  # cases that a score compares
 
@@ -49,6 +50,8 @@ def rank_fine_tune(
     seed: int = 0,
     out: str | PathLike | None = None,
     overwrite: bool = False,
+    workers: int = 1,
+    profile: str | None = None,
     command: str | None = None,
     log: Callable[[str], object] | None = None,
 ) -> Ranking:
@@ -74,7 +77,7 @@ def rank_fine_tune(
         Of the sampled voxels.
     out, overwrite, command
         As for `rank_masks`.
-    log : callable or None
+    workers, profile, log
         As for `rank_zero_shot`.
 
     Returns
@@ -88,7 +91,7 @@ def rank_fine_tune(
     DataNotFound, InputError
         A file is not there, or fewer than two cases have labels.
     ConfigError
-        No model can be run, or `out` holds another run.
+        No model can be run, `out` holds another run, or workers cannot be started.
     UndefinedScore
         Nothing could be ranked.
 
@@ -115,6 +118,10 @@ def rank_fine_tune(
         bank.fit(found, cells)
         settings = _Settings(objects, seed, size)
         doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        given = {"models": models, "images": images, "labels": labels, "objects": objects, "limit": limit,
+                 "volumes": volumes, "channel": found.channel, "ras": bank.ras, "pixel_size": size, "trust": trust,
+                 "device": str(device), "seed": seed}  # fmt: skip
+        spread("fine-tune", given, _keys(found, bank, settings), cells, workers, profile)
         keys, failures = _sampled(found, bank, cells, settings, device)
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(bank, cells, keys, kept, lead, seed)
@@ -146,12 +153,33 @@ def _keys(found, bank, settings):
                 for m in bank.names} for n in found.names}  # fmt: skip
 
 
+def share_fine_tune(work, cells):
+    """Do a share of a run that another process has begun; see `tte.rank.zero_shot.share_zero_shot`."""
+    given = work.arguments
+    bank = Bank(given["models"], given["trust"], work.models)
+    options = {name: given[name] for name in ("volumes", "channel", "ras")}
+    found = open_images(given["images"], given["labels"], kind="classes", **options)
+    found.only_labelled(given["limit"])
+    bank.fit(found, cells)
+    settings = _Settings(given["objects"], given["seed"], checked_pixel_size(given["pixel_size"]))
+    keys = _keys(found, bank, settings)
+    work.check(keys)
+    for missing in work.claimed(keys, cells):
+        _sample(found, bank, cells, keys, settings, device_of(given["device"]), missing)
+
+
 def _sampled(found, bank, cells, settings, device):
     """Sample what has no cell yet; return {case: {model: key}} and what failed."""
-    failures, usable = [], {}
     keys = _keys(found, bank, settings)
-    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in keys}
-    todo = tuple(name for name in keys if missing[name])
+    missing = {n: [m for m, key in of.items() if not cells.has(key)] for n, of in keys.items()}
+    failures = _sample(found, bank, cells, keys, settings, device, missing)
+    return {name: keys[name] for name in found.names if name in keys}, failures
+
+
+def _sample(found, bank, cells, keys, settings, device, missing):
+    """Sample models on cases, {case: [model]}; return what failed."""
+    failures = []
+    todo = tuple(name for name, models in missing.items() if models)
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × cases", disable=None if todo else True)
     with bar:
         for chunk in found.chunks(todo):
@@ -179,10 +207,7 @@ def _sampled(found, bank, cells, settings, device):
                     except (TTEError, RuntimeError, ValueError, TypeError, IndexError) as error:
                         failures.append(LeftOut("cell", f"{model_name}, {name}", line(error)))
                     bar.update()
-    for name in found.names:
-        if name in keys:
-            usable[name] = keys[name]
-    return usable, failures
+    return failures
 
 
 def _observed(bank, cells, keys, kept, lead, seed):

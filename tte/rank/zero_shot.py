@@ -24,11 +24,12 @@ from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
+from tte.rank.spread import spread
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["rank_zero_shot"]
+__all__ = ["rank_zero_shot", "share_zero_shot"]
 
 _AHEAD = 4  # predictions that may wait for their scores
 
@@ -50,6 +51,8 @@ def rank_zero_shot(
     seed: int = 0,
     out: str | PathLike | None = None,
     overwrite: bool = False,
+    workers: int = 1,
+    profile: str | None = None,
     command: str | None = None,
     log: Callable[[str], object] | None = None,
 ) -> Ranking:
@@ -87,6 +90,11 @@ def rank_zero_shot(
     seed : int
     out, overwrite, command
         As for `rank_masks`.
+    workers : int
+        How many processes share the models and images, or jobs where there is a `profile`; the numbers are the same.
+        They meet in `out`.
+    profile : str or None
+        A Snakemake profile by which the workers become jobs of a cluster: "slurm", or a folder of one's own.
     log : callable or None
         Takes a line of text: what the check of every model on one image found, and how long all will take.
 
@@ -99,7 +107,7 @@ def rank_zero_shot(
     DataNotFound, InputError
         A file is not there, or there is no image.
     ConfigError
-        No model can be run, a perturbation is unknown, or `out` holds another run.
+        No model can be run, a perturbation is unknown, `out` holds another run, or workers cannot be started.
     UndefinedScore
         Nothing could be ranked.
 
@@ -126,6 +134,10 @@ def rank_zero_shot(
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
         doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        given = {"models": models, "images": images, "limit": limit, "volumes": volumes, "channel": found.channel,
+                 "ras": bank.ras, "pixel_size": size, "perturb": [p.name for p in perturbations], "trust": trust,
+                 "device": str(device), "seed": seed}  # fmt: skip
+        spread("zero-shot", given, _keys(found, bank, settings), cells, workers, profile)
         keys, failures = _computed(found, bank, cells, settings)
         kept = tuple(name for name in found.names if name in keys)
         observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
@@ -180,16 +192,43 @@ def _keys(found, bank, settings):
     return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *names) for m in bank.names} for n in found.names}
 
 
+def share_zero_shot(work, cells):
+    """Do a share of a run that another process has begun.
+
+    Parameters
+    ----------
+    work : tte.rank.spread.Work
+    cells : Cells
+    """
+    given = work.arguments
+    bank = Bank(given["models"], given["trust"], work.models)
+    found = open_images(given["images"], **{name: given[name] for name in ("limit", "volumes", "channel", "ras")})
+    bank.fit(found, cells)
+    device, size = device_of(given["device"]), checked_pixel_size(given["pixel_size"])
+    settings = _Settings(_parsed(given["perturb"]), given["seed"], device, size)
+    keys = _keys(found, bank, settings)
+    work.check(keys)
+    for missing in work.claimed(keys, cells):
+        _run(found, bank, cells, keys, settings, missing)
+
+
 def _computed(found, bank, cells, settings):
-    """Run what has no cell yet; return {image: {model: key}} and what failed.
+    """Run what has no cell yet; return {image: {model: key}} and what failed."""
+    keys = _keys(found, bank, settings)
+    missing = {n: [m for m, key in of.items() if not cells.has(key)] for n, of in keys.items()}
+    failures = _run(found, bank, cells, keys, settings, missing)
+    unread = {one.name for one in found.left_out}
+    return {name: found_keys for name, found_keys in keys.items() if name not in unread}, failures
+
+
+def _run(found, bank, cells, keys, settings, missing):
+    """Run models on images, {image: [model]}; return what failed.
 
     Images are read a bounded number at a time and stay in memory while one model after the other runs on them. Beside
     the next pass runs what the predictions give: scores, and for the last model how far all agree on the image.
     """
-    names, failures, device = found.names, [], settings.device
-    keys = _keys(found, bank, settings)
-    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in names}
-    todo = tuple(name for name in names if missing[name])
+    failures, device = [], settings.device
+    todo = tuple(name for name, models in missing.items() if models)
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
     with bar, ThreadPoolExecutor(1) as beside:
         for chunk in found.chunks(todo):
@@ -213,8 +252,7 @@ def _computed(found, bank, cells, settings):
                     _settle(waiting, 0, model_name, failures, bar)
                     if device.type != "cpu":
                         model.module.cpu()
-    unread = {one.name for one in found.left_out}
-    return {name: found_keys for name, found_keys in keys.items() if name not in unread}, failures
+    return failures
 
 
 def _kept(cells, key, model, outputs, shape):

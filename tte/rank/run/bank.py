@@ -34,6 +34,8 @@ class Bank:
         A bank file, its entries, or models that are open already.
     trust : bool
         Run code that comes with a model.
+    only : sequence of str or None
+        The models that are in, as another process has found.
 
     Attributes
     ----------
@@ -52,8 +54,9 @@ class Bank:
         There is no model, a name comes twice, or none can be opened.
     """
 
-    def __init__(self, models, trust=False):
+    def __init__(self, models, trust=False, only=None):
         entries = read_bank(models) if isinstance(models, (str, Path)) else list(models)
+        entries = [entry for entry in entries if only is None or entry.name in only]
         names = [entry.name for entry in entries]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names:

@@ -19,7 +19,7 @@ from tte._atomic import atomic_write
 from tte._locks import held
 from tte.errors import ConfigError, InputError
 
-__all__ = ["Cells", "cell_key", "digest_of", "file_digest", "opened", "workplace"]
+__all__ = ["Cells", "cell_key", "cells_of", "digest_of", "file_digest", "opened", "workplace"]
 
 CELLS = 3  # part of every cell's key: raise it when the code changes what a cell holds
 _CELL_FOLDER, _RUN, _LOCK = ".cells", "run.json", ".lock"
@@ -145,6 +145,11 @@ class Cells:
         self.folder = Path(folder)
         self._home = None  # a temporary folder that lives as long as its cells
 
+    @property
+    def temporary(self):
+        """Whether the folder goes with this object."""
+        return self._home is not None
+
     def path(self, key):
         """Where the cell of a key is, whether or not it is there."""
         return self.folder / key[:2] / f"{key}.npz"
@@ -176,6 +181,12 @@ class Cells:
         text = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)
         np.savez_compressed(buffer, facts=text, **arrays)
         atomic_write(self.path(key), buffer.getvalue())
+
+
+def cells_of(folder):
+    """The cells of an output folder that another process holds, or None where it has none."""
+    place = Path(folder).expanduser() / _CELL_FOLDER
+    return Cells(place) if place.is_dir() else None
 
 
 def cell_key(*parts):

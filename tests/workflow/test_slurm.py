@@ -1,0 +1,134 @@
+"""A study and a ranking on a real Slurm of one node end with the records of the local run, whatever is killed on the way.
+
+`make test-slurm`; skipped with the reason where there can be no such Slurm.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from killing import files
+from slurm_cluster import Cluster, why_not
+from tiny_study import CONFIG, NUCLEI, ORGANS, write_data
+
+from companion import __main__ as companion
+from companion.paths import project_root
+from tte import cli
+
+pytestmark = pytest.mark.slurm
+ROOT = project_root()
+PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "config.yaml"
+LITTLE = 150  # MB, in which PyTorch does not fit; the third attempt has four times as much
+ENOUGH = 1200
+QUICK = {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 2, "latency-wait": 10}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A Slurm that runs."""
+    if reason := why_not():
+        pytest.skip(reason)
+    made = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(tmp_path_factory):
+    """What the jobs find: the project, phantoms of their own, one thread."""
+    place = tmp_path_factory.mktemp("study")
+    write_data(place / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("TTE_DATA", str(place / "data"))
+        yield place
+
+
+def profile(folder, base, **more):
+    """A copy of a profile with settings of its own."""
+    content = {
+        **yaml.safe_load(base.read_text(encoding="utf-8")),
+        **QUICK,
+        "slurm-logdir": str(folder / "logs"),
+        **more,
+    }
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def wait_for(ready, what, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+
+
+def content(out):
+    """Every model and record; of the provenance all but the time and the state of the project."""
+    found = files(out, lambda path: path.name == "provenance.json" or ".tiny" in str(path.relative_to(out)))
+    (path,) = out.rglob("provenance.json")
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return found, {cell: entry | {"seconds": 0, "commit": ""} for cell, entry in entries.items()}
+
+
+def test_a_study_with_a_killed_job_a_killed_scheduler_and_too_little_memory(cluster, environment):
+    asked = {"train": {"cells": 4}, "fine_tune": {"cells": 3}, "evaluate": {"cells": 3, "mem_mb": LITTLE}, "agree": {}}
+    study = {
+        **CONFIG,
+        "zero_shot": {**CONFIG["zero_shot"], "targets": NUCLEI[:1]},
+        "fine_tune": {**CONFIG["fine_tune"], "targets": ORGANS[:1]},
+        "resources": {kind: {"mem_mb": ENOUGH, "minutes": 5, **given} for kind, given in asked.items()},
+    }
+    (environment / "config").mkdir()
+    path = environment / "config" / "tiny.yml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    assert companion.main(["study", str(path), "--out", str(environment / "local")]) == 0
+
+    out = environment / "jobs"
+    settings = profile(environment / "profile", PROFILE, config=["split=cells", f"studies={path.parent}"], jobs=4)
+    command = [Path(sys.executable).with_name("snakemake"), "--profile", settings, f"{out}/.tiny.done"]
+    scheduler = subprocess.Popen(command, cwd=ROOT)
+    wait_for(cluster.jobs, "the first job")
+    cluster.command("scancel", cluster.jobs()[0])
+    wait_for(lambda: cluster.ended().get("COMPLETED", 0) >= 2, "two jobs")
+    scheduler.send_signal(signal.SIGKILL)
+    scheduler.wait()
+    cluster.kill_controller()
+    cluster.start_controller()
+    assert subprocess.run(command, cwd=ROOT, timeout=400).returncode == 0
+
+    ended = cluster.ended()
+    assert ended["CANCELLED"] >= 1 and ended["FAILED"] >= 1  # of the last, those that asked for too little memory
+    assert "memory limit" in "".join(log.read_text() for log in (environment / "profile" / "logs").rglob("*.log"))
+    assert content(out) == content(environment / "local")
+
+
+def test_a_ranking_of_three_models(cluster, environment, capsys):
+    companion.main(["data", "phantom", NUCLEI[0], "--root", str(environment / "mine"), "--n", "4", "--seed", "3"])
+    names = ["nuclei-a_unet3_s0", "nuclei-b_unet3_s0", "nuclei-c_unet3_s0"]
+    models = [{"name": name, "source": "torch", "weights": str(ROOT / "models" / "phantom" / f"{name}.safetensors")}
+              for name in names]  # fmt: skip
+    (environment / "bank.yml").write_text(yaml.safe_dump({"models": models}))
+    given = ["--models", environment / "bank.yml", "--images", environment / "mine" / NUCLEI[0] / "images",
+             "--device", "cpu"]  # fmt: skip
+    base = ROOT / "tte" / "rank" / "spread" / "slurm" / "config.yaml"
+    jobs = profile(environment / "rank-profile", base, **{"set-resources": [f"rank:mem_mb={ENOUGH}"]})
+    before = cluster.ended().get("COMPLETED", 0)
+    for out, more in (("alone", []), ("shared", ["--workers", 2, "--profile", jobs])):
+        arguments = ["rank", "zero-shot", *given, "--out", environment / out, *more]
+        assert cli.main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
+    assert cluster.ended().get("COMPLETED", 0) == before + 2
+    for name in ("ranking.csv", "per_image.csv"):
+        assert (environment / "shared" / name).read_bytes() == (environment / "alone" / name).read_bytes()
+    assert not [path for path in os.listdir(environment / "shared" / ".cells") if path == "jobs" and os.listdir(path)]
