@@ -11,6 +11,9 @@ READY := $(VENV)/.ready
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 WARM := $(BIN)/python workflow/warm.py with
 WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
+TOOLS := .cache/tools/bin
+LOWEST_PINNED := $(shell grep -iE '^(hypothesis|matplotlib|opencv-python-headless|pytest|simpleitk|torch)==' constraints.txt)
+LOWEST_TESTS := $(addprefix tests/,agreement estimators features perturbation segmentation images rank)
 ELSEWHERE := $(BIN)/snakemake --profile $(or $(wildcard workflow/profiles/$(PROFILE)),$(PROFILE))
 
 export OMP_NUM_THREADS ?= 1
@@ -21,7 +24,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book rank test test-slow test-slurm lint study serve golden guarantees clean
+.PHONY: help book rank test test-slow test-slurm test-lowest lint lock study serve golden guarantees clean
 
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +55,16 @@ test-slurm: $(READY) ## Run a study and a ranking on a Slurm of one node, which 
 	  apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null; } || echo "Slurm could not be installed."
 	$(BIN)/pytest -m slurm tests/workflow
 
+test-lowest: $(TOOLS)/uv ## Run the tests of the package with the lowest versions that pyproject.toml declares, in .cache/lowest.
+	@$(TOOLS)/uv venv --quiet --clear --python $(PYTHON) .cache/lowest
+	@$(TOOLS)/uv pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct . $(LOWEST_PINNED)
+	.cache/lowest/bin/python -m pytest -o addopts=-ra -m "not slow and not slurm and not data" $(LOWEST_TESTS)
+
+lock: $(READY) $(TOOLS)/uv ## Rewrite requirements.lock (hashes of all packages) and the table of their licences.
+	@$(TOOLS)/uv pip compile --quiet pyproject.toml --all-extras --constraint constraints.txt --generate-hashes \
+	  --python-version 3.11.7 --no-header --no-annotate --output-file requirements.lock
+	@$(BIN)/python workflow/licences.py
+
 lint: $(READY) ## Check style, the commonest mistakes and NumPy's docstring sections with ruff, types with mypy.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run '$(BIN)/ruff format .'"; exit 1; }
@@ -75,6 +88,9 @@ guarantees: $(READY) ## Try every file made to break the readers again and write
 
 clean: ## Remove the built book, its executed pages and the synthetic study; keep .venv.
 	rm -rf _build book/pages build .snakemake
+
+$(TOOLS)/uv: # of these two files alone, so in no environment of the project
+	@$(PYTHON) -m venv .cache/tools && $(TOOLS)/python -m pip install -qq --disable-pip-version-check uv==0.13.9
 
 $(READY): constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11, or name one with PYTHON=..."; exit 2; }

@@ -1,7 +1,7 @@
 """Memory of sampling: its peak on a large volume, and what a thousand samplings leave behind.
 
-`python -m benchmarks.footprint` writes `results/benchmarks/footprint.csv`; each measurement is a process of its own. The
-networks are tiny, so that what is seen is what the volume, or the number of calls, takes.
+`python -m benchmarks.footprint` writes `results/benchmarks/footprint.csv`; each measurement is a process of its own.
+The networks are tiny, so that what is seen is what the volume, or the number of calls, takes.
 """
 
 import gc

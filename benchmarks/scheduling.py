@@ -1,7 +1,7 @@
 """What the scheduler costs per cell: studies of more and more cells whose jobs do nothing, on the local executor.
 
 `python -m benchmarks.scheduling` writes `results/benchmarks/series/scheduling.csv`: one cell to a job, and twenty. The
-largest study is planned and not run. Processor seconds of Snakemake and of what it starts, so that other load adds little.
+largest study is planned and not run. Processor seconds of Snakemake and what it starts, so that other load adds little.
 """
 
 import resource
