@@ -48,7 +48,7 @@ JobAcctGatherParams=OverMemoryKill
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/jobs.txt
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=02:00:00 State=UP
+PartitionName=cpu Nodes={host} Default=YES MaxTime=2-00:00:00 State=UP
 """
 
 
