@@ -12,7 +12,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 WARM := $(BIN)/python workflow/warm.py with
 WORKFLOW := $(WARM) $(BIN)/snakemake --profile workflow/profiles/local --cores $(CORES)
 TOOLS := .cache/tools/bin
-LOWEST_PINNED := $(shell grep -iE '^(hypothesis|matplotlib|opencv-python-headless|pytest|simpleitk|torch)==' constraints.txt)
+LOWEST_PINNED = $(shell grep -iE '^(hypothesis|matplotlib|opencv-python-headless|pytest|simpleitk|torch)==' constraints.txt)
 LOWEST_TESTS := $(addprefix tests/,agreement estimators features perturbation segmentation images rank)
 ELSEWHERE := $(BIN)/snakemake --profile $(or $(wildcard workflow/profiles/$(PROFILE)),$(PROFILE))
 
@@ -27,7 +27,7 @@ endif
 .PHONY: help book rank test test-slow test-slurm test-lowest lint lock study serve golden guarantees clean
 
 help: ## List what can be made.
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 book: $(READY) ## Execute the notebooks that changed and build the book into _build/html.
 	@$(WORKFLOW) book
@@ -57,8 +57,9 @@ test-slurm: $(READY) ## Run a study and a ranking on a Slurm of one node, which 
 
 test-lowest: $(TOOLS)/uv ## Run the tests of the package with the lowest versions that pyproject.toml declares, in .cache/lowest.
 	@$(TOOLS)/uv venv --quiet --clear --python $(PYTHON) .cache/lowest
-	@$(TOOLS)/uv pip install --quiet --python .cache/lowest/bin/python --resolution lowest-direct . $(LOWEST_PINNED)
-	.cache/lowest/bin/python -m pytest -o addopts=-ra -m "not slow and not slurm and not data" $(LOWEST_TESTS)
+	@UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(TOOLS)/uv pip install --quiet \
+	  --python .cache/lowest/bin/python --resolution lowest-direct . $(LOWEST_PINNED)
+	.cache/lowest/bin/python -m pytest -o addopts="-ra --import-mode=importlib" -m "not slow and not slurm and not data" $(LOWEST_TESTS)
 
 lock: $(READY) $(TOOLS)/uv ## Rewrite requirements.lock (hashes of all packages) and the table of their licences.
 	@$(TOOLS)/uv pip compile --quiet pyproject.toml --all-extras --constraint constraints.txt --generate-hashes \

@@ -33,18 +33,12 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_study_leaves_its_marker_and_no_marker_of_a_job(command, tmp_path):
-    done = subprocess.run(command(), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert files(tmp_path / "out") == [".tiny.done", ".tiny.lock"]
-
-
 def test_a_study_whose_jobs_fail_is_not_done(command, tmp_path):
     assert subprocess.run(command("false"), cwd=ROOT, capture_output=True).returncode == 1
     assert files(tmp_path / "out") == [".tiny.lock"]
 
 
-def test_a_second_run_of_a_study_waits_and_says_for_whom(command, tmp_path):
+def test_a_second_run_of_a_study_waits_says_for_whom_and_leaves_no_marker_of_a_job(command, tmp_path):
     with locked(tmp_path / "out" / "tiny"):
         second = subprocess.Popen(command(), cwd=ROOT, stderr=subprocess.PIPE, text=True)
         told = next(line for line in second.stderr if line.startswith("waiting"))
@@ -52,4 +46,4 @@ def test_a_second_run_of_a_study_waits_and_says_for_whom(command, tmp_path):
         time.sleep(1)
         assert second.poll() is None and files(tmp_path / "out") == [".tiny.lock", ".tiny.lock.by"]
     second.communicate(timeout=120)
-    assert second.returncode == 0
+    assert second.returncode == 0 and files(tmp_path / "out") == [".tiny.done", ".tiny.lock"]
