@@ -66,6 +66,6 @@ def test_conda_brings_a_python_that_the_project_allows():
 
 def test_make_installs_the_pinned_torch_first():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    install = next(line for line in makefile.splitlines() if "pip install" in line)
+    install = next(line for line in makefile.splitlines() if "$(BIN)/python -m pip install" in line)
     assert install.index("$(TORCH)") < install.index("-c constraints.txt") < install.index("-e ")
     assert "s/^torch==/torch==/p' constraints.txt" in makefile

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from companion.analysis import cost
-from companion.pages import cost_plots
+from companion.pages import worth_plots
 from tte.errors import DataNotFound
 
 
@@ -70,10 +70,10 @@ def test_a_cost_never_falls_with_size(project):
 
 def test_the_figures_hold_every_point_with_units():
     table = series([1, 10, 100], [1, 9, 80])
-    figure = cost_plots.growth([("says", "models", table)] * 2, title="message")
+    figure = worth_plots.growth([("says", "models", table)] * 2, title="message")
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert len(shown) == 2 and all(axes.get_ylabel() == "processor time (s)" for axes in shown)
-    figure = cost_plots.scheduling({"one": table, "two": table}, title="message")
+    figure = worth_plots.scheduling({"one": table, "two": table}, title="message")
     (axes,) = figure.axes
     assert axes.get_ylabel() == "processor time per cell (s)" and axes.get_xlabel() == "cells of the study"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]

@@ -3,6 +3,7 @@
 Reads the work of an output folder and the files that it names; writes cells there.
 """
 
+import time
 from pathlib import Path
 
 from tte.errors import DataNotFound
@@ -37,3 +38,4 @@ def help_run(out):
         raise DataNotFound(f"{Path(out)}: expected the output folder of a run with workers")
     work = Work.read(cells.folder)
     _WAYS[work.way](work, cells)
+    print(f"{time.process_time():.1f} s of a processor")
