@@ -16,7 +16,7 @@ from tte.rank.run.output import CELLS, digest_of
 __all__ = ["Work"]
 
 _FILE, _CLAIMS = "work.json", "claims"
-_UNITS = 6  # per worker, so that none waits long for the last one
+_UNITS = 4  # per worker, so that none waits long for the last one; of a model as few as that takes, as each traces it
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,11 @@ class Work:
         names = list(keys)
         models = list(keys[names[0]]) if names else []
         missing = {m: [n for n in names if not cells.has(keys[n][m])] for m in models}
-        size = max(1, -(-sum(map(len, missing.values())) // (_UNITS * workers)))
-        units = [(m, some[i : i + size]) for m, some in missing.items() for i in range(0, len(some), size)]
+        parts = max(1, round(_UNITS * workers / max(1, sum(map(bool, missing.values())))))
+        units = []
+        for model, some in missing.items():
+            size = max(1, -(-len(some) // parts))
+            units += [(model, some[i : i + size]) for i in range(0, len(some), size)]
         return cls(way, arguments, models, digest_of(keys), units)
 
     @classmethod
