@@ -52,15 +52,11 @@ power = {name: cost.exponent(table) for name, table in grown.items()}
 
 # %% tags=["remove-input"]
 boxes.in_short(
-    f"With two workers a ranking takes 1/{longest['ratio']:.2f} of the time of one"
-    + (
-        ", as was aimed for."
-        if longest["ratio"] >= longest["target"]
-        else f"; 1/{longest['target']:.1f} was aimed for."
-    )
+    f"Two workers were {clock['ratio']:.2f} times as fast as one on the clock"
+    + (", as was aimed for." if clock["ratio"] >= clock["target"] else f"; {clock['target']:.1f} times was aimed for.")
     + f" The scheduler takes {last['value'] / last['n']:.3f} s of a processor per cell at {last['n']:,.0f} cells.",
-    f"{longest['baseline']:.0f} s of a processor on the longest way with one worker, {longest['ours']:.0f} s with two ({longest['size']}); on the clock {clock['baseline']:.0f} s and {clock['ours']:.0f} s.",
-    "Measured on one machine of two cores that ran other work too, so times are those of processors and the clock is an upper limit; what is larger than that machine is extrapolated and says so.",
+    f"{clock['baseline']:.0f} s with one worker and {clock['ours']:.0f} s with two ({clock['size']}); the processor time of the command and its busier worker was {longest['baseline']:.0f} s and {longest['ours']:.0f} s.",
+    "Measured on one machine of two cores that ran other work too, which slows two workers more than one; what is larger than that machine is extrapolated and says so.",
 )
 
 # %% [markdown]

@@ -7,6 +7,7 @@ import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from companion.pages.plots import palette
 from companion.worth.labels import CHOICES
@@ -130,6 +131,7 @@ def growth(panels, *, title):
         first = table.iloc[0]
         axes.plot(table["n"], first["value"] * table["n"] / first["n"], color="0.6", lw=1.2, ls="--", zorder=1)
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="processor time (s)")
+        _plain_ticks(axes, table["n"])
         axes.set_title(says, fontsize=9)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
@@ -151,8 +153,18 @@ def scheduling(tables, *, title):
         per_cell = table.assign(**{name: table[name] / table["n"] for name in ("value", "low", "high")})
         _points(axes, per_cell, colour, marker, label)
     axes.set(xscale="log", yscale="log", xlabel="cells of the study", ylabel="processor time per cell (s)", title=title)
+    _plain_ticks(axes, next(iter(tables.values()))["n"])
     axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _plain_ticks(axes, numbers):
+    """Write the sizes that were measured below a logarithmic axis, and 1, 2 and 5 of every decade beside the other."""
+    axes.set_xticks(list(numbers), [f"{n:,.0f}" for n in numbers], rotation=30, ha="right", fontsize=8)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _points(axes, table, colour, marker, label):
