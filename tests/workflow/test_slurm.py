@@ -126,10 +126,12 @@ def test_a_ranking_of_three_models(cluster, environment, capsys):
     base = ROOT / "tte" / "rank" / "spread" / "slurm" / "config.yaml"
     jobs = profile(environment / "rank-profile", base, **{"set-resources": [f"rank:mem_mb={ENOUGH}"]})
     before = cluster.ended().get("COMPLETED", 0)
-    for out, more in (("alone", []), ("shared", ["--workers", 2, "--profile", jobs])):
+    shared = ["--workers", 2, "--profile", jobs]
+    for out, more in (("alone", []), ("shared", shared), ("shared", shared)):
+        for cell in sorted((environment / out).glob(".cells/*/*.npz"))[:1]:  # what is lost is made by a job again
+            cell.unlink()
         arguments = ["rank", "zero-shot", *given, "--out", environment / out, *more]
         assert cli.main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
-    assert cluster.ended().get("COMPLETED", 0) == before + 2
+    assert cluster.ended().get("COMPLETED", 0) in (before + 2, before + 3)  # the cell that was lost may be of a pair
     for name in ("ranking.csv", "per_image.csv"):
         assert (environment / "shared" / name).read_bytes() == (environment / "alone" / name).read_bytes()
-    assert not list((environment / "shared" / ".cells" / "jobs").glob("*"))

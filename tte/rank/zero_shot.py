@@ -246,7 +246,8 @@ def _run(found, bank, cells, keys, settings, missing):
                             continue
                         shape, key = sample.image.shape[1:], keys[name][model_name]
                         waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape)))
-                        if model_name == bank.names[-1]:  # kept for `gathered`, which also meets what goes wrong
+                        others = (cells.has(other) for other in keys[name].values() if other != key)
+                        if model_name == bank.names[-1] and all(others):  # for `gathered`, which meets what goes wrong
                             beside.submit(image_cell, found, cells, name, list(keys[name].values()))
                         _settle(waiting, _AHEAD, model_name, failures, bar)
                     _settle(waiting, 0, model_name, failures, bar)

@@ -110,7 +110,7 @@ def _jobs(profile):
         out, log = cells.folder.parent.absolute(), cells.folder / "logs" / "jobs.txt"
         command = [
             *(sys.executable, "-m", "snakemake", "--snakefile", _HERE / "rank.smk", "--profile", folder.absolute()),
-            *("--directory", cells.folder.absolute(), "--nolock", "--jobs", workers),
+            *("--directory", cells.folder.absolute(), "--nolock", "--forceall", "--jobs", workers),
             *("--config", f"out={out}", f"workers={workers}", f"gpu={int(str(device).startswith('cuda'))}"),
         ]
         with log.open("w") as told:
