@@ -88,6 +88,7 @@ def held(lock, refusal=None, waiting=""):
 def _holder(lock):
     """Which process holds a lock, in brackets; nothing where it has not said so."""
     try:
-        return f" ({Path(f'{lock}.by').read_text().strip()})"
+        told = Path(f"{lock}.by").read_text().strip()
     except OSError:
-        return ""
+        told = ""
+    return f" ({told})" if told else ""
