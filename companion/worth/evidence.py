@@ -9,8 +9,8 @@ from companion.analysis.bank import recorded_targets, table_of
 from companion.analysis.order import dice_of, order_of
 from companion.analysis.select import estimates, where
 from companion.paths import project_root
-from companion.records import atomic_write
 from companion.study import open_study
+from tte._atomic import atomic_write
 from tte.estimators import ESTIMATORS
 
 __all__ = ["STUDIES", "evidence", "evidence_file", "write_evidence"]
