@@ -150,7 +150,7 @@ parts = {
 tables.plain_table(
     pd.DataFrame({"hours of one processor": {name: value / 3600 for name, value in parts.items()}}),
     f"{models:,} models × {targets:,} targets",
-    "{:,.1f}",
+    "{:,.3g}",
 )
 
 # %% tags=["remove-input"]
