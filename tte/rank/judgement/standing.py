@@ -138,7 +138,7 @@ def _groups(order, draws):
     letters, rest, position = [""] * len(order), list(order), 0
     while rest:
         lows = percentile_interval(draws[:, rest[:1]] - draws[:, rest], LEVEL)[:, 0] if len(draws) > 1 else np.zeros(1)
-        close = np.broadcast_to(lows <= 0, len(rest))
+        close = np.broadcast_to(lows <= 1e-12, len(rest))  # a tie, but for the rounding of sums
         for model, same in zip(rest, close, strict=True):
             letters[model] = _letter(position) if same else ""
         rest = [model for model, same in zip(rest, close, strict=True) if not same]
