@@ -45,7 +45,7 @@ def test_groups_against_a_plain_reading_of_their_rule(models, images, seed):
     rest, letter = sorted(range(models), key=lambda m: (-value[m], m)), 0
     while rest:
         leader = rest[0]
-        low = {m: np.quantile(draws[:, leader] - draws[:, m], (1 - LEVEL) / 2) for m in rest}
+        low = {m: np.quantile(draws[:, leader] - draws[:, m], (1 - LEVEL) / 2, method="lower") for m in rest}
         close = [m for m in rest if low[m] <= 1e-12]
         assert {found.group[m] for m in close} == {"ABCDEF"[letter]}
         rest, letter = [m for m in rest if m not in close], letter + 1
