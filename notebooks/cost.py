@@ -21,11 +21,13 @@ targets = 100  # of the same
 per_job = 10  # cells to a job
 
 # %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from companion.analysis import cost
-from companion.pages import boxes, plots, tables, worth_plots
+from companion.pages import boxes, plots, tables, texts, worth_plots
 
 plots.use_style()
 longest, clock = (row for _, row in cost.compared("workers").iterrows())
@@ -78,6 +80,7 @@ _ = worth_plots.scheduling(
     {how.partition(",")[0]: table for how, table in by_job.items()},
     title=f"Several cells to a job save {saved:.0%} of the scheduler's time at {last['n']:,.0f} cells",
 )
+plt.show()
 
 # %% tags=["remove-input"]
 shown = pd.concat([scheduled, planned]).assign(**{"per cell (s)": lambda t: t["value"] / t["n"]})
@@ -111,6 +114,7 @@ steepest = max(power, key=power.get)
 _ = worth_plots.growth(
     panels, title=f"Steepest: {steepest[0]}, with the {steepest[1]} to the power of {power[steepest]:.1f}"
 )
+plt.show()
 
 # %% [markdown]
 # A target adds its cells to a study, one per model, so cost grows with targets as it does with cells.
@@ -148,9 +152,9 @@ parts = {
     "agreements of a ranking, per image of 256²": cost.extrapolated(grown["agreements", "models"], models, power=2),
 }
 tables.plain_table(
-    pd.DataFrame({"hours of one processor": {name: value / 3600 for name, value in parts.items()}}),
+    pd.DataFrame({"hours of one processor": {name: texts.three_digits(value / 3600) for name, value in parts.items()}}),
     f"{models:,} models × {targets:,} targets",
-    "{:,.3g}",
+    "{}",
 )
 
 # %% tags=["remove-input"]
@@ -162,8 +166,6 @@ boxes.what_next(
 )
 
 # %% tags=["remove-input"]
-from IPython.display import Markdown
-
 on_gpu = cost.on_a_gpu()
 Markdown(
     "**GPU.** "

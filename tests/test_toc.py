@@ -73,6 +73,12 @@ def test_every_page_has_its_notebook():
     assert missing == set()
 
 
+def test_a_cell_with_a_caption_shows_its_figure():
+    cells = [cell for path in (ROOT / "notebooks").glob("*.py") for cell in path.read_text("utf-8").split("\n# %%")]
+    with_caption = [cell for cell in cells if 'mystnb={"figure"' in cell.partition("\n")[0]]
+    assert len(with_caption) > 50 and [cell for cell in with_caption if "plt.show()" not in cell] == []
+
+
 def test_golden_pages_are_pages_that_need_no_live_study():
     live = set(book.live_studies(ROOT / "config"))
     known = {page.path: page for page in PAGES}

@@ -15,7 +15,7 @@ from tte.zoo.card import read_card
 
 __all__ = [
     "banner", "cards_of", "note", "p_number", "p_text", "pictures_of", "provenance", "rerun", "sentence",
-    "trained_out", "unlearned",
+    "three_digits", "trained_out", "unlearned",
 ]  # fmt: skip
 
 _AT_HAND = {
@@ -170,3 +170,12 @@ def _distinct(entries, key):
 def _few(values):
     """The values, or their number where they are too many to read."""
     return ", ".join(sorted(values)) if len(values) <= 8 else f"{len(values)} different, see provenance.json"
+
+
+def three_digits(value):
+    """Return a number as a reader wants it in a table of very different ones.
+
+    >>> three_digits(2993.4), three_digits(0.01684)
+    ('2,993', '0.0168')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
