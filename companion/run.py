@@ -40,9 +40,8 @@ def run_study(options):
             require(value, known[key], f"{key} of study {study.name!r}")
     device, run = options.device, {"seed": options.seed, "device": options.device, "recompute": options.recompute}
     needed = wings
-    if {"target", "task"} & set(only) and not {"source", "model"} & set(
-        only
-    ):  # models of the other part are not needed
+    # models of the other part are not needed
+    if {"target", "task"} & set(only) and not {"source", "model"} & set(only):
         needed = {name: wing for name, wing in wings.items() if WINGS[name].key in only}
     for wing in needed.values():
         wing.check_layers(study)

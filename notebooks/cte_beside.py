@@ -63,7 +63,8 @@ plt.show()
 
 # %% tags=["remove-input"]
 for name, (kind, measure) in beside.CTE_TABLES.items():
-    others = {c: beside.cte_beside(kind, measure, c, out=out or None) for c in beside.COEFFICIENTS}
+    others = {c: beside.cte_beside(kind, measure, c, out=out or None) for c in beside.COEFFICIENTS if c != "kendall"}
+    others = {"kendall": found[name], **others}
     all_three = pd.concat({beside.COEFFICIENTS[c]: table for c, table in others.items()}, axis=0)
     all_three.index = [f"{method}, {coefficient}" for coefficient, method in all_three.index]
     display(
