@@ -101,7 +101,8 @@ def open_study(study, *, data_root=None, out=None):
     records = Records(out / "results" / config.name)
     if config.discover:
         return _of_folder(config, records, root)
-    return Study(config, out / "models" / config.name, records, root)
+    models = project_root() / "models" / config.like if config.like else out / "models" / config.name
+    return Study(config, models, records, root)
 
 
 def _of_folder(config, records, root):

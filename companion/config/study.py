@@ -85,7 +85,7 @@ class StudyConfig(Section):
     note: str = ""  # what a reader of its pages has to know before any number
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
-    pages: bool = True  # False: too large to run where the book is made
+    pages: bool = True  # False: too large to run where the book is made, or shown on the page of another study
     page: str = ""  # the notebook of its only page, in place of those of its targets
     varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for
@@ -102,8 +102,8 @@ class StudyConfig(Section):
         own = [part for part in (self.zero_shot, self.fine_tune, self.bank) if part is not None]
         if bool(own) == bool(self.studies):
             raise ValueError("a study needs a zero_shot or a fine_tune section, or a list of studies and no section")
-        if bool(self.like) != bool(self.discover):
-            raise ValueError("like and discover go together: the models of a study, on sets that a folder holds")
+        if self.discover and not self.like:
+            raise ValueError("discover needs like: the study whose models run on the sets that the folder holds")
         if self.bank is not None and len(own) > 1:
             raise ValueError("a bank section is a study of its own: move the other section to another file")
         return self
@@ -137,7 +137,7 @@ def _inherited(raw):
     base = project_root() / "config" / f"{raw['like']}.yml"
     if not base.is_file():
         raise ConfigError(f"like: unknown study {raw['like']!r}: expected one of {study_names()}")
-    sections = {name: part for name, part in read_yaml(base).items() if name in ("zero_shot", "bank")}
+    sections = {name: part for name, part in read_yaml(base).items() if name in ("zero_shot", "fine_tune", "bank")}
     return {**raw, **{name: {**part, "targets": [], **raw.get(name, {})} for name, part in sections.items()}}
 
 

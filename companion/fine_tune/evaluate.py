@@ -31,7 +31,7 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
     Fine-tuned weights need not be kept: the record is known by what they were made from. `recompute` repeats the
     inference where the weights are at hand, and reads the record where they are not.
     """
-    part, name = study.part("fine_tune"), fine_tune.tuned_id(task, initial, seed)
+    part, name = study.part("fine_tune"), fine_tune.tuned_id(study, task, initial, seed)
     data = {which: (lookup or partial(_available, study, task))(which) for which in ("finetune", "test")}
     settings, identity = _dice_identity(study, task, initial, seed, data)
     read = load or partial(cases, study)

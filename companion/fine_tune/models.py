@@ -84,9 +84,10 @@ def _store_random(study, spec, model, seed):
         return card
 
 
-def tuned_id(task, initial, seed):
-    """Return the name of a fine-tuned model, below the models of the study."""
-    return f"fine-tuned/{task.split('/', 1)[-1].replace('/', '-')}/{initial}_f{seed}"
+def tuned_id(study, task, initial, seed):
+    """Return the name of a fine-tuned model, below the models of the study; apart where those are another study's."""
+    apart = f"{study.name}/" if study.config.like else ""
+    return f"fine-tuned/{apart}{task.split('/', 1)[-1].replace('/', '-')}/{initial}_f{seed}"
 
 
 def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False, load=None):
@@ -105,7 +106,7 @@ def fine_tune(study, task, initial, seed, *, device="cpu", retrain=False, load=N
     """
     models = initial_models(study)
     require(initial, models, f"model of study {study.name!r}")
-    network, name = models[initial][1], tuned_id(task, initial, seed)
+    network, name = models[initial][1], tuned_id(study, task, initial, seed)
     options = {"device": device, "retrain": retrain, "load": load}
     return _train(study, name, task, network, seed=seed, initial=initial, **options)
 
@@ -252,7 +253,7 @@ def dice_per_case(module, data, classes, roi_size, device):
 
 def load_tuned(study, task, initial, seed, device="cpu"):
     """Return the network of a fine-tuned model; see `fine_tune`."""
-    name, classes = tuned_id(task, initial, seed), classes_of(study, task)
+    name, classes = tuned_id(study, task, initial, seed), classes_of(study, task)
     return load_model(study.models, name, device, out_channels=len(classes))[0]
 
 

@@ -13,7 +13,7 @@ __all__ = ["pictured", "shown", "stored", "view_of"]
 
 def stored(study, target, models):
     """Return the names below which the weights that predict lie: those of the first seed of fine-tuning."""
-    return [fine_tune.tuned_id(target, model, _seed(study)) for model in models]
+    return [fine_tune.tuned_id(study, target, model, _seed(study)) for model in models]
 
 
 def view_of(study, target):

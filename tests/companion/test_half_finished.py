@@ -32,7 +32,7 @@ def damage(path):
 
 def states(study):
     models, records = study.models, study.records.folder
-    tuned = models / f"{fine_tune.tuned_id(TASK, 'organ-vertebra_unet_s0', 0)}.safetensors"
+    tuned = models / f"{fine_tune.tuned_id(study, TASK, 'organ-vertebra_unet_s0', 0)}.safetensors"
     return {
         "no records": lambda: remove(records),
         "no models": lambda: remove(models),

@@ -13,6 +13,8 @@ from companion.paths import project_root
 from companion.study import open_study
 from tte.errors import ConfigError
 
+NUCLEI = yaml.safe_load((project_root() / "config" / "nuclei.yml").read_text(encoding="utf-8"))["zero_shot"]
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -28,9 +30,8 @@ def folder(tmp_path):
 @pytest.fixture
 def small(tmp_path):
     """Three of the tracked nuclei models, one kind of dropout."""
-    part = yaml.safe_load((project_root() / "config" / "nuclei.yml").read_text(encoding="utf-8"))["zero_shot"]
     changes = {
-        "sources": part["sources"][:3], "networks": {"unet3": part["networks"]["unet3"]}, "datasets": {},
+        "sources": NUCLEI["sources"][:3], "networks": {"unet3": NUCLEI["networks"]["unet3"]}, "datasets": {},
         "dropout": {"strengths": [0.2], "headline": 0.2}, "inputs": None, "every_level": [], "features": None,
         "repeats": 1, "resamples": 100,
     }  # fmt: skip
@@ -73,7 +74,7 @@ def test_what_is_like_a_study_has_its_sections_and_no_target():
     ("changes", "message"),
     [
         ({"like": "nothing"}, "like: unknown study 'nothing'"),
-        ({"discover": ""}, "like and discover go together"),
+        ({"like": "", "zero_shot": NUCLEI}, "discover needs like"),
     ],
 )
 def test_a_configuration_that_does_not_fit_together_is_an_error(small, tmp_path, changes, message):

@@ -177,7 +177,7 @@ def test_models_of_one_seed_get_the_same_head_and_the_same_crops(banked, monkeyp
 
 def test_frozen_layers_keep_their_weights_and_the_others_move(banked):
     before = load_weights(banked.models, "vertebra_unet_s0")
-    after = load_weights(banked.models, fine_tune.tuned_id(KIDNEY, "vertebra_unet_s0", 0))
+    after = load_weights(banked.models, fine_tune.tuned_id(banked, KIDNEY, "vertebra_unet_s0", 0))
     weights = [name for name in before if "running" not in name and "tracked" not in name]
     still = {name for name in weights if name.startswith(tuple(f"{layer}." for layer in FROZEN))}
     moved = {name for name in weights if not torch.equal(before[name], after[name])}

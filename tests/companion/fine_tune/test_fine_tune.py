@@ -14,6 +14,7 @@ from companion.config import StudyConfig
 from companion.fine_tune import evaluate as transfer
 from companion.fine_tune import models as fine_tune
 from companion.records import COLUMNS
+from companion.study import open_study
 from companion.training import loop
 from tte import estimators
 from tte.errors import ConfigError, DataNotFound, UndefinedScore
@@ -68,7 +69,15 @@ def relabel(tiny, tiny_data, tmp_path):
 
 def test_the_initial_models_are_one_per_task_and_the_random_one(tiny):
     assert list(fine_tune.initial_models(tiny)) == MODELS
-    assert fine_tune.tuned_id(KIDNEY, MODELS[1], 3) == "fine-tuned/organ-kidney/organ-vertebra_unet_s0_f3"
+    assert fine_tune.tuned_id(tiny, KIDNEY, MODELS[1], 3) == "fine-tuned/organ-kidney/organ-vertebra_unet_s0_f3"
+
+
+def test_a_study_like_another_takes_its_models_and_keeps_what_it_tunes_apart():
+    like, full = open_study("volumes"), open_study("volumes-full")
+    assert full.models == like.models and full.records.folder != like.records.folder
+    assert full.part("fine_tune").tasks == like.part("fine_tune").tasks and not full.part("fine_tune").frozen
+    ids = {fine_tune.tuned_id(study, "ct/OpenKBP/brainstem", "larynx_unet_s0", 0) for study in (like, full)}
+    assert ids == {f"fine-tuned/{way}OpenKBP-brainstem/larynx_unet_s0_f0" for way in ("", "volumes-full/")}
 
 
 def test_records_have_the_declared_columns_and_every_combination_once(tiny):
