@@ -9,7 +9,7 @@ import pandas as pd
 from companion.analysis.agreement import _AGREEMENT, _agree
 from companion.analysis.recorded import write_table
 from companion.analysis.select import KEY, Estimate, image_matrix, where
-from companion.bank.models import bank_models
+from companion.bank.models import sources_of
 from companion.bank.scores import PERFORMANCE
 from tte.agreement import pooled_significance
 from tte.errors import DataNotFound
@@ -51,7 +51,7 @@ def estimates(study):
 
 def ranked_models(study, target, models="others"):
     """Return the models that are ranked on a target: "all", or "others" without those whose source it is."""
-    return [name for name, model in bank_models(study).items() if models == "all" or model.source != target]
+    return [name for name, source in sources_of(study).items() if models == "all" or source != target]
 
 
 def recorded_targets(study):
@@ -68,7 +68,7 @@ def table_of(study, target, *, seed=0, models="others"):
     DataNotFound     the target is not on record.
     """
     ranked = ranked_models(study, target, models)
-    scores, performance = (where(study.records.table(name), target=target) for name in ("scores", "performance"))
+    scores, performance = (study.records.table(name, target) for name in ("scores", "performance"))
     if scores.empty or performance.empty:
         raise DataNotFound(f"no record of {target} in {study.records.folder}: run `make study STUDY={study.name}`")
     columns = {name: e.rows(scores, seed=seed).set_index("model")["score"] for name, e in estimates(study).items()}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from companion.config import load_config
+from companion.config.models import zero_shot_models
 from companion.paths import project_root
 from companion.study import open_study
 from companion.training.outputs import decoded
@@ -18,7 +20,7 @@ from tte.errors import DataNotFound
 from tte.perturbation import perturbed_probabilities
 from tte.zoo.card import load_model, weights_hash
 
-__all__ = ["BankModel", "bank_models", "zoo_folder"]
+__all__ = ["BankModel", "bank_models", "sources_of", "zoo_folder"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class BankModel:
 def zoo_folder():
     """Return the folder that holds the models of others: `$TTE_ZOO`, else `zoo/` of the project."""
     return Path(os.environ.get("TTE_ZOO") or project_root() / "zoo").expanduser().absolute()
+
+
+def sources_of(study):
+    """Return {name: what it was trained on, or its group} of the models of a bank study; their files need not be there."""
+    part = study.part("bank")
+    if part.study:
+        models = zero_shot_models(load_config(part.study).zero_shot)
+        return {name: source for name, (source, *_) in models.items()}
+    return {name: entry.get("group", name) for name, entry in part.models.items()}
 
 
 def bank_models(study):

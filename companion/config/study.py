@@ -127,13 +127,20 @@ def load_config(study):
         path = project_root() / "config" / f"{study}.yml"
     if not path.is_file():
         raise ConfigError(f"unknown study {str(study)!r}: expected one of {study_names()} or the path of a YAML file")
-    return validated(StudyConfig, _inherited(read_yaml(path)), path.name)
+    key = path, path.read_bytes()  # a page opens the same study again and again
+    if key not in _READ:
+        raw = read_yaml(path)
+        if isinstance(raw, dict) and raw.get("like"):  # what it says is in two files
+            return validated(StudyConfig, _inherited(raw), path.name)
+        _READ[key] = validated(StudyConfig, raw, path.name)
+    return _READ[key]
+
+
+_READ = {}
 
 
 def _inherited(raw):
     """The content of a configuration with the sections of the study that it is `like`, but for their targets."""
-    if not isinstance(raw, dict) or not raw.get("like"):
-        return raw
     base = project_root() / "config" / f"{raw['like']}.yml"
     if not base.is_file():
         raise ConfigError(f"like: unknown study {raw['like']!r}: expected one of {study_names()}")

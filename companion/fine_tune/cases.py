@@ -108,8 +108,8 @@ def _around(label, box):
 
 
 def window(part):
-    """Return the size of the windows of inference: the box of the study, else the crops of fine-tuning."""
-    return part.box or part.finetuning.crop
+    """Return the size of the windows of inference, which is that of the windows in which features are sampled."""
+    return part.sampling.roi_size
 
 
 def inputs_of(part, task):

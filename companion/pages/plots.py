@@ -4,18 +4,22 @@ Reads nothing and writes nothing. Colours are seaborn's colour-blind palette; th
 figure reads the same on a dark page.
 """
 
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from companion.study import display_name
 
 __all__ = [
     "all_targets",
     "palette",
+    "point",
     "score_against_performance",
     "smaller_parts",
     "standardised",
@@ -34,8 +38,22 @@ def use_style():
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams |= {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110, "axes.titlesize": 11}
     plt.rcParams |= {"figure.constrained_layout.use": True, "axes.titlelocation": "left"}
-    if InteractiveShell.initialized():  # nothing lies outside this layout, and "tight" would draw each figure twice
-        set_matplotlib_formats("png", bbox_inches=None)
+    if InteractiveShell.initialized():
+        InteractiveShell.instance().display_formatter.formatters["image/png"].for_type(Figure, _png)
+
+
+def _png(figure):
+    """The bytes of a figure, laid out and drawn once; IPython's own way draws it two or three times."""
+    if not (figure.axes or figure.texts):
+        return None
+    file = BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return file.getvalue()
+
+
+def point(axes, x, y, *, s, lw=1.0, facecolor, edgecolor, **style):
+    """Draw one marker as `axes.scatter` would; as a line of one point it takes a fifth of the time."""
+    axes.plot([x], [y], ls="", ms=s**0.5, mew=lw, mfc=facecolor, mec=edgecolor, **style)
 
 
 def score_against_performance(table, *, score, performance, title):
@@ -64,7 +82,7 @@ def score_against_performance(table, *, score, performance, title):
             row.score, row.performance, yerr=spread, xerr=across, fmt="none", ecolor=colour, alpha=0.6, lw=1.2
         )
         style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
-        axes.scatter(row.score, row.performance, label=_name(row), s=70, marker=marker, lw=1.6, zorder=3, **style)
+        point(axes, row.score, row.performance, label=_name(row), s=70, marker=marker, lw=1.6, zorder=3, **style)
     axes.set(xlabel=score, ylabel=performance, title=title)
     handles, labels = axes.get_legend_handles_labels()
     if len(others) > 1:

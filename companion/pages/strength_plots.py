@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
-from companion.pages.plots import palette
+from companion.pages.plots import palette, point
 from companion.study import display_name
 from companion.zero_shot.scores import EVERY_LEVEL
 
@@ -95,7 +95,8 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
         for row in table[table["target"] == target].itertuples():
             marker = "o^sDv"[networks.index(row.network)]
             name = f"{row.source.split('/', 1)[-1]}, {row.network}"
-            axes.scatter(row.feature, row.input, color=colours[row.source], marker=marker, s=40, label=name)
+            style = {"facecolor": colours[row.source], "edgecolor": colours[row.source]}
+            point(axes, row.feature, row.input, marker=marker, s=40, label=name, **style)
         axes.set_title(target.split("/", 1)[-1])
     for axes in list(grid.flat)[len(targets) :]:
         axes.set_visible(False)
@@ -142,7 +143,7 @@ def _models(axes, table):
         colour, marker = colours[row.source], "o^sDv"[networks.index(row.network)]
         style = {"facecolor": colour if row.ranked else "none", "edgecolor": "black" if row.own else colour}
         name = display_name(row.model) + (" (the target's own)" if row.own else "")
-        axes.scatter(row.score, row.performance, s=40, marker=marker, zorder=3, label=name, **style)
+        point(axes, row.score, row.performance, s=40, marker=marker, zorder=3, label=name, **style)
     others = table[table["ranked"] & ~table["own"] & table["score"].notna()]
     if others["score"].nunique() > 1:
         slope, offset = np.polyfit(others["score"], others["performance"], 1)

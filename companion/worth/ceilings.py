@@ -22,12 +22,12 @@ def ceiling_of_halves(values, *, n_draws=200, seed=0):
     values : array (M, N); performance per image
     """
     rng, half = np.random.default_rng(seed), values.shape[1] // 2
-    found = []
-    for _ in range(n_draws):
-        order = rng.permutation(values.shape[1])
-        parts = (values[:, order[:half]], values[:, order[half : 2 * half]])
-        found.append(kendall(*(np.nanmedian(part, axis=1) for part in parts)))
-    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+    orders = np.array([rng.permutation(values.shape[1]) for _ in range(n_draws)])
+    parts = (orders[:, :half], orders[:, half : 2 * half])
+    one, other = (np.nanmedian(values[:, part], axis=2).T for part in parts)
+    known = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
+    found = batch_coefficients(one[known], other[known], ("kendall",))["kendall"]
+    return float(np.nanmean(found)) if len(found) and not np.isnan(found).all() else float("nan")
 
 
 def ceiling_of_seeds(performance, keys):

@@ -11,7 +11,7 @@ import pandas as pd
 from companion.analysis import bank, select
 from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
-from companion.bank.models import bank_models
+from companion.bank.models import sources_of
 from companion.bank.together import MERGED, PAIRS
 from companion.worth.ways import has_objects
 from tte.agreement import expected_regret
@@ -110,7 +110,7 @@ def without_one(study, tables, score, measure):
     DataFrame
         what ("model", "source" or "target"), left_out, kendall; a case in which the score is undefined is NaN.
     """
-    sources = {name: model.source for name, model in bank_models(study).items()}
+    sources = sources_of(study)
     everything = taus(tables, score, measure)
     rows = [("target", t, everything.drop(t).mean()) for t in everything.index if len(everything) > 1]
     out = {("model", name): {name} for name in sources}

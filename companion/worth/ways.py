@@ -52,8 +52,8 @@ def performance_matrix(study, target, measure):
     F1 is that of the whole images where the study of the models has the target; else, as AP50, of the bank's crops.
     """
     models, base = bank.ranked_models(study, target), base_of(study)
-    tables = [] if base is None or measure != "f1" else [base.records.table("per_image")]
-    tables = [select.where(table, target=target) for table in (*tables, study.records.table("per_image"))]
+    where = [study] if base is None or measure != "f1" else [base, study]
+    tables = [one.records.table("per_image", target) for one in where]
     table = next((table for table in tables if len(table)), tables[-1])
     values, images = select.image_matrix(table, models, quantity=measure)
     return values, models, images
@@ -129,14 +129,15 @@ def lost_by_labels(values, most, *, n_draws=500, seed=0):
     """
     rng, best = np.random.default_rng(seed), int(np.nanmedian(values, axis=1).argmax())
     drawable = np.flatnonzero(np.isfinite(values).all(axis=0))
-    found = np.zeros((n_draws, most))
-    for draw in range(n_draws):
-        order = rng.permutation(drawable)
-        for k in range(1, most + 1):
-            mean = values[:, order[:k]].mean(axis=1)
-            median = np.nanmedian(np.delete(values, order[:k], axis=1), axis=1)
-            found[draw, k - 1] = median[best] - median[mean == mean.max()].mean()
-    return found.mean(axis=0).tolist()
+    orders = np.array([rng.permutation(drawable) for _ in range(n_draws)])
+    remaining, lost = np.repeat(values[None], n_draws, axis=0), []
+    for k in range(1, most + 1):
+        mean = values[:, orders[:, :k]].mean(axis=2).T
+        np.put_along_axis(remaining, np.repeat(orders[:, None, k - 1 : k], len(values), axis=1), np.nan, axis=2)
+        median = np.nanmedian(remaining, axis=2)
+        picked = np.where(mean == mean.max(axis=1, keepdims=True), median, np.nan)
+        lost.append(float(np.mean(median[:, best] - np.nanmean(picked, axis=1))))
+    return lost
 
 
 def against_random(table):

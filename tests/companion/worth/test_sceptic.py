@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from companion.analysis import bank, select
+from companion.bank.models import bank_models
 from companion.study import open_study
 from companion.worth import sceptic, sceptic_tables
 
@@ -64,7 +65,8 @@ def test_consensus_of_all_models_again_from_their_pairs_is_what_is_recorded(stra
     tables = sceptic.tables_of(strangers)
     score, measure = sceptic.lead_of(strangers)
     assert (score, measure) == ("consensus, instances", "ap50")
-    sources = {name: model.source for name, model in sceptic.bank_models(strangers).items()}
+    sources = sceptic.sources_of(strangers)
+    assert sources == {name: model.source for name, model in bank_models(strangers).items()}
     for target, one in tables.items():
         pairs = sceptic._pairs(strangers, target, score)
         found = sceptic._consensus(pairs, one.index, sources, strangers.part("bank").merge)
