@@ -35,26 +35,24 @@ BANKS = {
 }
 OTHERS = {"nuclei, F1": "nuclei", "mitochondria, F1": "mitochondria", "cells, F1": "cells", "organs, Dice": "volumes"}
 MEASURES = {"ap50": "AP50", "map": "mAP", "f1": "F1", "f1_tolerant": "F1 with tolerance"}
-banks = {title: open_page(name, data_root=data_root, out=out) for title, name in BANKS.items()}
-banks = {title: study for title, study in banks.items() if len(sceptic.tables_of(study))}
+banks = {title: sceptic.bank_of(open_page(name, data_root=data_root, out=out)) for title, name in BANKS.items()}
+banks = {title: bank for title, bank in banks.items() if bank.tables}
 others = {title: open_page(name, data_root=data_root, out=out) for title, name in OTHERS.items()}
 lists, ceiling, averaging, left_out, confident = (
     getattr(sceptic_tables, name)(banks) for name in ("lists", "ceiling", "averaging", "left_out", "confident")
 )
-settings = sceptic_tables.settings(banks | others)
+settings = sceptic_tables.settings({title: bank.study for title, bank in banks.items()} | others)
 depths = sceptic_tables.within_networks({title: study for title, study in others.items() if study.config.zero_shot})
 foretold = sceptic.calibration("consensus_instances", "ap50").set_index("target")
 orders = {}
-for title, study in banks.items():
-    wide = sceptic.measures_alike(sceptic.tables_of(study), MEASURES)
+for title, bank in banks.items():
+    wide = sceptic.measures_alike(bank.tables, MEASURES)
     orders[title] = {
         f"{MEASURES[a]} and {MEASURES[b]}": wide.loc[a, b]
         for a, b in (("f1", "f1_tolerant"), ("f1", "ap50"), ("ap50", "map"))
     }
 orders = pd.DataFrame(orders).T
-leads = {
-    title: f"{sceptic.lead_of(study)[0]}, for {MEASURES[sceptic.lead_of(study)[1]]}" for title, study in banks.items()
-}
+leads = {title: f"{bank.score}, for {MEASURES[bank.measure]}" for title, bank in banks.items()}
 
 # %% tags=["remove-input"]
 display(
@@ -62,7 +60,7 @@ display(
         {
             "Answer": sceptic_texts.lists(lists),
             "Evidence": sceptic_texts.ceiling(ceiling),
-            "Caveat": f"{len(banks)} banks with {', '.join(str(len(sceptic.tables_of(study))) for study in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.",
+            "Caveat": f"{len(banks)} banks with {', '.join(str(len(bank.tables)) for bank in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.",
         }
     )
 )

@@ -55,7 +55,7 @@ def zoo_folder():
 
 
 def sources_of(study):
-    """Return {name: what it was trained on, or its group} of the models of a bank study; their files need not be there."""
+    """Return {name: what it was trained on, or its group} of the models of a bank study, whose files may be missing."""
     part = study.part("bank")
     if part.study:
         models = zero_shot_models(load_config(part.study).zero_shot)

@@ -1,8 +1,9 @@
 """What a sceptic asks of a bank study: could something plain do as well, was there an order, does the result hold?
 
-Takes tables of models by target, as `tables_of` makes them from the records; writes nothing.
+Takes tables of models by target, as `bank_of` makes them from the records; writes nothing.
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -20,33 +21,46 @@ from tte.estimators import consensus_from_pairs
 from tte.rank.expected import expected_performance, read_evidence
 
 __all__ = [
-    *("calibration", "confident_and_wrong", "lead_of", "measures_alike", "merged", "static_list", "tables_of", "taus"),
+    *("Bank", "bank_of", "calibration", "confident_and_wrong", "measures_alike", "merged", "static_list", "taus"),
     "without_one",
 ]
 
 _CONSENSUS = {"consensus, instances": "instances", "consensus, pixels": "pixels"}
 
 
-def lead_of(study):
-    """Return (score, measure) that a bank leads with: consensus where it is defined, else consistency under noise."""
-    score, measure = ("consensus, instances", "ap50") if has_objects(study) else ("consensus, pixels", "f1")
-    defined = any(bank.table_of(study, t)[score].notna().all() for t in bank.recorded_targets(study))
-    return score if defined else "NHD under noise", measure
+@dataclass(frozen=True)
+class Bank:
+    """A bank study as a sceptic looks at it.
 
-
-def tables_of(study):
-    """Return {target: scores and median performance of the models of other sources}, of the targets with an order.
-
-    A target has an order where resampling of the images leaves enough pairs of models apart; see `bank.resolvable`.
+    Attributes
+    ----------
+    study : Study
+    score, measure : str
+        What it leads with: consensus where it is defined, else consistency under noise; and what that is to predict.
+    everywhere : dict of str to DataFrame
+        By recorded target, scores and median performance of the models of other sources.
+    tables : dict of str to DataFrame
+        Those of the targets with an order, on which resampling of the images leaves enough pairs of models apart; see
+        `bank.resolvable`.
     """
+
+    study: object
+    score: str
+    measure: str
+    everywhere: dict
+    tables: dict
+
+
+def bank_of(study):
+    """Return the `Bank` of a study, read from its records."""
+    everywhere = {target: bank.table_of(study, target) for target in bank.recorded_targets(study)}
+    score, measure = ("consensus, instances", "ap50") if has_objects(study) else ("consensus, pixels", "f1")
+    if not any(table[score].notna().all() for table in everywhere.values()):
+        score = "NHD under noise"
     models = "others" if study.part("bank").study else "all"
-    agreement = select.where(recorded_agreement(study), models=models, metric=f"{lead_of(study)[1]}_median")
-    apart = bank.resolvable(agreement)
-    return {
-        target: bank.table_of(study, target)
-        for target in bank.recorded_targets(study)
-        if apart.get(target, 0.0) >= bank.LEAST_RESOLVABLE
-    }
+    apart = bank.resolvable(select.where(recorded_agreement(study), models=models, metric=f"{measure}_median"))
+    tables = {t: table for t, table in everywhere.items() if apart.get(t, 0.0) >= bank.LEAST_RESOLVABLE}
+    return Bank(study, score, measure, everywhere, tables)
 
 
 def taus(tables, score, measure):
@@ -79,7 +93,7 @@ def static_list(tables, measure, everywhere=None):
     return pd.DataFrame(rows, columns=["target", "kendall", "lost", "random"])
 
 
-def merged(study, target, measure, ways):
+def merged(one, target, ways):
     """Return what all models of other sources merged into one reach, beside picks, as losses to the best single model.
 
     Parameters
@@ -91,8 +105,8 @@ def merged(study, target, measure, ways):
     dict of str to float
         Loss of "average", "majority", of each way and of "random"; a merged model that beats the best has one below 0.
     """
-    table = bank.table_of(study, target)[measure]
-    together = select.where(study.records.table("together", target), quantity=measure)
+    table = one.everywhere[target][one.measure]
+    together = select.where(one.study.records.table("together", target), quantity=one.measure)
     best, found = table.max(), {}
     for name in MERGED:
         found[name] = float(best - np.nanmedian(together.loc[together["model"] == name, "value"]))

@@ -1,12 +1,13 @@
 """The sceptic's table: a question each, a row per bank of models.
 
-Reads the records of studies; every function takes {title: Study} and returns a DataFrame indexed by title.
+Reads the records of studies; every function takes {title: Bank} of `companion.worth.sceptic`, or {title: Study} where
+it says so, and returns a DataFrame indexed by title.
 """
 
 import numpy as np
 import pandas as pd
 
-from companion.analysis import bank, select
+from companion.analysis import select
 from companion.analysis.claims import paired_p
 from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
@@ -21,10 +22,9 @@ __all__ = ["averaging", "ceiling", "confident", "left_out", "lists", "settings",
 def lists(banks):
     """Return mean τ and loss of a static list beside those of the score that leads, and their targets."""
     rows = {}
-    for title, study in banks.items():
-        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
-        everywhere = {t: bank.table_of(study, t) for t in bank.recorded_targets(study)}
-        found = sceptic.static_list(tables, measure, everywhere).set_index("target")
+    for title, one in banks.items():
+        score, measure, tables = one.score, one.measure, one.tables
+        found = sceptic.static_list(tables, measure, one.everywhere).set_index("target")
         found["score"] = [kendall(tables[t][score], tables[t][measure]) for t in found.index]
         found = found.dropna(subset=["score"])
         found["by_score"] = [expected_regret(tables[t][score], tables[t][measure]) for t in found.index]
@@ -37,8 +37,8 @@ def lists(banks):
 def ceiling(banks):
     """Return the mean τ between halves of the images and between training seeds beside that of the leading score."""
     rows = {}
-    for title, study in banks.items():
-        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
+    for title, one in banks.items():
+        study, score, measure, tables = one.study, one.score, one.measure, one.tables
         halves, seeds, base = [], [], ways.base_of(study)
         for target, table in tables.items():
             per_image = study.records.table("per_image", target)
@@ -55,12 +55,11 @@ def ceiling(banks):
 def averaging(banks):
     """Return mean losses of all models merged into one, of the pick of the leading score, and of a random pick."""
     rows = {}
-    for title, study in banks.items():
-        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
-        found = []
-        for target, table in tables.items():
+    for title, one in banks.items():
+        score, found = one.score, []
+        for target, table in one.tables.items():
             if table[score].notna().all():
-                found.append(sceptic.merged(study, target, measure, {"pick": table[score]}))
+                found.append(sceptic.merged(one, target, {"pick": table[score]}))
         found = pd.DataFrame(found)
         p = paired_p(found["average"], found["pick"]) if len(found) > 1 else np.nan
         better = int((found["average"] < 0).sum())
@@ -71,11 +70,10 @@ def averaging(banks):
 def left_out(banks):
     """Return the mean τ of the leading score, and the smallest and largest without one model, source or target."""
     rows = {}
-    for title, study in banks.items():
-        (score, measure), tables = sceptic.lead_of(study), sceptic.tables_of(study)
-        found = sceptic.without_one(study, tables, score, measure)
+    for title, one in banks.items():
+        found = sceptic.without_one(one.study, one.tables, one.score, one.measure)
         ends = found.groupby("what")["kendall"].agg(["min", "max"])
-        row = {"name": score, "all": sceptic.taus(tables, score, measure).mean()}
+        row = {"name": one.score, "all": sceptic.taus(one.tables, one.score, one.measure).mean()}
         for what in ("model", "source", "target"):
             there = what in ends.index
             row |= {(what, end): ends.loc[what, end] if there else np.nan for end in ("min", "max")}
@@ -86,11 +84,10 @@ def left_out(banks):
 def confident(banks):
     """Return how many models are sure and wrong, and how many of them each score puts in its lower half."""
     rows, scores = {}, ("consensus, instances", "consensus, pixels", "EI under noise", "NHD under noise")
-    for title, study in banks.items():
-        measure, tables = sceptic.lead_of(study)[1], sceptic.tables_of(study)
-        found = sceptic.confident_and_wrong(tables, measure, scores)
+    for title, one in banks.items():
+        found = sceptic.confident_and_wrong(one.tables, one.measure, scores)
         caught = {score: _share(found[score]) for score in scores}
-        rows[title] = {"wrong": len(found), "ranked": sum(map(len, tables.values())), **caught}
+        rows[title] = {"wrong": len(found), "ranked": sum(map(len, one.tables.values())), **caught}
     return pd.DataFrame(rows).T
 
 
@@ -128,7 +125,7 @@ def settings(studies, *, level=0.95):
 
 def _metric(study):
     if study.config.bank is not None:
-        return f"{sceptic.lead_of(study)[1]}_median"
+        return f"{ways.measures(study)[0]}_median"
     kind = next(iter(wings_of(study)))
     return select.metric(kind)[0]
 

@@ -58,24 +58,23 @@ def test_calibration_is_of_the_other_targets():
 
 @pytest.fixture(scope="module")
 def strangers():
-    return open_study("strangers")
+    return sceptic.bank_of(open_study("strangers"))
 
 
 def test_consensus_of_all_models_again_from_their_pairs_is_what_is_recorded(strangers):
-    tables = sceptic.tables_of(strangers)
-    score, measure = sceptic.lead_of(strangers)
-    assert (score, measure) == ("consensus, instances", "ap50")
-    sources = sceptic.sources_of(strangers)
-    assert sources == {name: model.source for name, model in bank_models(strangers).items()}
-    for target, one in tables.items():
-        pairs = sceptic._pairs(strangers, target, score)
-        found = sceptic._consensus(pairs, one.index, sources, strangers.part("bank").merge)
+    study, score = strangers.study, strangers.score
+    assert (score, strangers.measure) == ("consensus, instances", "ap50")
+    sources = sceptic.sources_of(study)
+    assert sources == {name: model.source for name, model in bank_models(study).items()}
+    for target, one in strangers.tables.items():
+        pairs = sceptic._pairs(study, target, score)
+        found = sceptic._consensus(pairs, one.index, sources, study.part("bank").merge)
         np.testing.assert_allclose(found, one[score], atol=1e-8)
 
 
 def test_leaving_out_has_a_row_per_model_and_target_and_no_source_of_one_model(strangers):
-    tables = sceptic.tables_of(strangers)
-    found = sceptic.without_one(strangers, tables, "mean confidence", "ap50")
+    tables = strangers.tables
+    found = sceptic.without_one(strangers.study, tables, "mean confidence", "ap50")
     assert found["what"].value_counts().to_dict() == {"model": 7, "target": len(tables)}
     every = sceptic.taus(tables, "mean confidence", "ap50")
     first = found[found["what"] == "target"].iloc[0]
@@ -83,20 +82,20 @@ def test_leaving_out_has_a_row_per_model_and_target_and_no_source_of_one_model(s
 
 
 def test_a_merged_model_is_compared_with_the_best_single_one(strangers):
-    target = bank.recorded_targets(strangers)[0]
-    one = bank.table_of(strangers, target)
-    found = sceptic.merged(strangers, target, "ap50", {"pick": one["ap50"]})
+    target, one = next(iter(strangers.everywhere.items()))
+    found = sceptic.merged(strangers, target, {"pick": one["ap50"]})
     assert found["pick"] == 0.0 and found["random"] == pytest.approx(one["ap50"].max() - one["ap50"].mean())
-    together = strangers.records.table("together")
+    together = strangers.study.records.table("together")
     rows = together[(together["target"] == target) & (together["quantity"] == "ap50")]
     assert found["majority"] == pytest.approx(one["ap50"].max() - rows[rows["model"] == "majority"]["value"].median())
 
 
 def test_every_table_has_a_row_per_bank(strangers):
     banks = {"Strangers": strangers}
-    for name in ("lists", "ceiling", "averaging", "left_out", "confident", "settings"):
+    for name in ("lists", "ceiling", "averaging", "left_out", "confident"):
         assert list(getattr(sceptic_tables, name)(banks).index) == ["Strangers"]
-    assert sceptic_tables.settings(banks).loc["Strangers", "settings"] == len(bank.ESTIMATES)
+    settings = sceptic_tables.settings({"Strangers": strangers.study})
+    assert settings.loc["Strangers", "settings"] == len(bank.ESTIMATES)
     assert np.isnan(sceptic_tables.ceiling(banks).loc["Strangers", "seeds"])
 
 
