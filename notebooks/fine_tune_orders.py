@@ -17,6 +17,7 @@
 #
 # The question has an answer only where fine-tuning itself puts the models in an order that repeats.
 # So the order comes first: every model is fine-tuned on every target with several seeds, and only targets whose order repeats are scored.
+# It is that of a short fine-tuning of the decoder: [where everything is trained, or with another architecture](../volumes-full/organs_otherwise.ipynb), the order need not be the same.
 # The target pages stand below; [why two seeds decide nothing](../two-seeds/two_seeds.ipynb) tells what went wrong before.
 
 # %% tags=["parameters"]

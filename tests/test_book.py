@@ -132,9 +132,7 @@ def test_equations_are_drawn_and_numbered(visit):
 @pytest.mark.parametrize("name", ["book/data", *[name for name in PAGES if "/pages/" in name][::5]])
 def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
     page = visit(name, scheme="dark")
-    page.wait_for_selector(
-        "html[data-theme=dark]", timeout=20000
-    )  # set by a script, late where it is busy
+    page.wait_for_selector("html[data-theme=dark]", timeout=20000)  # set by a script, late where it is busy
     contrast = """cells => cells.filter(c => c.innerText.trim()).map(cell => {
         const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
         const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 :

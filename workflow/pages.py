@@ -45,7 +45,8 @@ CHAPTERS = (
 )  # notebooks that belong to no study
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 PAPERS = ("paper-nuclei-phantom", "paper-mitochondria-phantom", "paper-cells-phantom")
-READS = {  # chapters that read the records of studies
+READS = {  # pages that read the records of further studies
+    "organs_otherwise": ("volumes", "volumes-unetr"),
     "cost": ("nuclei",),
     "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
@@ -141,8 +142,8 @@ def pages(config_folder):
     -------
     list of Page
         In the order of the studies, each study's pages together, the chapters last. A study with `pages: false`, too
-        large to run where the book is made, has none: those of the phantoms that stand for it name it. One that varies
-        another, or names its `page`, has a single page.
+        large to run where the book is made, has none: those of the phantoms that stand for it name it. One with
+        `pages: targets` has none that sums them up. One that varies another, or names its `page`, has a single page.
     """
     found = []
     for study, content in studies(config_folder).items():
@@ -156,7 +157,7 @@ def pages(config_folder):
             found.append(Page(f"book/pages/{study}/strangers.ipynb", "strangers", study, {"study": study}))
             continue
         if page := content.get("page"):
-            found.append(Page(f"book/pages/{study}/{page}.ipynb", page, study, {"study": study}))
+            found.append(Page(f"book/pages/{study}/{page}.ipynb", page, study, {"study": study}, READS.get(page, ())))
             continue
         there = [(wing, content[name]) for name, wing in WINGS.items() if content.get(name)]
         for wing, part in there:
@@ -164,10 +165,9 @@ def pages(config_folder):
                 path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
                 source = wing.bank_subject if part.get("bank") else wing.subject
                 found.append(Page(path, source, study, {"study": study, wing.key: name}))
-        for source in [
-            s for wing, part in there for s in (wing.bank_summaries if part.get("bank") else wing.summaries)
-        ]:
-            found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
+        for wing, part in there if content.get("pages") != "targets" else ():
+            for source in wing.bank_summaries if part.get("bank") else wing.summaries:
+                found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]
 
 

@@ -85,7 +85,7 @@ class StudyConfig(Section):
     note: str = ""  # what a reader of its pages has to know before any number
     phantom: bool = False  # its pages carry a banner
     live: bool = False  # run for the book, which shows no tracked records of it
-    pages: bool = True  # False: too large to run where the book is made, or shown on the page of another study
+    pages: bool | Literal["targets"] = True  # targets: of those alone; False: too large for the book, or part of a page
     page: str = ""  # the notebook of its only page, in place of those of its targets
     varies: str = ""  # the study whose networks these are variants of; one page compares them
     real: str = ""  # the study of the datasets that these phantoms, phantom/<dataset>, stand for

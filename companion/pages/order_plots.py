@@ -9,7 +9,7 @@ import seaborn as sns
 
 from companion.pages.plots import palette
 
-__all__ = ["dice_map", "seed_against_seed", "seeds_by_score", "taus_by_score"]
+__all__ = ["dice_map", "seed_against_seed", "seeds_by_score", "taus_by_score", "way_against_way"]
 
 
 def seeds_by_score(scores, dice, *, untrained, score, title):
@@ -115,3 +115,35 @@ def seed_against_seed(table, seeds, *, title):
     axes.set(xlabel=f"mean Dice, seed {first}", ylabel=f"mean Dice, seed {second}")
     axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
+
+
+def way_against_way(pairs, *, xlabel, ylabel, title):
+    """Mean Dice of every model after fine-tuning in one way against another, a panel per target.
+
+    Parameters
+    ----------
+    pairs : dict of str to (DataFrame, DataFrame, list); by target, Dice of models and seeds in both ways, and which
+        models were never trained
+    xlabel, ylabel : str
+    title : str; the message
+    """
+    blue, orange = palette(2)
+    figure, grid = plt.subplots(1, len(pairs), figsize=(3.0 * len(pairs) + 0.4, 3.6), squeeze=False)
+    for axes, (target, (one, other, untrained)) in zip(grid[0], pairs.items(), strict=True):
+        for is_drawn, colour, name in ((False, blue, "pre-trained"), (True, orange, "never trained")):
+            some = [model for model in one.index if (model in untrained) == is_drawn]
+            x, y = one.loc[some], other.loc[some]
+            axes.errorbar(
+                x.mean(axis=1), y.mean(axis=1), xerr=_standard_error(x), yerr=_standard_error(y), fmt="o", color=colour,
+                ms=5, elinewidth=0.9, label=name,
+            )  # fmt: skip
+        axes.set_title(target)
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.supylabel(ylabel, fontsize=10)
+    grid[0][-1].legend(frameon=False, fontsize=8.5, loc="best")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _standard_error(dice):
+    return dice.std(axis=1, ddof=1) / np.sqrt(dice.shape[1])

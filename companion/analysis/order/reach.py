@@ -130,12 +130,11 @@ def _random_taus(study, dice):
     """Return {target: τ (N_LISTS,)} of scores drawn for every model once, whatever the target."""
     models = list(initial_models(study))
     drawn = pd.DataFrame(np.random.default_rng(0).random((len(models), N_LISTS)), index=models)
-    return {
-        target: batch_coefficients(drawn.loc[values.index].to_numpy().T, np.tile(values.to_numpy(), (N_LISTS, 1)))[
-            "kendall"
-        ]
-        for target, values in dice.items()
-    }
+    found = {}
+    for target, values in dice.items():
+        scores = drawn.loc[values.index].to_numpy().T
+        found[target] = batch_coefficients(scores, values.to_numpy()[None], ("kendall",))["kendall"]
+    return found
 
 
 def _two_sided(value, drawn):

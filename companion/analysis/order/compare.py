@@ -1,0 +1,58 @@
+"""The order of a bank fine-tuned in one way beside that of the same bank fine-tuned in others.
+
+Reads the records of fine-tuning studies with banks of the same names and writes nothing.
+"""
+
+import pandas as pd
+
+from companion.analysis import select
+from companion.analysis.kendall import kendall
+from companion.analysis.order.reach import primary, score_table
+from companion.analysis.order.repeat import dice_of, order_of
+from companion.fine_tune.bank import initial_models
+
+__all__ = ["compared"]
+
+
+def compared(base, ways, *, seed=0):
+    """Return what the orders of the ways have in common with those of the base, and what the scores reach in each.
+
+    Parameters
+    ----------
+    base : Study
+    ways : sequence of Study
+        Their targets are some of those of the base; models are the same where source and seed are.
+
+    Returns
+    -------
+    orders : DataFrame
+        A row per study and target, those of the base for the targets of some way first: study, target, the fields of
+        `Order`, mean and spread (of the mean Dice of its models: best less worst), random_regret, mean_base and
+        spread_base, and same_order (τ-b with the base, over the models of both); of the base itself that is NaN.
+    scores : DataFrame
+        A row per study, target and primary score of the base: study, target, scored, estimate, kendall, p, regret.
+    """
+    every = [name for way in ways for name in select.targets(way, "fine_tune")]
+    pairs = [(base, name) for name in dict.fromkeys(every)]
+    pairs += [(way, name) for way in ways for name in select.targets(way, "fine_tune")]
+    orders, scores = [], []
+    for study, target in pairs:
+        found, dice, reference = order_of(study, target), _mean_dice(study, target), _mean_dice(base, target)
+        shared = dice.index.intersection(reference.index)
+        orders.append({
+            "study": study.name, "target": target, **vars(found),
+            "mean": dice.mean(), "spread": dice.max() - dice.min(), "random_regret": dice.max() - dice.mean(),
+            "mean_base": reference.mean(), "spread_base": reference.max() - reference.min(),
+            "same_order": kendall(dice[shared], reference[shared]) if study is not base else float("nan"),
+        })  # fmt: skip
+        for row in primary(study, score_table(study, target, seed=seed)).itertuples():
+            same = {"study": study.name, "target": target, "scored": found.scored}
+            values = {"kendall": row.kendall, "p": row.p, "regret": row.regret}
+            scores.append({**same, "estimate": row.estimate, **values})
+    return pd.DataFrame(orders), pd.DataFrame(scores)
+
+
+def _mean_dice(study, target):
+    """Mean Dice over the seeds, by (source, seed) of the model, whatever its network."""
+    dice, models = dice_of(study, target).mean(axis=1), initial_models(study)
+    return dice.set_axis([f"{models[model][0]}, seed {models[model][2]}" for model in dice.index])

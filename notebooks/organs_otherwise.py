@@ -1,0 +1,172 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Organs: everything trained, another architecture
+#
+# **Does what holds for a frozen encoder hold where everything is fine-tuned, or with a transformer?**
+#
+# [The page of all organs](../volumes/fine_tune_orders.ipynb) fine-tunes the decoder of a U-Net and leaves its encoder as it was, because that gave an order which repeats.
+# Most people fine-tune everything.
+# Here the same models are fine-tuned with nothing frozen, and UNETR networks that learned the same tasks take the place of the U-Nets.
+
+# %% tags=["parameters"]
+study = "volumes-full"  # the models of `base`, fine-tuned in another way
+base = "volumes"  # the study that it is compared with
+other = "volumes-unetr"  # a study of another architecture with models of the same names; empty for none
+data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
+out = ""  # folder that holds models/ and results/; empty means the project
+seed = 0  # of the sampled voxels
+
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+
+from companion.analysis import order, select
+from companion.fine_tune.evaluate import evaluate
+from companion.pages import boxes, order_plots, plots, tables, texts
+from companion.study import open_page
+
+plots.use_style()
+first, *ways = (open_page(name, data_root=data_root, out=out, seed=seed) for name in (base, study, other) if name)
+work, part = ways[0], first.part("fine_tune")
+targets = {way.name: select.targets(way, "fine_tune") for way in ways}
+cells = [
+    cell
+    for name in targets[work.name]
+    for scores, tuned in evaluate(work, name, seed=seed).values()
+    for cell in (scores, *tuned)
+]
+rows, scores = order.compared(first, ways, seed=seed)
+scores["score"] = [tables.label(e) for e in scores["estimate"]]
+label = {first.name: "U-Net, encoder frozen", work.name: "U-Net, nothing frozen", other: "UNETR, encoder frozen"}
+
+
+def short(target):
+    """The name of a target as a reader sees it."""
+    return target.split("/")[-1]
+
+
+# %% tags=["remove-input"]
+full = rows[rows["study"] == work.name]
+same = full["same_order"]
+best_of = {
+    name: group.groupby("score")["kendall"].mean().idxmax()
+    for name, group in scores[scores["scored"]].groupby("study", sort=False)
+}
+repeats = rows[rows["study"] != first.name]
+answer = (
+    "No: which model is best depends on how it is fine-tuned."
+    if same.max() < 0.5
+    else "In part: on some targets the order stays, on others it does not."
+    if same.min() < 0.5
+    else "Yes: the models come in much the same order."
+)
+display(
+    boxes.in_short(
+        {
+            "Answer": answer,
+            "Evidence": f"With nothing frozen the order of the models agrees with that of the frozen encoder at Kendall τ-b {same.min():.2f} to {same.max():.2f} over {len(full)} targets. "
+            f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored.",
+            "At stake": "; ".join(
+                f"{short(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
+                for row in full.itertuples()
+            )
+            + ".",
+            "Caveat": f"{len(full)} targets and {part.split.finetune} labelled cases each, {part.finetuning.iterations} iterations; the targets were chosen from those of the other page before anything was fine-tuned in this way.",
+        }
+    )
+)
+
+# %% [markdown]
+# ## Is there an order, and is it the same?
+#
+# The reliability (ICC) is that of the mean Dice over the seeds, and the ceiling what a score without error would reach; targets below the reliability that the configuration asks for are not scored.
+# The last column compares the models that both ways have: 1 is the same order, 0 none in common.
+
+# %% tags=["remove-input"]
+columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "τ with frozen U-Nets"}  # fmt: skip
+shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(short)).set_index("target")
+formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "τ with frozen U-Nets": "{:.2f}"}  # fmt: skip
+tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats)
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ways", "caption": "Mean Dice of every model after fine-tuning in two ways, a panel per target: encoder frozen (horizontal) and nothing frozen (vertical); bars are standard errors over the seeds. Models that were never trained are orange. Points on one rising line would be the same order. Source: [notebook](../../../notebooks/organs_otherwise.py)."}, "image": {"alt": "Dice with nothing frozen against Dice with a frozen encoder, a panel per target"}}
+both = {}
+for target in targets[work.name]:
+    pair = {name: order.dice_of(one, target) for name, one in (("frozen", first), ("full", work))}
+    both[short(target)] = (pair["frozen"], pair["full"], order.untrained_models(work, target))
+gain = int((full["mean"] > full["mean_base"]).sum())
+_ = order_plots.way_against_way(
+    both,
+    xlabel="mean Dice, encoder frozen",
+    ylabel="mean Dice, nothing frozen",
+    title=f"Training everything raises the mean Dice on {gain} of {len(full)} targets; orders agree at τ {same.min():.2f} to {same.max():.2f}",
+)
+plt.show()
+
+# %% [markdown]
+# ## What the scores reach in each way
+#
+# The scores that were named before the run, on the targets that the ways share; p asks how often a random list of the models has a τ as far from 0, and is not corrected.
+# A dash stands where the order does not repeat, so that no score is held against it.
+
+# %% tags=["remove-input"]
+wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(short))
+wide["cell"] = [
+    f"{row.kendall:.2f} ({texts.p_text(row.p)})" if row.scored and pd.notna(row.kendall) else "–"
+    for row in wide.itertuples()
+]
+taus = wide.pivot_table(index="score", columns=["target", "way"], values="cell", aggfunc="first", sort=False)
+for target in dict.fromkeys(wide["target"]):
+    display(Markdown(f"**{target}**"), tables.plain_table(taus[target].dropna(axis=1, how="all"), "score", "{}"))
+
+# %% tags=["remove-input"]
+lines = [
+    f"With {label[name].replace('U-Net, ', 'U-Nets, ')}, the score with the highest mean τ over the scored targets is {score}."
+    for name, score in best_of.items()
+]
+lost = scores[scores["scored"]].groupby(["study", "score"], sort=False)["regret"].mean().unstack(0)
+random = rows[rows["scored"]].groupby("study", sort=False)["random_regret"].mean()
+lines += [
+    f"A pick at random loses {random[name]:.3f} of Dice there, the pick of {lost[name].idxmin()} {lost[name].min():.3f}."
+    for name in best_of
+    if name != first.name
+]
+Markdown("\n".join(lines))
+
+# %% tags=["remove-input"]
+boxes.what_next(
+    "Score models in the way in which you will fine-tune them; a short run of that very way is a score of its own.",
+    "What a frozen encoder gives, on eight targets: [organs](../volumes/fine_tune_orders.ipynb).",
+)
+
+# %% [markdown]
+# ## Rerun
+
+# %% tags=["remove-input"]
+Markdown(
+    ":::{admonition} Rerun this page\n:class: tip\n```bash\n"
+    + "".join(f"make study STUDY={name}\n" for name in (base, study, other) if name)
+    + f"python workflow/run_notebook.py notebooks/organs_otherwise.py out.ipynb -p study {study} -p base {base} -p other {other}\n```\n:::"
+)
+
+# %% tags=["remove-input"]
+texts.provenance(work, cells)
+
+# %% tags=["remove-cell", "nbval-check-output"]
+for row in rows.itertuples():
+    print(
+        f"{row.study:14s} {short(row.target):12s} ICC {row.icc:.4f}  Dice {row.mean:.4f}  same order {row.same_order:.4f}"
+    )
+for row in scores.itertuples():
+    print(f"{row.study:14s} {short(row.target):12s} {row.score:32s} tau {row.kendall:.4f}")
