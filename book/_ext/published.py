@@ -2,15 +2,23 @@
 
 Where the variable BOOK_URL says at which address the book is published, it gets a `sitemap.xml`, and every page says
 its address and the picture that stands for it. A title and a sentence stand on every page anyway.
+
+Where BOOK_REPOSITORY is the address of its repository, every page has a button that leads there, and a page that a
+notebook made one that opens that notebook on Binder. Colab opens .ipynb files alone, and the repository holds none.
 """
 
 import os
+import sys
+from functools import cache
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 from docutils import nodes
 
 PICTURE = "_static/report.png"
+ROOT = Path(__file__).resolve().parents[2]
+BINDER = "https://mybinder.org/v2/gh{repository}/HEAD?urlpath={place}"
 
 
 def _address(app, config):
@@ -36,6 +44,35 @@ def _tell(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + "\n" + "\n".join(tags)
 
 
+@cache
+def _notebooks():
+    """The notebook that makes a page, by the name of the page."""
+    sys.path.insert(0, str(ROOT / "workflow"))
+    try:
+        from pages import pages
+    finally:
+        sys.path.pop(0)
+    return {page.path.removesuffix(".ipynb"): page.source for page in pages(ROOT / "config")}
+
+
+def _button(icon, label, tooltip, url):
+    return {"type": "link", "icon": f"fas fa-{icon}", "label": label, "tooltip": tooltip, "url": url}
+
+
+def _lead(app, pagename, templatename, context, doctree):
+    """Add the buttons that lead to the repository and to Binder, which knows GitHub's by owner and name."""
+    repository = os.environ.get("BOOK_REPOSITORY", "").strip().rstrip("/")
+    if not repository or "header_buttons" not in context:
+        return
+    found = [_button("code-branch", "repository", "The repository", repository)]
+    address = urlsplit(repository)
+    if pagename in _notebooks() and address.netloc == "github.com":
+        place = quote(f"doc/tree/notebooks/{_notebooks()[pagename]}.py", safe="")
+        url = BINDER.format(repository=address.path, place=place)
+        found.append(_button("rocket", "binder", "Run this notebook on Binder", url))
+    context["header_buttons"] += found
+
+
 def _map(app, exception):
     if exception is None and app.builder.format == "html" and (base := app.config.html_baseurl):
         pages = sorted(app.env.found_docs)
@@ -47,5 +84,6 @@ def _map(app, exception):
 def setup(app):
     app.connect("config-inited", _address)
     app.connect("html-page-context", _tell)
+    app.connect("html-page-context", _lead, priority=502)  # after the theme's own buttons
     app.connect("build-finished", _map)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

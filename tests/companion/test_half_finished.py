@@ -77,7 +77,11 @@ def step(capsys, arguments, name):
     return code, [line for line in err.splitlines() if line.startswith("companion: ")]
 
 
-@pytest.mark.parametrize("state", NAMES)
+# what ends, like "no records" and "no scores", with everything computed anew
+LONG = ("nothing", "no performance", "no per_image", "no provenance", "half the provenance")
+
+
+@pytest.mark.parametrize("state", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES])
 def test_a_step_goes_on_or_says_in_one_line_what_is_missing(capsys, place, state):
     arguments, study = place
     states(study)[state]()

@@ -168,8 +168,9 @@ def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.
     pairs = _pairs(lead, measure, evidence)
     if pairs["target"].nunique() < _LEAST_TARGETS:
         raise UndefinedScore(f"expected_performance: {lead} has evidence on fewer than {_LEAST_TARGETS} targets")
-    estimate = _line(pairs)(scores)
-    low, high = _quantiles(*_errors_left_out(pairs), level)
+    target, x, y, weights = _columns(pairs)
+    estimate = _line(x, y, weights)(scores)
+    low, high = _quantiles(_errors_left_out(target, x, y, weights), weights, level)
     found = (estimate, *(np.clip(estimate + end, 0.0, 1.0) for end in (low, high)))
     return tuple(map(float, found)) if scores.ndim == 0 else found
 
@@ -206,27 +207,28 @@ def _pairs(lead, measure, evidence):
     return pairs.rename(columns={lead: "score", measure: "performance"})
 
 
-def _weights(pairs):
-    """One over the number of models of a target, so that every target weighs the same."""
-    return 1.0 / pairs.groupby("target")["score"].transform("size").to_numpy(dtype=float)
+def _columns(pairs):
+    """The number of its target, score, performance and weight of every model; every target weighs the same."""
+    target = pd.factorize(pairs["target"])[0]
+    x, y = (pairs[name].to_numpy(dtype=float) for name in ("score", "performance"))
+    return target, x, y, 1.0 / np.bincount(target)[target]
 
 
-def _line(pairs):
+def _line(x, y, weights):
     """The isotonic fit of performance on score, as a function: linear between scores that occur, flat beyond."""
-    x, y, weights = pairs["score"].to_numpy(dtype=float), pairs["performance"].to_numpy(dtype=float), _weights(pairs)
     knots, place = np.unique(x, return_inverse=True)
     mass = np.bincount(place, weights)
     fitted = isotonic_regression(np.bincount(place, weights * y) / mass, weights=mass).x
     return lambda scores: np.interp(scores, knots, fitted)
 
 
-def _errors_left_out(pairs):
-    """(errors, weights) of the line on every target when it is fitted on the others."""
-    errors = np.empty(len(pairs))
-    for target in pairs["target"].unique():
-        out = (pairs["target"] == target).to_numpy()
-        errors[out] = pairs["performance"][out] - _line(pairs[~out])(pairs["score"][out].to_numpy(dtype=float))
-    return errors, _weights(pairs)
+def _errors_left_out(target, x, y, weights):
+    """The errors of the line on every target when it is fitted on the others."""
+    errors = np.empty(len(x))
+    for number in range(target.max() + 1):
+        out = target == number
+        errors[out] = y[out] - _line(x[~out], y[~out], weights[~out])(x[out])
+    return errors
 
 
 def _quantiles(errors, weights, level):

@@ -1,0 +1,75 @@
+"""What the book says of itself once it has an address, and where its buttons lead once its repository has one."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+
+ROOT = Path(__file__).parents[1]
+PAGE = "book/pages/nuclei/nuclei_dsb2018-256"
+
+
+@pytest.fixture(scope="module")
+def published():
+    spec = importlib.util.spec_from_file_location("published", ROOT / "book" / "_ext" / "published.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def book(folder, address=""):
+    """What the extension asks of Sphinx."""
+    config = SimpleNamespace(html_baseurl=address, html_title="Which model?")
+    builder, env = SimpleNamespace(format="html"), SimpleNamespace(found_docs={"book/methods", PAGE})
+    return SimpleNamespace(config=config, builder=builder, env=env, outdir=str(folder))
+
+
+def buttons(published, name):
+    context = {"header_buttons": []}
+    published._lead(None, name, "", context, None)
+    return {button["label"]: button["url"] for button in context["header_buttons"]}
+
+
+@pytest.mark.parametrize("name", [PAGE, "book/methods"])
+def test_without_an_address_no_button_leads_anywhere(published, name, monkeypatch):
+    monkeypatch.delenv("BOOK_REPOSITORY", raising=False)
+    assert buttons(published, name) == {}
+
+
+def test_a_page_of_a_notebook_opens_on_binder_and_a_text_does_not(published, monkeypatch):
+    monkeypatch.setenv("BOOK_REPOSITORY", "https://github.com/some/one/")
+    found = buttons(published, PAGE)
+    assert found["repository"] == "https://github.com/some/one"
+    place = "doc%2Ftree%2Fnotebooks%2Fmicroscopy_target.py"
+    assert found["binder"] == f"https://mybinder.org/v2/gh/some/one/HEAD?urlpath={place}"
+    assert (ROOT / "notebooks" / "microscopy_target.py").is_file()
+    assert list(buttons(published, "book/methods")) == ["repository"]
+
+
+def test_another_host_than_github_has_no_binder(published, monkeypatch):
+    monkeypatch.setenv("BOOK_REPOSITORY", "https://git.example.org/some/one")
+    assert list(buttons(published, PAGE)) == ["repository"]
+
+
+def test_a_published_book_has_a_map_and_pages_say_where_they_are(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("BOOK_URL", "https://example.org/book")
+    app, context = book(tmp_path), {"title": "Which <model>?"}
+    published._address(app, app.config)
+    tree = nodes.section("", nodes.paragraph("", "", nodes.Text("Words " * 60)))
+    published._tell(app, PAGE, "", context, tree)
+    published._map(app, None)
+    assert f"<loc>https://example.org/book/{PAGE}.html</loc>" in (tmp_path / "sitemap.xml").read_text()
+    assert 'property="og:title" content="Which &lt;model&gt;?"' in context["metatags"]
+    assert f'property="og:url" content="https://example.org/book/{PAGE}.html"' in context["metatags"]
+    sentence = context["metatags"].split('name="description" content="')[1].split('"')[0]
+    assert sentence.endswith("…") and len(sentence) <= 200
+
+
+def test_without_an_address_there_is_no_map(published, tmp_path, monkeypatch):
+    monkeypatch.delenv("BOOK_URL", raising=False)
+    app = book(tmp_path)
+    published._address(app, app.config)
+    published._map(app, None)
+    assert not (tmp_path / "sitemap.xml").exists()
