@@ -146,7 +146,7 @@ Markdown("\n".join(lines))
 
 # %% tags=["remove-input"]
 boxes.what_next(
-    "Score models in the way in which you will fine-tune them; a short run of that very way is a score of its own.",
+    "Before you trust a score for fine-tuning, ask whether its evidence was gathered in the way in which you will fine-tune.",
     "What a frozen encoder gives, on eight targets: [organs](../volumes/fine_tune_orders.ipynb).",
 )
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from companion.analysis.bank import recorded_targets, table_of
 from companion.analysis.order import dice_of, order_of
-from companion.analysis.select import estimates, where
+from companion.analysis.select import estimates, targets, where
 from companion.paths import project_root
 from companion.study import open_study
 from tte._atomic import atomic_write
@@ -16,7 +16,7 @@ from tte.estimators import ESTIMATORS
 __all__ = ["STUDIES", "evidence", "evidence_file", "write_evidence"]
 
 STUDIES = ("strangers", "nuclei-bank")
-TUNED = "volumes"  # its models are scored before they are fine-tuned
+TUNED = ("volumes", "volumes-full", "volumes-unetr")  # their models are scored before they are fine-tuned
 _NAMES = {  # of the scores of a bank study: what `tte rank` calls them
     "consensus, instances": "consensus_instances",
     "consensus, pixels": "consensus_pixels",
@@ -54,15 +54,15 @@ def evidence(out=None):
             table.insert(0, "target", target)
             table.insert(0, "study", name)
             frames.append(table)
-    found = pd.concat([*frames, _tuned(out)], ignore_index=True)
+    found = pd.concat([*frames, *(table for name in TUNED for table in _tuned(name, out))], ignore_index=True)
     first = ["study", "target", "model", "seen", "ap50", "map", "f1", "f1_tolerant", "dice"]
     return found[[*first, *_NAMES.values(), *_LABELLED]]
 
 
-def _tuned(out):
+def _tuned(name, out):
     """The same of fine-tuned models, on the targets whose order repeats: Dice, and scores in their leading form."""
-    study, frames = open_study(TUNED, out=out), []
-    for target in study.part("fine_tune").tasks:
+    study, frames = open_study(name, out=out), []
+    for target in targets(study, "fine_tune"):
         if not order_of(study, target).scored:
             continue
         dice = dice_of(study, target).mean(axis=1)
@@ -71,8 +71,8 @@ def _tuned(out):
         table = {name: lead[name].rows(scores).set_index("model")["score"] for name in _LABELLED if name in lead}
         table = pd.DataFrame({"dice": dice, **{name: values.reindex(dice.index) for name, values in table.items()}})
         table = table.rename_axis("model").reset_index()
-        frames.append(table.assign(study=TUNED, target=target, seen=0))
-    return pd.concat(frames, ignore_index=True)
+        frames.append(table.assign(study=name, target=target, seen=0))
+    return frames
 
 
 def write_evidence(out=None):

@@ -6,7 +6,14 @@ import pytest
 
 from companion.worth.evidence import evidence, evidence_file
 from tte.errors import ConfigError, InputError, UndefinedScore
-from tte.rank.expected import coverage, expected_performance, read_evidence, scores_with_evidence, track_record
+from tte.rank.expected import (
+    agreement_of_ways,
+    coverage,
+    expected_performance,
+    read_evidence,
+    scores_with_evidence,
+    track_record,
+)
 
 SHIPPED = pytest.mark.skipif(not evidence_file().is_file(), reason="no evidence is recorded yet")
 
@@ -71,6 +78,21 @@ def test_track_record_by_hand():
     assert found.loc[0, ["n_models", "kendall", "regret", "random_regret"]].to_list() == pytest.approx(
         [3, 1 / 3, 0.3, 0.3]
     )
+
+
+def test_ways_of_fine_tuning_agree_where_they_have_models_in_common():
+    def way(study, target, dice):
+        return [(study, target, model, 0, value) for model, value in dice.items()]
+
+    rows = [
+        *(*way("a", "t", {"x": 0.1, "y": 0.2, "z": 0.3}), *way("b", "t", {"z": 0.1, "y": 0.5, "x": 0.9, "w": 0.0})),
+        *(*way("a", "u", {"x": 0.1, "y": 0.2}), *way("b", "u", {"x": 0.1, "y": 0.2}), *way("c", "u", {"v": 0.2})),
+        *(*way("a", "alone", {"x": 0.1, "y": 0.2}), *way("a", "flat", {"x": 0.1, "y": 0.1})),
+        *way("b", "flat", {"x": 0.1, "y": 0.2}),
+    ]  # fmt: skip
+    evidence = pd.DataFrame(rows, columns=["study", "target", "model", "seen", "dice"])
+    assert agreement_of_ways(evidence) == (0.0, 2)  # -1 on t and 1 on u
+    assert agreement_of_ways(evidence[evidence["study"] == "a"])[1] == 0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from skimage.measure import label
 
 from tte.rank import expected
 from tte.rank.judgement.table import Observed, ranking_of_run
+from tte.rank.report import evidence as evidence_module
 from tte.rank.report import page as page_module
 from tte.rank.report import telling as pictures_module
 from tte.rank.report import write_report
@@ -215,3 +216,11 @@ def test_how_far_such_a_pick_was_right_is_said_where_there_is_evidence(tmp_path,
     shipped(monkeypatch, evidence.iloc[:0, :4])
     write_report(ranking(), tmp_path / "none.html")
     assert 'id="evidence"' not in (tmp_path / "none.html").read_text(encoding="utf-8")
+
+
+def test_on_fine_tuning_it_says_how_far_the_ways_of_it_agree(monkeypatch):
+    rows = [(way, "t", f"m{m}", 0, m * sign) for way, sign in (("a", 1), ("b", -1)) for m in range(3)]
+    shipped(monkeypatch, pd.DataFrame(rows, columns=["study", "target", "model", "seen", "dice"]))
+    said = evidence_module._ways("dice")
+    assert "agreed at a Kendall's tau of -1.00 on average (1 set of images)" in said
+    assert evidence_module._ways("ap50") == ""

@@ -5,6 +5,7 @@ Reads `evidence.csv` beside this file: models of the companion's banks with thei
 
 from functools import cache
 from importlib.resources import files
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from tte.errors import ConfigError, InputError, UndefinedScore
 
 __all__ = [
     "EXPECTED",
-    *("coverage", "evidence_of", "expected_performance", "kendalls", "read_evidence"),
+    *("agreement_of_ways", "coverage", "evidence_of", "expected_performance", "kendalls", "read_evidence"),
     *("scores_with_evidence", "track_record"),
 ]
 
@@ -122,6 +123,31 @@ def kendalls(lead, measure="ap50", evidence=None):
         scores, performance = one[["score", "performance"]].to_numpy().T[:, None]
         found[key] = batch_coefficients(scores, performance, ("kendall",))["kendall"][0]
     return pd.Series(found, dtype=float).dropna()
+
+
+def agreement_of_ways(evidence=None):
+    """How far the same models have the same order where they were fine-tuned for a target in different ways.
+
+    Returns
+    -------
+    (mean Kendall's tau, number of pairs of ways) : (float, int)
+        NaN and 0 where no target has two ways of at least two common models.
+
+    Examples
+    --------
+    >>> rows = [(way, "t", f"m{m}", 0, m * sign) for way, sign in (("a", 1), ("b", -1)) for m in range(3)]
+    >>> agreement_of_ways(evidence=pd.DataFrame(rows, columns=["study", "target", "model", "seen", "dice"]))
+    (-1.0, 1)
+    """
+    evidence = read_evidence() if evidence is None else evidence
+    found = []
+    for _, one in evidence.dropna(subset="dice").groupby("target", sort=False):
+        for a, b in combinations(one.pivot(index="model", columns="study", values="dice").items(), 2):
+            both = pd.concat([a[1], b[1]], axis=1).dropna().to_numpy().T
+            if both.shape[1] > 1:
+                found.append(batch_coefficients(both[:1], both[1:], ("kendall",))["kendall"][0])
+    known = np.array(found)[np.isfinite(found)] if found else np.array([])
+    return (float(known.mean()), len(known)) if len(known) else (float("nan"), 0)
 
 
 def expected_performance(score, lead, evidence=None, *, measure="ap50", level=0.8):

@@ -169,7 +169,7 @@ def _expected(lead, value):
     name = evidence_of(lead.name)
     if name is None:
         return unknown, unknown
-    if lead.measure == "dice":  # what fine-tuning reaches depends on how it is done, the order less so
+    if lead.measure == "dice":  # what fine-tuning reaches depends on how it is done
         return unknown, unknown
     try:
         _, low, high = expected_performance(value, name, measure=lead.measure, level=EXPECTED)

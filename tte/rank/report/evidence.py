@@ -3,7 +3,7 @@
 Takes a `Ranking` and the evidence that is shipped; returns words and rows.
 """
 
-from tte.rank.expected import EXPECTED, coverage, evidence_of, track_record
+from tte.rank.expected import EXPECTED, agreement_of_ways, coverage, evidence_of, track_record
 from tte.rank.judgement.quantities import MEASURES
 
 __all__ = ["evidence", "expected_heading"]
@@ -34,7 +34,8 @@ def evidence(ranking):
             f"by this score lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
             f"Kendall's tau with the true order was {record['kendall'].mean():.2f} on average, "
             f"from {record['kendall'].min():.2f} to {record['kendall'].max():.2f}. "
-            f"{_calibration(ranking, name, measure)}Your images and models may differ from all of these."
+            f"{_calibration(ranking, name, measure)}{_ways(measure)}"
+            "Your images and models may differ from all of these."
         ),
         "header": ["Models", "Images", "Number", "Kendall's tau", f"{words} lost by the pick", "by a random pick"],
         "rows": rows,
@@ -49,4 +50,16 @@ def _calibration(ranking, name, measure):
     return (
         f"The range to expect is meant to hold {EXPECTED:.0%} of the models; on sets of images that were left out when "
         f"it was made, it held {held:.0%}. "
+    )
+
+
+def _ways(measure):
+    """How far the order of the models depends on how they are fine-tuned; "" where nothing is known of it."""
+    tau, number = agreement_of_ways() if measure == "dice" else (None, 0)
+    if not number:
+        return ""
+    sets = f"{number} set{'s' * (number > 1)} of images"
+    return (
+        "Where the same models were fine-tuned for the same images in two ways, as with a frozen encoder and with "
+        f"nothing frozen, their two orders agreed at a Kendall's tau of {tau:.2f} on average ({sets}). "
     )
