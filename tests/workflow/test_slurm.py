@@ -118,23 +118,55 @@ def test_a_study_with_a_killed_job_a_killed_scheduler_and_too_little_memory(clus
     assert content(out) == content(environment / "local")
 
 
-def test_a_ranking_of_three_models(cluster, environment, capsys):
+RANK = ROOT / "tte" / "rank" / "spread" / "slurm" / "config.yaml"
+
+
+@pytest.fixture(scope="module")
+def given(environment):
+    """What is ranked: three models on four images."""
     companion.main(["data", "phantom", NUCLEI[0], "--root", str(environment / "mine"), "--n", "4", "--seed", "3"])
     names = ["nuclei-a_unet3_s0", "nuclei-b_unet3_s0", "nuclei-c_unet3_s0"]
     models = [{"name": name, "source": "torch", "weights": str(ROOT / "models" / "phantom" / f"{name}.safetensors")}
               for name in names]  # fmt: skip
     (environment / "bank.yml").write_text(yaml.safe_dump({"models": models}))
-    given = ["--models", environment / "bank.yml", "--images", environment / "mine" / NUCLEI[0] / "images",
-             "--device", "cpu"]  # fmt: skip
-    base = ROOT / "tte" / "rank" / "spread" / "slurm" / "config.yaml"
-    jobs = profile(environment / "rank-profile", base, **{"set-resources": [f"rank:mem_mb={ENOUGH}"]})
+    images = environment / "mine" / NUCLEI[0] / "images"
+    return ["rank", "zero-shot", "--models", environment / "bank.yml", "--images", images, "--device", "cpu"]
+
+
+def ranked(out):
+    """The tables that a ranking wrote."""
+    return [(out / name).read_bytes() for name in ("ranking.csv", "per_image.csv")]
+
+
+@pytest.fixture(scope="module")
+def alone(environment, given):
+    """The tables of a ranking in one process."""
+    assert cli.main([str(argument) for argument in (*given, "--out", environment / "alone")]) == 0
+    return ranked(environment / "alone")
+
+
+def test_a_ranking_of_three_models(cluster, environment, given, alone, capsys):
+    jobs = profile(environment / "rank-profile", RANK, **{"set-resources": [f"rank:mem_mb={ENOUGH}"]})
     before = cluster.ended().get("COMPLETED", 0)
     shared = ["--workers", 2, "--profile", jobs]
-    for out, more in (("alone", []), ("shared", shared), ("shared", shared)):
-        for cell in sorted((environment / out).glob(".cells/*/*.npz"))[:1]:  # what is lost is made by a job again
+    for _ in range(2):
+        for cell in sorted((environment / "shared").glob(".cells/*/*.npz"))[:1]:  # what is lost a job makes again
             cell.unlink()
-        arguments = ["rank", "zero-shot", *given, "--out", environment / out, *more]
+        arguments = [*given, "--out", environment / "shared", *shared]
         assert cli.main([str(argument) for argument in arguments]) == 0, capsys.readouterr().err
     assert cluster.ended().get("COMPLETED", 0) in (before + 2, before + 3)  # the cell that was lost may be of a pair
-    for name in ("ranking.csv", "per_image.csv"):
-        assert (environment / "shared" / name).read_bytes() == (environment / "alone" / name).read_bytes()
+    assert ranked(environment / "shared") == alone
+
+
+def test_a_ranking_with_a_cancelled_job_and_too_little_memory(cluster, environment, given, alone):
+    """Jobs get too little memory at first and one is cancelled: others do its share, and the bytes are the same."""
+    little = profile(environment / "little", RANK, **{"set-resources": [f"rank:mem_mb={LITTLE} * 2 ** attempt // 2"]})
+    out, before = environment / "killed", cluster.ended()
+    arguments = [*given, "--out", out, "--workers", 2, "--profile", little]
+    run = subprocess.Popen([sys.executable, "-m", "tte.cli", *map(str, arguments)], cwd=ROOT)
+    wait_for(cluster.jobs, "the first job")
+    cluster.command("scancel", cluster.jobs()[0])
+    assert run.wait(timeout=900) == 0
+    lost = {state: cluster.ended().get(state, 0) - before.get(state, 0) for state in ("CANCELLED", "FAILED")}
+    assert lost["CANCELLED"] >= 1 and lost["FAILED"] >= 1
+    assert ranked(out) == alone

@@ -21,7 +21,7 @@ from tte.errors import ConfigError, InputError
 
 __all__ = ["Cells", "cell_key", "cells_of", "digest_of", "file_digest", "opened", "workplace"]
 
-CELLS = 3  # part of every cell's key: raise it when the code changes what a cell holds
+CELLS = 4  # part of every cell's key: raise it when the code changes what a cell holds
 _CELL_FOLDER, _RUN, _LOCK = ".cells", "run.json", ".lock"
 _OWN = (_CELL_FOLDER, _LOCK, f"{_LOCK}.by")
 
