@@ -49,7 +49,7 @@ def points():
     """Return the measurements."""
     found = []
     for per_job in PER_JOB:
-        how = f"{per_job} cell(s) to a job, {HOW}"
+        how = f"{per_job} cell{'s' * (per_job > 1)} to a job, {HOW}"
         for n, (models, targets) in SIZES.items():
             values = [seconds(models, targets, per_job) for _ in range(3 if n <= 100 else 1)]
             found.append(series("scheduling", "cells", n, "s", values, how))

@@ -67,7 +67,7 @@ if not found.scored:
         "so this target is reported and not scored."
     )
 elif significant:
-    answer = f"Of the {len(primary)} scores named before the run, {', '.join(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives."
+    answer = f"Of the {len(primary)} scores named before the run, {' and '.join(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives."
 else:
     answer = f"None of the {len(primary)} scores named before the run orders the models beyond what chance gives, although there is an order."
 evidence = (
@@ -169,7 +169,7 @@ cost = order.seconds_of(work, task, seed=seed)
 main = scores[[not e.how.ablation for e in scores["estimate"]]].copy()
 main["seconds"] = [order.cost_of(e, cost) for e in main["estimate"]]
 heads = {"kendall": "τ-b", "p": "p", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "seconds": "seconds"}  # fmt: skip
-formats = {"τ-b": "{:.2f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": "{:.3f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
+formats = {"τ-b": "{:.2f}", "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "seconds": "{:.2f}"}  # fmt: skip
 ordered = main.set_index("name").sort_values("kendall", ascending=False, kind="stable")
 without = ordered.index[ordered["kendall"].isna()]
 ordered = ordered.drop(index=without)

@@ -32,9 +32,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import order, select
+from companion.fine_tune.bank import share_labels
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import boxes, order_plots, plots, tables, texts
+from companion.pages import boxes, order_plots, plots, registered_texts, tables, texts
 from companion.study import open_page
+from companion.worth import registered
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
@@ -46,15 +48,19 @@ cells = [
 orders = order.order_table(work)
 scored = [name for name in names if orders.loc[name, "scored"]]
 left_out = [name for name in names if name not in scored]
-every = order.over_targets(work, scored, seed=seed)
+by_target = {name: order.score_table(work, name, seed=seed) for name in scored}
+every = order.over_targets(work, by_target)
 every["name"] = [tables.label(e) for e in every["estimate"]]
 primary = order.primary(work, every).set_index("name")
 best = primary.sort_values("kendall", ascending=False).iloc[0]
 least = primary.sort_values("regret").iloc[0]
 untouched = [name for name in scored if name in part.reliability.untouched]
 if untouched:
-    anew = order.primary(work, order.over_targets(work, untouched, seed=seed))
+    anew = order.primary(work, order.over_targets(work, {name: by_target[name] for name in untouched}))
     anew.index = [tables.label(e) for e in anew["estimate"]]
+searched = [name for name in names if name not in part.reliability.untouched]
+partly = {new: [old for old in searched if share_labels(work, new, old)] for new in untouched}
+partly = {new: old for new, old in partly.items() if old}
 
 
 def short(target):
@@ -71,7 +77,14 @@ answer = (
     else f"No score of the {len(primary)} that were named before the run orders the models beyond what chance gives, although the models have an order."
 )
 repeated = (
-    f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}."
+    f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}. "
+    + "".join(f"{short(new)} is part of {short(old[0])}, which the search used. " for new, old in partly.items())
+    + registered_texts.outcome(
+        registered.verdicts(registered.registration()),
+        "relative-variety",
+        "relative variety",
+        "../registered_tests.ipynb",
+    )
     if untouched
     else None
 )
@@ -127,7 +140,7 @@ if left_out:
 
 # %% tags=["remove-input"]
 heads = {"kendall": "mean τ-b", "low": "lowest", "high": "highest", "p_holm": "p (Holm)", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "targets": "targets"}  # fmt: skip
-number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": "{:.3f}", "p": "{:.3f}", "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": "{:.3f}", "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
+number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": texts.p_number, "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
 tables.plain_table(primary[list(heads)].rename(columns=heads), "primary score", number)
 
 # %% tags=["remove-input"]
@@ -143,8 +156,7 @@ if untouched:
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-taus", "caption": "Kendall's τ-b of every score with mean Dice after fine-tuning: a dot per target, a bar for the mean. Diamonds at the top are what a score without error would reach on each target. Only targets whose order repeats are shown. Source: [notebook](../../../notebooks/fine_tune_orders.py)."}, "image": {"alt": "Kendall's tau of every score on every scored target, with the ceilings"}}
 main = every[[not e.how.ablation for e in every["estimate"]]].sort_values("kendall", ascending=False, kind="stable")
 taus = {}
-for target in scored:
-    of_target = order.score_table(work, target, seed=seed)
+for target, of_target in by_target.items():
     taus[short(target)] = of_target.assign(name=[tables.label(e) for e in of_target["estimate"]]).set_index("name")[
         "kendall"
     ]

@@ -111,13 +111,12 @@ texts.pictures_of(work, target, shown)
 # %% tags=["remove-input"]
 tables.models_table(work, "zero_shot")
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
+# %% tags=["remove-input"]
 cards = texts.cards_of(work, "zero_shot")
-_ = plots.training_curves(
-    {display_name(card.model): card.losses for card in cards},
-    title=texts.trained_out(cards),
+curves = (
+    "" if work.config.pages == "targets" else "; the [curves](zero_shot_summary.ipynb) stand with all targets together"
 )
-plt.show()
+Markdown(f"{texts.trained_out(cards)}{curves}.")
 
 # %% tags=["remove-input"]
 texts.unlearned(cards)

@@ -36,9 +36,9 @@ torch.manual_seed(seed)
 os.environ["COLUMNS"] = "100"
 
 # %% [markdown]
-# ## A checkpoint, as one has it
+# ## A checkpoint
 #
-# This network is not trained, it stands for a file on your disk: a state dict of a MONAI U-Net, saved from a Lightning module, so that every name starts with `model.`.
+# This network is not trained, it stands for a file on your disk: a state dict of a MONAI U-Net, saved from a Lightning module, so that every name starts with `model` and a dot.
 
 # %%
 arguments = {"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16, 32], "strides": [2, 2]}
@@ -57,7 +57,7 @@ _ = main(["bank", "--init", "models"])
 print(Path("models/bank.yml").read_text())
 
 # %% [markdown]
-# ## The entry, complete
+# ## The complete entry
 #
 # The architecture, the scaling and the meaning of the output are yours to state.
 

@@ -185,7 +185,7 @@ if part.repeats > 1:
 if part.repeats > 1:
     display(
         Markdown(
-            f"Averaging {part.repeats} runs changes the mean over targets from {mean_runs.iloc[0]:.2f} to {mean_runs.iloc[-1]:.2f}. "
+            f"The mean over targets is {mean_runs.iloc[0]:.2f} with one run and {mean_runs.iloc[-1]:.2f} with the mean of {part.repeats} runs. "
             f"Between single runs τ varies with a standard deviation of {single:.2f} on one target (mean over targets). "
             "The CTE paper reports no advantage of averaging."
         )

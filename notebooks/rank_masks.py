@@ -28,6 +28,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+from IPython.display import Markdown, display
 from scipy import ndimage
 from skimage import filters, measure, segmentation
 
@@ -76,7 +77,7 @@ run_tools("images", "masks")
 
 # %%
 ranking = tte.rank_masks({name: f"masks/{name}" for name in TOOLS}, "images", seed=seed, out="ranking")
-print(ranking.verdict)
+display(Markdown(ranking.verdict))
 
 # %% [markdown]
 # ## Consistency of a black box
@@ -105,5 +106,5 @@ show_report(both)
 # %% [markdown]
 # ## What to do with this
 #
-# Four tools that agree are not a proof: these recipes see the same brightness, so they can be wrong together.
+# Tools that agree are not a proof: these recipes see the same brightness, so they can be wrong together.
 # Look at the images on which they disagree most, which the report shows first.

@@ -28,7 +28,7 @@ seed = 0  # of everything drawn
 # %% tags=["remove-cell"]
 from pathlib import Path
 
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 import tte
 from companion.pages.tutorial import commands, show_report, working_folder
@@ -57,7 +57,7 @@ print(Path("bank.yml").read_text())
 # %%
 ranking = tte.rank_zero_shot("bank.yml", "images", limit=limit, seed=seed, out="ranking")
 _ = ranking.save("ranking")
-print(ranking.verdict)
+display(Markdown(ranking.verdict))
 
 # %%
 print(commands("ranking"))
@@ -81,7 +81,7 @@ show_report(ranking)
 Markdown(f"The score that leads here is **{ranking.lead.words}**. It leads because {ranking.lead.reason}.")
 
 # %% [markdown]
-# ## A few labels beat every score
+# ## A few labels usually help
 #
 # Where models are too close to call, the report names the images whose labels would settle it best.
 # Label them, put the label maps into a folder under the names of the images, and run the same command with it.
@@ -92,7 +92,7 @@ Markdown(f"The score that leads here is **{ranking.lead.words}**. It leads becau
 
 # %%
 measured = tte.rank_zero_shot("bank.yml", "images", labels="labels", limit=limit, seed=seed, out="ranking-with-labels")
-print(measured.verdict)
+display(Markdown(measured.verdict))
 columns = ["model", "score", "group", "measured_ap50", "measured_ap50_low", "measured_ap50_high", "probability_best"]
 measured.table[columns].head(6).round(3)
 

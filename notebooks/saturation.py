@@ -173,7 +173,7 @@ Markdown(
     f"- **What is measured.** Of the variance of NHD at the bottleneck {own_part:.0%} belongs to the model on all targets alike, of that of F1 {of_f1:.0%}: "
     f"to a good part, how well a network stands the loss of channels is its own property and not a sign of how it suits a target. For changes of the input the share is {share.loc['CTE-NHD, input', 'model']:.0%}.\n"
     f"- **Within one depth** dropout does better than the input with three levels and not with four, neither tested: among networks of three levels τ-b is {shallow['kendall']:.2f} ({texts.p_text(shallow['p'])}) against {by_input['kendall']:.2f} for input changes, among those of four {deep['kendall']:.2f} against {at(base, 'unet4', 'input', float('nan'))['kendall']:.2f}.\n\n"
-    f"The networks are small and few per kind, and of {len(pooled[base]) + len(pooled[study])} coefficients one or two have a small p by chance: "
+    f"The networks are small and few per kind, and of the {len(pooled[base]) + len(pooled[study])} coefficients that were computed, some in no table here, one or two have a small p by chance: "
     f"the standard network has τ-b {bottleneck['kendall']:.2f} and its twin with a second output and more training {shallow['kendall']:.2f}. "
     "Wider networks and those of the paper were not tried."
 )

@@ -71,8 +71,8 @@ display(
             "Answer": verdict,
             "Evidence": f"Mean Kendall τ-b with AP50 over {len(judged)} targets: consensus {consensus['kendall']:.2f} "
             f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.",
-            "Lost by the pick": f"{consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
-            f"{confidence['regret']:.2f} by confidence, {consensus['random_regret']:.2f} by a random pick.",
+            "Lost by the pick": f"Over these {len(judged)} targets {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
+            f"{confidence['regret']:.2f} by mean confidence, {summary.loc['soft Dice confidence', 'regret']:.2f} by soft Dice confidence, {consensus['random_regret']:.2f} by a random pick.",
             "Caveat": f"{len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.",
         }
     )

@@ -72,7 +72,8 @@ display(
 #
 # What is lost is the median performance of the best model over the images, less that of the pick.
 # A labelled image picks the model that does best on it, and the loss is counted on the other images; it is the mean over random draws of the image.
-# Models that were trained on the target's own images take no part.
+# Of our own models those that were trained on the target's own images take no part; some of the strangers' have seen images of these collections.
+# A way that is not defined on a target is averaged over the others, so its random pick is another one.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean, a dashed line where a random pick is on average. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
 _ = worth_plots.lost_per_way(
@@ -141,7 +142,7 @@ Markdown(worth_texts.sure_sentence(sure))
 # ## Before fine-tuning: try two models out
 #
 # Where a few labels are there to fine-tune with, the plain rival of every estimator is to fine-tune a little and look.
-# A pick by such a trial is judged by the seeds of fine-tuning that it did not see.
+# A pick by such a trial is judged by the seeds of fine-tuning that it did not see, and every other pick by the same seeds, so that its loss differs a little from that on [the page on organs](volumes/fine_tune_orders.ipynb), where the other variants of the scores stand too.
 
 # %% tags=["remove-input"]
 shown = of_organs.set_index("way").sort_values("lost", kind="stable")

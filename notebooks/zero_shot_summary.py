@@ -347,6 +347,17 @@ if not work.config.phantom:
     )
 
 # %% [markdown]
+# ## How the models were trained
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Training loss of every model against iteration"}}
+cards = texts.cards_of(work, "zero_shot")
+_ = plots.training_curves(
+    {display_name(card.model): card.losses for card in cards},
+    title=texts.trained_out(cards),
+)
+plt.show()
+
+# %% [markdown]
 # ## Rerun
 
 # %% tags=["remove-input"]

@@ -12,7 +12,7 @@ from companion.config.models import fine_tune_models, recipe_in
 
 __all__ = [
     *("has_seen", "initial_models", "is_untrained", "learned_classes", "masked", "models_on", "moved"),
-    *("recipe_of", "restoration_loss"),
+    *("recipe_of", "restoration_loss", "share_labels"),
 ]
 
 _CUBE, _HIDDEN, _STEPS = 6, 0.5, 1000  # voxels of a masked cube, share of the cubes, steps of intensity from 0 to 1
@@ -46,10 +46,11 @@ def is_untrained(study, source):
 def has_seen(study, source, task):
     """Whether a source learned from labels of the same structures in the same files as a task."""
     recipe = recipe_of(study, source)
-    return recipe.labels == "true" and any(_overlap(study, name, task) for name in recipe.tasks)
+    return recipe.labels == "true" and any(share_labels(study, name, task) for name in recipe.tasks)
 
 
-def _overlap(study, one, other):
+def share_labels(study, one, other):
+    """Whether two tasks are of some of the same structures in the same files."""
     if one == other:
         return True
     a, b = (study.dataset_entry(name) for name in (one, other))

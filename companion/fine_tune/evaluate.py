@@ -207,10 +207,11 @@ def evaluate(study, task, *, models=None, seed=0, device="cpu", recompute=False)
         "lookup": lookup,
         "load": cache(partial(cases, study)),
     }
+    seeds = seeds_on(study, task)
     return {
         initial: (
             score(study, task, initial, seed=seed, **options),
-            [measure(study, task, initial, s, **options) for s in seeds_on(study, task)],
+            [measure(study, task, initial, s, **options) for s in seeds],
         )
         for initial in tqdm(models_on(study, task), desc=f"evaluate {task}", disable=None)
         if models is None or initial in models

@@ -51,12 +51,12 @@ def says(tau, p, what, order="the models"):
     >>> says(-0.5, 0.01, "Steadiness")
     'Steadiness orders the models the wrong way round, beyond chance.'
     >>> says(0.5, 0.2, "Steadiness")
-    'Steadiness orders the models no better than chance would.'
+    'Steadiness orders the models in a way that cannot be told from chance.'
     """
     if not np.isfinite(tau) or not np.isfinite(p):
         return f"{what} has no defined agreement with the performance here."
     if p >= LEVEL:
-        return f"{what} orders {order} no better than chance would."
+        return f"{what} orders {order} in a way that cannot be told from chance."
     return f"{what} orders {order} " + (
         "as their performance does, beyond chance." if tau > 0 else "the wrong way round, beyond chance."
     )

@@ -13,8 +13,15 @@ def answer(table):
     counts = table["verdict"].value_counts()
     done = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
     waiting = counts.get("not yet judged", 0)
-    parts = [*done, *([f"{waiting} not yet judged, for want of targets that nobody had seen"] if waiting else [])]
-    return f"Of {len(table)} registered questions, {', '.join(parts)}."
+    parts = [
+        *done,
+        *(
+            [f"{waiting} {'is' if waiting == 1 else 'are'} not yet judged, for want of targets that nobody had seen"]
+            if waiting
+            else []
+        ),
+    ]
+    return f"Of {len(table)} registered questions, {' and '.join(parts)}."
 
 
 def outcome(table, name, score, link="registered_tests.ipynb"):
@@ -24,7 +31,7 @@ def outcome(table, name, score, link="registered_tests.ipynb"):
         return ""
     how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
     return (
-        f"The [registered test]({link}) of {score} {how} (smallest difference of τ-b {row['difference']:+.2f}, "
+        f"The [registered test]({link}) of {score} {how} (τ-b over its nearest rival {row['difference']:+.2f}, "
         f"{p_text(row['p'])}, corrected {p_text(row['corrected'])})."
     )
 

@@ -15,6 +15,7 @@ __all__ = [
     "rule_sentence",
     "sure_sentence",
     "tuning_sentence",
+    "worst_ways",
 ]
 
 _LABELS = (("one", ""), ("two", "s"))
@@ -39,7 +40,7 @@ def _sentence(evidence, titles, better):
     word, gap = ("better" if better else "worse"), evidence["random"] - evidence["lost"]
     rows = evidence.assign(gap=gap.abs())[gap > 0 if better else gap < 0]
     if rows.empty:
-        return f"No way of picking does {word} than a random pick here."
+        return f"On average over the targets no way of picking does {word} than a random pick."
     row = rows.sort_values(["p", "gap"], ascending=[True, False], kind="stable").iloc[0]
     worse = row["worse_on"] if not better else row["targets"] - row["worse_on"]
     numbers = (
@@ -49,6 +50,23 @@ def _sentence(evidence, titles, better):
     if row["p"] < LEVEL:
         return f"Picking by {row['way']} does {word} than a random pick: {numbers}."
     return f"Nothing does {word} than a random pick beyond what chance gives; nearest is {row['way']}: {numbers}."
+
+
+def worst_ways(rows, titles):
+    """Return which ways lose more than a random pick on the most targets.
+
+    Parameters
+    ----------
+    rows : DataFrame; of `companion.worth.ways.against_random`, those with the largest share
+    titles : dict of str to str; of a study
+    """
+    if not (rows["worse_on"] > 0).any():
+        return "No way of picking loses more than a random pick on any target"
+    said = [
+        f"by {row.way} on {row.worse_on} of {row.targets} targets of {titles[row.study].lower()}"
+        for row in rows.itertuples()
+    ]
+    return f"Picking loses more than at random {' and '.join(said)}"
 
 
 def labels_answer(lost, two="two labelled images"):
@@ -113,7 +131,7 @@ def rule_sentence(found, name):
     elif found["needed"] == found["needed"]:
         goal = f"it takes {found['needed']:.0f} images to lose as little as {k} random ones, not half"
     else:
-        goal = f"within 8 images it does not come to what {k} random ones give"
+        goal = f"within 8 images it does not stay as low as what {k} random ones give"
     if found["p"] < LEVEL:
         return (
             f"{name}: the rule loses {'less' if found['saved'] > 0 else 'more'} than a random choice ({mean}); {goal}."

@@ -60,7 +60,7 @@ def write_bank(folder):
     atomic_write(path, text)
     models, open_questions = len(re.findall("^  - name:", text, re.MULTILINE)), text.count(UNKNOWN) - 1
     return (
-        f"Wrote {path}: {models} model(s). Fill in what it marks {UNKNOWN} ({open_questions} times), "
+        f"Wrote {path}: {models} model{'s' * (models != 1)}. Fill in what it marks {UNKNOWN} ({open_questions} times), "
         f"then run: tte bank {path} --check"
     )
 

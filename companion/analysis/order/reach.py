@@ -51,11 +51,16 @@ def score_table(study, target, *, seed=0):
     return pd.DataFrame(rows)
 
 
-def over_targets(study, targets, *, seed=0):
+def over_targets(study, tables):
     """Return what every score reaches over some targets.
 
     The p asks how often a list that gives every model one random number, the same on all targets, has a mean τ as far
     from 0: the targets share models, so that such a list does well or badly on many of them at once.
+
+    Parameters
+    ----------
+    study : Study
+    tables : dict of str to DataFrame; by target, as `score_table` returns it
 
     Returns
     -------
@@ -64,9 +69,8 @@ def over_targets(study, targets, *, seed=0):
         kendall_trained, p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a
         value; where it has none for the models of some target, the means are over the others.
     """
-    tables = {target: score_table(study, target, seed=seed) for target in targets}
-    orders = {target: order_of(study, target) for target in targets}
-    dice = {target: dice_of(study, target).mean(axis=1) for target in targets}
+    orders = {target: order_of(study, target) for target in tables}
+    dice = {target: dice_of(study, target).mean(axis=1) for target in tables}
     trained = {target: values.drop(index=untrained_models(study, target)) for target, values in dice.items()}
     lists, lists_trained, result = _random_taus(study, dice), _random_taus(study, trained), []
     estimates = {_key(e): e for table in tables.values() for e in table["estimate"]}

@@ -100,7 +100,7 @@ def test_a_score_that_knows_the_order_has_a_tau_of_1_and_its_share_is_over_the_c
 
 
 def test_over_targets_a_list_that_is_the_same_everywhere_is_no_surprise_twice(clear):
-    every = order.over_targets(clear, TARGETS)
+    every = order.over_targets(clear, {t: order.score_table(clear, t) for t in TARGETS})
     every.index = [f"{e.estimator} {e.variant}".strip() for e in every["estimate"]]
     assert every.loc["relative_variety", "kendall"] > 0.9 and every.loc["relative_variety", "targets"] == 2
     assert every.loc["ccfv paper", "kendall"] == pytest.approx(0, abs=0.1) and every.loc["ccfv paper", "p"] > 0.5
@@ -114,7 +114,7 @@ def test_over_targets_a_list_that_is_the_same_everywhere_is_no_surprise_twice(cl
 
 
 def test_primary_scores_stand_in_the_order_of_the_configuration_with_a_corrected_p(clear):
-    every = order.over_targets(clear, TARGETS)
+    every = order.over_targets(clear, {t: order.score_table(clear, t) for t in TARGETS})
     found = order.primary(clear, every)
     assert [e.estimator for e in found["estimate"]] == ["relative_variety", "ccfv"]
     assert found["estimate"].iloc[1].variant == "paper"

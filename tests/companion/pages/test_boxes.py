@@ -13,7 +13,7 @@ ROW = {"undefined": "", "regret": 0.01, "random_regret": 0.08, "kendall": 0.6, "
     ("tau", "p", "words"),
     [
         (0.6, 0.004, "as their performance does"), (-0.6, 0.004, "wrong way round"),
-        (0.6, 0.4, "no better than chance"),
+        (0.6, 0.4, "in a way that cannot be told from chance"),
         (np.nan, np.nan, "no defined agreement"),
     ],
 )  # fmt: skip

@@ -40,7 +40,7 @@ def test_a_table_turned_round_turns_the_sentences_round():
 def test_what_chance_could_have_done_is_not_claimed(p, begins):
     better, worse = evidence_sentences(evidence(good=(0.1, 0.3, 6, 1, p)), TITLES)
     assert better.startswith(begins)
-    assert worse == "No way of picking does worse than a random pick here."
+    assert worse == "On average over the targets no way of picking does worse than a random pick."
 
 
 def panel(**lost):
@@ -81,7 +81,12 @@ def test_titles_are_means_of_their_tables():
             ["loses less than a random choice", "2 images to lose as little as 4 random ones, half or less"],
         ),
         (0.02, 0.4, 3.0, ["cannot be told apart", "3 images to lose as little as 4 random ones, not half"]),
-        (-0.02, 0.01, float("nan"), ["loses more than a random choice", "does not come to what 4 random ones give"]),
+        (
+            -0.02,
+            0.01,
+            float("nan"),
+            ["loses more than a random choice", "does not stay as low as what 4 random ones give"],
+        ),
     ],
 )
 def test_the_sentence_about_the_rule_follows_its_numbers(saved, p, needed, says):

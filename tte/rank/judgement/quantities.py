@@ -42,16 +42,17 @@ MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice after fine-tuning"}
 MEASURED = ("measured_ap50", "measured_f1")
 
 _WHY = {
-    "consensus": ("models that know nothing of each other rarely make the same mistake", "methods.html#bank-consensus"),
+    "consensus": ("models that know nothing of each other rarely make the same mistake",
+                  "book/pages/strangers/strangers.html"),
     "consistency": ("fewer than three groups of models have an opinion, so they cannot be asked about each other",
-                    "methods.html#consistency"),
-    "measured": ("no score without labels can be computed here, so the labelled images decide", "methods.html"),
+                    "book/methods.html#consistency"),
+    "measured": ("no score without labels can be computed here, so the labelled images decide", "book/methods.html"),
     "confidence": ("agreement needs models of three groups, consistency a perturbation, and neither has a value here",
-                   "methods.html"),
+                   "book/methods.html"),
     "relative_variety": ("it asks how much of the variety of the features lies within the foreground",
-                         "methods.html"),
-    "ccfv": ("relative variety has no value here", "methods.html#cc-fv"),
-    "chosen": ("you asked for it", "methods.html"),
+                         "book/pages/volumes/fine_tune_orders.html"),
+    "ccfv": ("relative variety has no value here", "book/methods.html#cc-fv"),
+    "chosen": ("you asked for it", "book/methods.html"),
 }  # fmt: skip
 
 
@@ -201,11 +202,11 @@ def _record_of(name, measure):
         if other.partition("_")[0] != known.partition("_")[0] and len(shared):
             others[other] = float(shared.mean())
     words = (
-        f"; on {len(own)} collections of models and images where the truth is known its order had a Kendall's tau of "
-        f"{own.mean():.2f} with the true one on average"
+        f"; on {len(own)} pairs of a collection of models and a set of images where the truth is known its order had a "
+        f"Kendall's tau of {own.mean():.2f} with the true one on average"
     )
     if not others:
         return words
     best, worst = max(others, key=others.get), min(others, key=others.get)
     rest = "" if worst == best else f", and {others[worst]:.2f} for the worst ({in_words(worst)})"
-    return f"{words}, beside {others[best]:.2f} for the best of the other kinds of score ({in_words(best)}){rest}"
+    return f"{words}, beside {others[best]:.2f} for the best of the other scores computed here ({in_words(best)}){rest}"
