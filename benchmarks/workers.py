@@ -2,7 +2,9 @@
 
 `python -m benchmarks.workers [IMAGES]` writes `results/benchmarks/workers.csv`: processor time on the longest way, that
 of the command itself and of the busier worker, which holds on a busy machine too; and time on the clock, which holds
-where nothing else runs. Imports and the report are included; one thread to a worker.
+where nothing else runs. A worker has one processor, as a job of a cluster has: one worker is held to one, two have two
+together (on Linux). Without that, one worker already scores on the second while it runs the next pass. Imports and the
+report are included.
 """
 
 import os
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -22,7 +25,10 @@ TARGET = 1.8
 
 
 def ranked(folder, workers):
-    """Rank in a process of its own; return its time on the clock, that on the longest way, and the tables it wrote."""
+    """Rank in processes of their own, with as many processors as workers.
+
+    Return the time on the clock, that on the longest way, and the tables that were written.
+    """
     out = folder / f"out{workers}"
     command = [
         *(sys.executable, "-m", "tte.cli", "rank", "zero-shot", "--models", folder / "bank.yml"),
@@ -30,11 +36,26 @@ def ranked(folder, workers):
     ]
     started, before = time.perf_counter(), _processor()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([str(part) for part in command], check=True, capture_output=True, env=environment)
+    with _processors(workers):
+        subprocess.run([str(part) for part in command], check=True, capture_output=True, env=environment)
     clock, whole = time.perf_counter() - started, _processor() - before
     own = [float(log.read_text().split()[0]) for log in (out / ".cells" / "logs").glob("worker-*.txt")]
     longest = whole - sum(own) + max(own, default=0.0)
     return clock, longest, [(out / name).read_bytes() for name in ("ranking.csv", "per_image.csv")]
+
+
+@contextmanager
+def _processors(number):
+    """Hold this process and its children to the first processors of those that it has."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:number])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _processor():

@@ -56,7 +56,7 @@ power = {name: cost.exponent(table) for name, table in grown.items()}
 aimed = "as was aimed for" if clock["ratio"] >= clock["target"] else f"{clock['target']:.1f} times was aimed for"
 boxes.in_short(
     {
-        "Answer": f"Two workers were {clock['ratio']:.2f} times as fast as one on the clock, {aimed}. "
+        "Answer": f"Two workers with a processor each were {clock['ratio']:.2f} times as fast as one on the clock; {aimed}. "
         f"The scheduler takes {last['value'] / last['n']:.3f} s of a processor per cell at {last['n']:,.0f} cells.",
         "Evidence": f"{clock['baseline']:.0f} s with one worker and {clock['ours']:.0f} s with two ({clock['size']}). "
         f"Processor time of the command and its busier worker, which other work slows less, fell from {longest['baseline']:.0f} s to {longest['ours']:.0f} s: {longest['ratio']:.2f} times.",
