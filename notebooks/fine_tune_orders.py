@@ -43,7 +43,10 @@ work = open_page(study, data_root=data_root, out=out, seed=seed)
 part = work.part("fine_tune")
 names = select.targets(work, "fine_tune")
 cells = [
-    cell for name in names for scores, tuned in evaluate(work, name, seed=seed).values() for cell in (scores, *tuned)
+    cell
+    for name in names
+    for scores, tuned in evaluate(work, name, seed=seed, compare=False).values()
+    for cell in (scores, *tuned)
 ]
 orders = order.order_table(work)
 scored = [name for name in names if orders.loc[name, "scored"]]

@@ -41,7 +41,7 @@ from companion.study import display_name, open_page
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
 names = select.targets(work, "fine_tune")
-found = [pair for name in names for pair in transfer.evaluate(work, name, seed=seed).values()]
+found = [pair for name in names for pair in transfer.evaluate(work, name, seed=seed, compare=False).values()]
 cells = [cell for scores, tuned in found for cell in (scores, *tuned)]
 rankings = {name: ranking_on(work, name, seed=seed) for name in names}
 agreement = pd.concat(

@@ -44,7 +44,7 @@ targets = {way.name: select.targets(way, "fine_tune") for way in ways}
 cells = [
     cell
     for name in targets[work.name]
-    for scores, tuned in evaluate(work, name, seed=seed).values()
+    for scores, tuned in evaluate(work, name, seed=seed, compare=False).values()
     for cell in (scores, *tuned)
 ]
 rows, scores = order.compared(first, ways, seed=seed)

@@ -70,6 +70,7 @@ GOLDEN = {
     "cells-summary": ("zero_shot_summary", {"study": "cells"}),
     "volumes-brainstem": ("fine_tune_order", {"study": "volumes", "task": "ct/OpenKBP/brainstem"}),
     "volumes-summary": ("fine_tune_orders", {"study": "volumes"}),
+    "volumes-otherwise": ("organs_otherwise", {"study": "volumes-full"}),
     "two-seeds": ("two_seeds", {"study": "two-seeds"}),
     "paper-spleen": ("msd_task", {"study": "paper-msd-phantom", "task": "phantom/msd/Task09_Spleen"}),
     "paper-BBBC039": ("microscopy_target", {"study": "paper-nuclei-phantom", "target": "phantom/nuclei/BBBC039"}),

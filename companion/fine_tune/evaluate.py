@@ -127,6 +127,10 @@ def _available(study, task, which):
         return None
 
 
+def _unread(study, task, which):
+    """Stands for cases that nobody asks for."""
+
+
 def score(study, task, initial, *, seed=0, device="cpu", recompute=False, lookup=None, load=None):
     """Return the `Cell` with every labelled estimator of one model on the few labelled cases of a task."""
     part = study.part("fine_tune")
@@ -184,10 +188,10 @@ def _fact(estimator, value, variant=""):
     return {"estimator": estimator, "variant": variant, "layer": "", "score": float(value), "n_undefined": 0}
 
 
-def evaluate(study, task, *, models=None, seed=0, device="cpu", recompute=False):
+def evaluate(study, task, *, models=None, seed=0, device="cpu", recompute=False, compare=True):
     """Score every initial model on one task, or those of the given names, and measure its fine-tuned Dice.
 
-    What is on record is read.
+    What is on record is read; without `compare` no volume is read to compare it with, as the page of the task does.
 
     Returns
     -------
@@ -200,7 +204,8 @@ def evaluate(study, task, *, models=None, seed=0, device="cpu", recompute=False)
     """
     part = study.part("fine_tune")
     require(task, part.targets or part.tasks, f"task of study {study.name!r}")
-    lookup = cache(partial(cases if recompute else _available, study, task))
+    read = cases if recompute else _available if compare else _unread
+    lookup = cache(partial(read, study, task))
     options = {
         "device": device,
         "recompute": recompute,

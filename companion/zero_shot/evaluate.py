@@ -133,7 +133,7 @@ def _in_domain(module, cases, device, tiled=False):
     return {"split": "test", "n_images": len(values), **{k: round(v, 4) for k, v in summary.items()}}
 
 
-def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=False):
+def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=False, compare=True):
     """Run every model of the study on one target and score it, or read the records.
 
     Parameters
@@ -143,6 +143,7 @@ def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=Fals
     models : collection of str or None; their names, None for all
     seed : int; of the dropout masks, and of the pixels that CC-FV looks at
     recompute : bool; repeat inference and scores from the raw images
+    compare : bool; False reads no image to compare it with what is on record, as the page of the target does
 
     Returns
     -------
@@ -156,7 +157,7 @@ def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=Fals
     part = study.part("zero_shot")
     require(target, part.targets, f"target of study {study.name!r}")
     load = cache(partial(test_cases, study, target))
-    cases, cells = load() if recompute else _to_compare(study, load), {}
+    cases, cells = load() if recompute else _to_compare(study, load) if compare else None, {}
     chosen = {model: key for model, key in model_ids(study).items() if models is None or model in models}
     beyond = _beyond(part, target, "inputs", "repeats", "outputs", "every_level")
     for model, (_, network, _) in tqdm(chosen.items(), desc=f"evaluate {target}", disable=None):

@@ -139,3 +139,20 @@ def test_random_lists_are_one_number_per_model(clear):
     drawn = _random_taus(clear, dice)
     np.testing.assert_array_equal(drawn[TARGETS[0]], drawn[TARGETS[1]])
     assert abs(drawn[TARGETS[0]].mean()) < 0.02
+
+
+def test_two_ways_of_fine_tuning_are_compared_on_their_models_and_targets(bank, clear, tmp_path):
+    """The other way is of one target, with a sign of Dice that turns the order round, and another name."""
+    turned = made(bank, tmp_path, dict.fromkeys(TARGETS, 0.005), SCORES)
+    table = turned.records.table("performance")
+    for cell, rows_of in table.groupby("cell"):
+        turned.records.write(cell, {"performance": rows_of.assign(value=1 - rows_of["value"])}, {})
+    part = bank.config.fine_tune.model_copy(update={"targets": (TARGETS[1],)})
+    other = replace(turned, config=bank.config.model_copy(update={"name": "other", "fine_tune": part}))
+    orders, scores = order.compared(clear, [other])
+    assert orders[["study", "target"]].values.tolist() == [["tiny", TARGETS[1]], ["other", TARGETS[1]]]
+    assert np.isnan(orders.loc[0, "same_order"]) and orders.loc[1, "same_order"] < -0.9
+    assert orders.loc[1, "mean"] == pytest.approx(1 - orders.loc[1, "mean_base"], abs=0.01)
+    assert orders.loc[1, "spread"] == pytest.approx(0.44, abs=0.02)
+    by = scores.assign(name=[e.estimator for e in scores["estimate"]]).set_index(["study", "name"])["kendall"]
+    assert by["tiny", "relative_variety"] > 0.9 and by["other", "relative_variety"] < -0.9
