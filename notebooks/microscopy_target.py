@@ -73,7 +73,12 @@ else:
     display(
         boxes.in_short(
             {
-                "Answer": boxes.says(lead_row["kendall"], lead_row["kendall_p"], steady[0].upper() + steady[1:]),
+                "Answer": boxes.says(
+                    lead_row["kendall"],
+                    lead_row["kendall_p"],
+                    steady[0].upper() + steady[1:],
+                    apart=lead_row["n_resolvable_pairs"],
+                ),
                 "Evidence": boxes.picked(lead_row, "F1", steady),
                 "Caveat": limits,
             }

@@ -78,7 +78,6 @@ Markdown(
 # The plainest rival looks at no image of yours: it takes the model that did best, on average, on all other targets on record.
 
 # %% tags=["remove-input"]
-display(Markdown(sceptic_texts.lists(lists)))
 heads = {
     "kendall": "list τ",
     "score": "score τ",
@@ -109,7 +108,6 @@ tables.plain_table(shown.rename(columns=heads), "bank", numbers)
 # A half has half the images, so a score may come out above it.
 
 # %% tags=["remove-input"]
-display(Markdown(sceptic_texts.ceiling(ceiling)))
 heads = {
     "halves": "halves of the images, τ",
     "seeds": "training seeds, τ",

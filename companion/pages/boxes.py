@@ -41,8 +41,8 @@ def what_next(*steps):
     )
 
 
-def says(tau, p, what, order="the models"):
-    """Return whether a score orders the models, from its τ and its p.
+def says(tau, p, what, order="the models", apart=None):
+    """Return whether a score orders the models, from its τ, its p, and how many pairs of models differ at all.
 
     Examples
     --------
@@ -52,7 +52,13 @@ def says(tau, p, what, order="the models"):
     'Steadiness orders the models the wrong way round, beyond chance.'
     >>> says(0.5, 0.2, "Steadiness")
     'Steadiness orders the models in a way that cannot be told from chance.'
+    >>> says(0.5, 0.2, "Steadiness", apart=0)
+    'There is no order to predict here: no two models differ by more than other test images would make of them.'
     """
+    if apart == 0:
+        return (
+            "There is no order to predict here: no two models differ by more than other test images would make of them."
+        )
     if not np.isfinite(tau) or not np.isfinite(p):
         return f"{what} has no defined agreement with the performance here."
     if p >= LEVEL:

@@ -21,7 +21,8 @@ def answer(table):
             else []
         ),
     ]
-    return f"Of {len(table)} registered questions, {' and '.join(parts)}."
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    return f"Of {len(table)} registered questions, {listed}."
 
 
 def outcome(table, name, score, link="registered_tests.ipynb"):

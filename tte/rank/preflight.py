@@ -140,7 +140,7 @@ def _run(model, image, device, pixel_size, made, costs):
 
 def _facts(model, x, raw):
     sides = "any size" if model.divisor == 1 else f"sides padded to multiples of {model.divisor}"
-    size = f", rescaled to {' × '.join(f'{p:g}' for p in model.pixel_size)} µm per pixel" if model.pixel_size else ""
+    size = f", rescaled to {_size(model.pixel_size)} per pixel" if model.pixel_size else ""
     turned = f", volumes turned to {model.orientation}" if model.orientation else ""
     dropout = f"feature dropout at {model.dropout_layer}" if model.dropout_layer else "none: input perturbations only"
     low, high = np.percentile(x, (1, 99))
@@ -224,8 +224,19 @@ def _size_doubts(model, pixel_size):
         if pixel_size is not None:
             stated, missing = ("the images state", "the model does")
         where = "--pixel-size" if pixel_size is None else "`pixel_size` of its entry"
-        size = " × ".join(f"{p:g}" for p in np.atleast_1d(pixel_size if pixel_size is not None else model.pixel_size))
-        yield f"only {stated} a pixel size ({size} µm), {missing} not: nothing is rescaled; give {where}"
+        size = _size(np.atleast_1d(pixel_size if pixel_size is not None else model.pixel_size))
+        yield f"only {stated} a pixel size ({size}), {missing} not: nothing is rescaled; give {where}"
+
+
+def _size(pixel_size):
+    """A pixel size, in µm, as people say it: in mm where every side is at least one.
+
+    >>> _size((0.5, 0.5)), _size((6500.0, 6500.0, 5000.0))
+    ('0.5 × 0.5 µm', '6.5 × 6.5 × 5 mm')
+    """
+    sides = np.asarray(pixel_size, dtype=float)
+    scale, unit = (1000, "mm") if (sides >= 1000).all() else (1, "µm")
+    return f"{' × '.join(f'{side:g}' for side in sides / scale)} {unit}"
 
 
 def made_image(model, side=128):

@@ -15,7 +15,8 @@ def row(verdict, judged, p=0.004, corrected=0.02):
 def test_the_answer_counts_verdicts():
     table = pd.DataFrame({"verdict": ["succeeded", "failed", "not yet judged"]})
     assert answer(table) == (
-        "Of 3 registered questions, 1 succeeded, 1 failed, 1 not yet judged, for want of targets that nobody had seen."
+        "Of 3 registered questions, 1 succeeded, 1 failed and 1 is not yet judged, "
+        "for want of targets that nobody had seen."
     )
     assert answer(table.iloc[:1]) == "Of 1 registered questions, 1 succeeded."
 

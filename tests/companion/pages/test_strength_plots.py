@@ -24,12 +24,11 @@ def table():
 def looks(axes):
     """Colour, edge and symbol by place, of every point of a figure."""
     return {
-        tuple(np.round(points.get_offsets()[0], 6)): (
-            to_rgb(points.get_facecolor()[0]), to_rgb(points.get_edgecolor()[0]),
-            points.get_paths()[0].vertices.shape,
+        tuple(np.round([*point.get_xdata(), *point.get_ydata()], 6)): (
+            to_rgb(point.get_markerfacecolor()), to_rgb(point.get_markeredgecolor()), point.get_marker(),
         )
-        for points in axes.collections
-        if len(points.get_offsets()) == 1 and len(points.get_paths()) and len(points.get_facecolor())
+        for point in axes.lines
+        if point.get_marker() in "o^sDv" and len(point.get_xdata()) == 1
     }  # fmt: skip
 
 
@@ -50,7 +49,7 @@ def test_every_model_has_a_name_in_the_legend_and_the_line_leaves_out_the_own(ta
     figure = strength_plots.performance_by_strength(scores, table=table, xlabel="x", ylabel="y", title="t")
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert len(set(names)) == 4 and sum("the target's own" in name for name in names) == 2
-    x, y = figure.axes[0].lines[0].get_data()
+    ((x, y),) = [line.get_data() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
     np.testing.assert_allclose(np.diff(y) / np.diff(x), 1)  # both others lie on a line of slope 1, exactly
     plt.close("all")
 

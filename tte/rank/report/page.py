@@ -109,7 +109,8 @@ def _wanted(name, ranking, pictures):
 
 def _summary(ranking):
     n_images = ranking.per_image["image"].nunique()
-    counted = [f"{len(ranking.table)} {'tools' if ranking.way == 'masks' else 'models'}", f"{n_images} images"]
+    what = "cases" if ranking.way == "fine-tune" else "images"
+    counted = [f"{len(ranking.table)} {'tools' if ranking.way == 'masks' else 'models'}", f"{n_images} {what}"]
     left = {kind: sum(one.kind == kind for one in ranking.left_out) for kind in ("model", "image")}
     counted += [f"{n} {kind}{'s' if n > 1 else ''} left out" for kind, n in left.items() if n]
     return f"{', '.join(counted)}."
