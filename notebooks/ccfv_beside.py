@@ -52,12 +52,15 @@ boxes.in_short(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ccfv-beside", "caption": "Mean weighted Kendall τ between a score and the Dice of the fine-tuned models. Hollow: published. Filled: ours. Source: [notebook](../../notebooks/ccfv_beside.py)."}, "image": {"alt": "Mean weighted Kendall tau per method, published beside ours"}}
-_ = target_plots.beside(
+figure = target_plots.beside(
     means["1"],
     "mean weighted Kendall τ over targets (no unit)",
     f"Highest in the paper: {best['published']}; on real organs: {best['real organs']}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "ccfv-beside")
 
 
 # %% tags=["remove-input"]

@@ -54,12 +54,15 @@ boxes.in_short(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-cte-beside", "caption": "Mean Kendall τ-b between a score and the performance of the models, a row per method and table of the paper. Hollow: published. Filled: ours. Source: [notebook](../../notebooks/cte_beside.py)."}, "image": {"alt": "Mean Kendall tau-b per method and table, published beside ours"}}
-_ = target_plots.beside(
+figure = target_plots.beside(
     means,
     "mean Kendall τ-b over targets (no unit)",
     f"Published above ours, own model counted, in {int(below.sum())} of {len(means)} rows",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "cte-beside")
 
 # %% tags=["remove-input"]
 for name, (kind, measure) in beside.CTE_TABLES.items():

@@ -142,7 +142,7 @@ tau = (
     if found.scored
     else "the order does not repeat itself: not scored"
 )
-_ = order_plots.seeds_by_score(
+figure = order_plots.seeds_by_score(
     values.to_dict(),
     dice,
     untrained=untrained,
@@ -150,6 +150,9 @@ _ = order_plots.seeds_by_score(
     title=f"{first.name}, the best of the primary scores here: {tau}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{task.replace('/', '_')}-seeds")
 
 # %% [markdown]
 # ## What each score says

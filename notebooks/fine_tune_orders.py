@@ -163,12 +163,15 @@ for target, of_target in by_target.items():
     taus[short(target)] = of_target.assign(name=[tables.label(e) for e in of_target["estimate"]]).set_index("name")[
         "kendall"
     ]
-_ = order_plots.taus_by_score(
+figure = order_plots.taus_by_score(
     pd.DataFrame(taus).reindex(main["name"]),
     {short(t): orders.loc[t, "ceiling"] for t in scored},
     title=f"Highest mean τ: {main.iloc[0]['name']}, {main.iloc[0]['kendall']:.2f}; CC-FV: {ccfv['kendall']:.2f}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-taus")
 
 # %% [markdown]
 # Every score, those that were not named before included; their p is not corrected, so the best of them is a candidate and no result.
@@ -193,8 +196,11 @@ dice.index = [order.short_name(work, model) for model in dice.index]
 dice = dice.loc[dice.rank().mean(axis=1).sort_values(ascending=False).index]
 dice.columns = [short(name) for name in dice.columns]
 leader = dice.rank(pct=True).mean(axis=1).idxmax()
-_ = order_plots.dice_map(dice, title=f"Best on average by rank: {leader}")
+figure = order_plots.dice_map(dice, title=f"Best on average by rank: {leader}")
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-dice")
 
 # %% tags=["remove-input"]
 gaps = (orders["middle"] - orders["untrained"]).rename("gap")

@@ -106,13 +106,16 @@ for target in targets[work.name]:
     pair = {name: order.dice_of(one, target) for name, one in (("frozen", first), ("full", work))}
     both[short(target)] = (pair["frozen"], pair["full"], order.untrained_models(work, target))
 gain = int((full["mean"] > full["mean_base"]).sum())
-_ = order_plots.way_against_way(
+figure = order_plots.way_against_way(
     both,
     xlabel="mean Dice, encoder frozen",
     ylabel="mean Dice, nothing frozen",
     title=f"Training everything raises the mean Dice on {gain} of {len(full)} targets; orders agree at τ {same.min():.2f} to {same.max():.2f}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-ways")
 
 # %% [markdown]
 # ## What the scores reach in each way

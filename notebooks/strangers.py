@@ -165,7 +165,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strangers", "caption": "Median AP50 of every model against its consensus, a panel per target. Source: [notebook](../../../notebooks/strangers.py)."}, "image": {"alt": "AP50 against bank consensus, a panel per target, a symbol per model"}}
-_ = target_plots.score_panels(
+figure = target_plots.score_panels(
     {short(name) + (" (seen)" if name in part.seen else ""): table for name, table in found.items()},
     score="consensus, instances",
     performance="ap50",
@@ -173,6 +173,9 @@ _ = target_plots.score_panels(
     title=f"Mean τ-b over {len(judged)} targets: {consensus['kendall']:.2f}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-panels")
 
 # %% [markdown]
 # ## What counts as performance

@@ -88,10 +88,13 @@ boxes.in_short(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost", "caption": "What the pick of each way loses against the best model of the bank. A dot is a target, a bar the mean over targets, the dashed line a pick at random on all targets of the panel; a way that is not defined on a target has no dot there. Labelled images are drawn at random, and every pick with labels is judged on the other images. Of our own models those trained on a target's own data take no part; some of the strangers' have seen images of these collections. Source: [notebook](../../notebooks/which_model.py)."}, "image": {"alt": "Performance lost by the pick for seven ways of picking, a dot per target, a panel per bank"}}
 order = [way for way in ways.NAMES if (lost["way"] == way).any()]
-_ = worth_plots.lost_per_way(
+figure = worth_plots.lost_per_way(
     shown, order, title=f"Without a label, {free[0]} loses least on {studies[first].config.title.lower()}"
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "lost-per-way")
 
 # %% tags=["remove-input"]
 titles = {name: f"targets of {work.config.title.lower()}" for name, work in studies.items()}

@@ -76,12 +76,15 @@ display(
 # A way that is not defined on a target is averaged over the others, so its random pick is another one.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean, a dashed line where a random pick is on average. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
-_ = worth_plots.lost_per_way(
+figure = worth_plots.lost_per_way(
     {SHOWN[key][0]: table for key, table in lost.items()},
     list(ways.NAMES),
     title=worth_texts.lost_title(list(means.values())),
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "worth-ways")
 
 # %% tags=["remove-input"]
 rows = {}
@@ -107,12 +110,15 @@ Markdown(
 # A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over targets; dotted lines are scores without labels. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
-_ = worth_plots.label_curves(
+figure = worth_plots.label_curves(
     {SHOWN[key][0]: table for key, table in curves.items()},
     {SHOWN[key][0]: level for key, level in levels.items()},
     title=worth_texts.curves_title(list(curves.values())),
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "worth-labels")
 
 # %% tags=["remove-input"]
 display(

@@ -131,13 +131,16 @@ plt.show()
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-flips", "caption": "Flipped pixels under dropout (1 − CTE-NHD) against median F1, a panel per target with axes of its own, a dot per model of another source. A score that works puts the star among the dots furthest left. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Share of flipped pixels against median F1, a panel per target, the pick and the best marked"}}
 hits = int((lead_rows["regret"] <= 1e-9).sum())
-_ = target_plots.flips_by_target(
+figure = target_plots.flips_by_target(
     rankings,
     performance="median F1",
     names=titles,
     title=f"The model with the fewest flipped pixels is the best one on {hits} of {len(lead_rows)} targets",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-flips")
 
 # %% [markdown]
 # ## Who transfers where

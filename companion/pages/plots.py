@@ -1,7 +1,7 @@
 """Figures of the book: each takes tables or arrays and returns a matplotlib figure.
 
-Reads nothing and writes nothing. Colours are seaborn's colour-blind palette; the background is opaque white, so that a
-figure reads the same on a dark page.
+Reads nothing; `as_svg` alone writes, beside the pages. Colours are seaborn's colour-blind palette; the background is opaque
+white, so that a figure reads the same on a dark page.
 """
 
 from io import BytesIO
@@ -10,14 +10,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from companion.paths import project_root
 from companion.study import display_name
+from tte._atomic import atomic_write
 
 __all__ = [
     "all_targets",
+    "as_svg",
     "palette",
     "point",
     "score_against_performance",
@@ -54,6 +58,15 @@ def _png(figure):
 def point(axes, x, y, *, s, lw=1.0, facecolor, edgecolor, **style):
     """Draw one marker as `axes.scatter` would; as a line of one point it takes a fifth of the time."""
     axes.plot([x], [y], ls="", ms=s**0.5, mew=lw, mfc=facecolor, mec=edgecolor, **style)
+
+
+def as_svg(figure, name):
+    """Keep a figure as SVG where the book is made, and return the line from which a reader downloads it."""
+    path, file = project_root() / "book" / "pages" / "figures" / f"{name}.svg", BytesIO()
+    with plt.rc_context({"svg.hashsalt": name}):  # the same bytes every time
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    atomic_write(path, file.getvalue())
+    return Markdown(f"This figure as {{download}}`SVG </{path.relative_to(project_root()).as_posix()}>`.")
 
 
 def score_against_performance(table, *, score, performance, title):
