@@ -1,7 +1,7 @@
 """Figures of the book: each takes tables or arrays and returns a matplotlib figure.
 
-Reads nothing; `as_svg` alone writes, beside the pages. Colours are seaborn's colour-blind palette; the background is opaque
-white, so that a figure reads the same on a dark page.
+Reads nothing; `as_svg` alone writes, beside the pages. Colours are seaborn's colour-blind palette; the background is
+opaque white, so that a figure reads the same on a dark page.
 """
 
 from io import BytesIO
