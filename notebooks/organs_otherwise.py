@@ -92,13 +92,24 @@ display(
 # ## Is there an order, and is it the same?
 #
 # The reliability (ICC) is that of the mean Dice over the seeds, and the ceiling what a score without error would reach; targets below the reliability that the configuration asks for are not scored.
-# The last column compares the models that both ways have: 1 is the same order, 0 none in common.
+# The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash where an order does not repeat.
 
 # %% tags=["remove-input"]
 columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "τ with frozen U-Nets"}  # fmt: skip
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(short)).set_index("target")
+shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "τ with frozen U-Nets": "{:.2f}"}  # fmt: skip
 tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats)
+
+# %% tags=["remove-input"]
+weak = rows[(rows["study"] == other) & (rows["mean"] < rows["mean_base"] / 2)]
+if len(weak):
+    display(
+        Markdown(
+            f"The UNETR networks find little of the organ after so few iterations: mean Dice {weak['mean'].min():.2f} to {weak['mean'].max():.2f} on {len(weak)} of {int((rows['study'] == other).sum())} targets, where U-Nets reach {weak['mean_base'].min():.2f} to {weak['mean_base'].max():.2f}. "
+            f"{int(weak['scored'].sum())} of their orders repeat{'s' if weak['scored'].sum() == 1 else ''}, so they say {'little' if weak['scored'].any() else 'nothing'} about scores: a transformer wants a longer schedule than this study has."
+        )
+    )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ways", "caption": "Mean Dice of every model after fine-tuning in two ways, a panel per target: encoder frozen (horizontal) and nothing frozen (vertical); bars are standard errors over the seeds. Models that were never trained are orange. Points on one rising line would be the same order. Source: [notebook](../../../notebooks/organs_otherwise.py)."}, "image": {"alt": "Dice with nothing frozen against Dice with a frozen encoder, a panel per target"}}
 both = {}
