@@ -49,7 +49,7 @@ cells = [
 ]
 rows, scores = order.compared(first, ways, seed=seed)
 scores["score"] = [tables.label(e) for e in scores["estimate"]]
-label = {first.name: "U-Net, encoder frozen", work.name: "U-Net, nothing frozen", other: "UNETR, encoder frozen"}
+label = {first.name: "frozen encoder", work.name: "nothing frozen", other: "UNETR"}
 
 
 def short(target):
@@ -92,13 +92,14 @@ display(
 # ## Is there an order, and is it the same?
 #
 # The reliability (ICC) is that of the mean Dice over the seeds, and the ceiling what a score without error would reach; targets below the reliability that the configuration asks for are not scored.
+# UNETR networks have a frozen encoder too.
 # The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash where an order does not repeat.
 
 # %% tags=["remove-input"]
-columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "τ with frozen U-Nets"}  # fmt: skip
+columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(short)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
-formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "τ with frozen U-Nets": "{:.2f}"}  # fmt: skip
+formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats)
 
 # %% tags=["remove-input"]
@@ -146,7 +147,7 @@ for target in dict.fromkeys(wide["target"]):
 
 # %% tags=["remove-input"]
 lines = [
-    f"With {label[name].replace('U-Net, ', 'U-Nets, ')}, the score with the highest mean τ over the scored targets is {score}."
+    f"{label[name].capitalize()}: the score with the highest mean τ over the scored targets is {score}."
     for name, score in best_of.items()
 ]
 lost = scores[scores["scored"]].groupby(["study", "score"], sort=False)["regret"].mean().unstack(0)

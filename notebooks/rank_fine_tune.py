@@ -18,7 +18,7 @@
 # To fine-tune one candidate fully can take hours.
 # The scores of this page look at the features that each model gives to the few labelled cases, which takes one pass.
 # The cases are synthetic CT volumes with a kidney, in NIfTI files; a label map has the name of its image.
-# The models are those of the book's synthetic study: two learned other organs, one learned nothing.
+# The models learned other organs, in real CT; they are those of [the page on organs](volumes/fine_tune_orders.ipynb).
 
 # %% tags=["parameters"]
 n_cases = 4  # labelled cases
@@ -34,7 +34,7 @@ import tte
 from companion.pages.tutorial import show_report, working_folder
 from companion.paths import project_root
 
-models = project_root() / "models" / "phantom"
+models = project_root() / "models" / "volumes"
 folder = working_folder("phantom/organ-kidney", n=n_cases, labelled=n_cases)
 
 # %% [markdown]
@@ -44,12 +44,15 @@ folder = working_folder("phantom/organ-kidney", n=n_cases, labelled=n_cases)
 # [Bring your own model](own_model.ipynb) shows the entries of other files.
 
 # %%
-names = ["organ-vertebra_unet4_s0", "organ-vessel_unet4_s0", "random_unet4_s0"]
+names = ["parotids_unet_s0", "mandible_unet_s0", "three-organs_unet_s0"]
 Path("models").mkdir()
 for name in names:
     for end in ("safetensors", "yml"):
         shutil.copy(models / f"{name}.{end}", "models")
-entries = [f"  - name: {name}\n    source: torch\n    weights: models/{name}.safetensors\n" for name in names]
+entries = [
+    f"  - name: {name.removesuffix('_unet_s0')}\n    source: torch\n    weights: models/{name}.safetensors\n"
+    for name in names
+]
 _ = Path("bank.yml").write_text("models:\n" + "".join(entries))
 print(Path("bank.yml").read_text())
 
@@ -63,7 +66,7 @@ print(Path("bank.yml").read_text())
 # %%
 ranking = tte.rank_fine_tune("bank.yml", "images", "labels", seed=seed, out="ranking")
 display(Markdown(ranking.verdict))
-ranking.table[["rank", "model", *ranking.scores()]].round(3)
+ranking.table.set_index("model")[["rank", *ranking.scores()]].round(3).transpose()
 
 # %%
 show_report(ranking)
