@@ -37,7 +37,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import saturation, select
-from companion.pages import plots, strength_plots, tables, texts
+from companion.pages import boxes, plots, strength_plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -89,6 +89,29 @@ def response_table(found, networks):
     )
     return tables.plain_table(found.set_index("network")[list(columns)].rename(columns=columns), "network", formats)
 
+
+# %% tags=["remove-input"]
+every = pd.concat([at_shared_rates(pooled[name]) for name in (study, base)]).dropna(subset="kendall")
+together = (1 - every["median"]).corr(every["kendall"], method="spearman")
+clear = every[(every["p"] < 0.05) & (every["kendall"] > 0)]
+strongest = every.sort_values("median").iloc[0]
+said = (
+    "Networks that respond more order their models better."
+    if together > 0.5
+    else "Networks that respond more order their models worse."
+    if together < -0.5
+    else "How strongly a network responds says little about how well the response orders its models."
+)
+display(
+    boxes.in_short(
+        {
+            "Answer": said,
+            "Evidence": f"Over {len(every)} networks, kinds of perturbation and rates, response (1 − median NHD) and mean τ-b have a Spearman correlation of {together:.2f}. "
+            f"The strongest response, of {strongest['network']} (median NHD {strongest['median']:.2f}), has τ-b {strongest['kendall']:.2f}; {len(clear)} of {len(every)} have a τ-b above 0 with p below 0.05, before any correction.",
+            "Caveat": "The networks are small and few per kind, and each is ranked on the same few targets.",
+        }
+    )
+)
 
 # %% [markdown]
 # ## What makes a network respond
