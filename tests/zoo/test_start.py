@@ -48,7 +48,7 @@ def test_a_folder_of_models_becomes_a_bank_file_with_what_is_unknown_marked(tmp_
     (tmp_path / "notes.txt").write_text("")
     assert main(["bank", "--init", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"Wrote {tmp_path / 'bank.yml'}: 4 model(s). Fill in what it marks TODO (")
+    assert said.startswith(f"Wrote {tmp_path / 'bank.yml'}: 4 models. Fill in what it marks TODO (")
     text = (tmp_path / "bank.yml").read_text()
     assert main(["bank", "--init", str(tmp_path)]) == 1 and (tmp_path / "bank.yml").read_text() == text
     assert "bank.yml exists; edit that" in capsys.readouterr().err

@@ -51,8 +51,7 @@ def study(tmp_path, monkeypatch):
     part |= {"max_images": 3, "crop": 64, "noise": 0.03, "tolerance": 2, "resamples": 100}
     config = StudyConfig.model_validate({"name": "made", "title": "Made up", "phantom": True, "bank": part})
     found = {name: strip_model(name, columns) for name, columns in BLIND.items()}
-    for module in (bank, analysis):
-        monkeypatch.setattr(module, "bank_models", lambda study: found)
+    monkeypatch.setattr(bank, "bank_models", lambda study: found)
     monkeypatch.setattr(bank, "cache_folder", lambda: tmp_path / "cache")
     return Study(config, tmp_path / "models", Records(tmp_path / "results"), tmp_path / "data")
 

@@ -75,7 +75,7 @@ def test_a_part_of_a_structure_overlaps_with_it(monkeypatch, banked):
     from companion.data import catalogue_entry
 
     monkeypatch.setattr(type(banked), "dataset_entry", lambda self, name: catalogue_entry(name))
-    overlap = bank._overlap
+    overlap = bank.share_labels
     assert overlap(banked, "ct/OpenKBP/parotids", "ct/OpenKBP/right-parotid")
     assert not overlap(banked, "ct/OpenKBP/parotids", "ct/OpenKBP/larynx")
     assert not overlap(banked, "ct/OpenKBP/brainstem", "msd/Task04_Hippocampus")  # label 1 of another dataset
