@@ -99,19 +99,18 @@ def open_study(study, *, data_root=None, out=None):
     out = project_root() / (out or "")
     root = Path(data_root).expanduser() if data_root else None
     records = Records(out / "results" / config.name)
-    if config.discover:
-        return _of_folder(config, records, root)
     models = project_root() / "models" / config.like if config.like else out / "models" / config.name
+    if config.discover:
+        return _of_folder(config, models, records, root)
     return Study(config, models, records, root)
 
 
-def _of_folder(config, records, root):
+def _of_folder(config, models, records, root):
     """A study whose targets are the sets in a folder, and those on record; its models are another study's."""
     found = discovered(config.discover, root)
     targets = dict.fromkeys([*found, *records.table("performance")["target"]])
     kind = "bank" if config.bank is not None else "zero_shot"
     section = getattr(config, kind).model_copy(update={"targets": tuple(targets)})
-    models = project_root() / "models" / config.like
     return Study(config.model_copy(update={kind: section}), models, records, root, found)
 
 

@@ -65,12 +65,6 @@ searched = [name for name in names if name not in part.reliability.untouched]
 partly = {new: [old for old in searched if share_labels(work, new, old)] for new in untouched}
 partly = {new: old for new, old in partly.items() if old}
 
-
-def short(target):
-    """The name of a target as a figure shows it."""
-    return target.split("/")[-1]
-
-
 # %% tags=["remove-input"]
 won = primary[(primary["p_holm"] < 0.05) & (primary["kendall"] > 0)].sort_values("kendall", ascending=False)
 ccfv = primary[[e.estimator == "ccfv" for e in primary["estimate"]]].iloc[0]
@@ -81,7 +75,10 @@ answer = (
 )
 repeated = (
     f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}. "
-    + "".join(f"{short(new)} is part of {short(old[0])}, which the search used. " for new, old in partly.items())
+    + "".join(
+        f"{order.short_target(new)} is part of {order.short_target(old[0])}, which the search used. "
+        for new, old in partly.items()
+    )
     + registered_texts.outcome(
         registered.verdicts(registered.registration()),
         "relative-variety",
@@ -123,12 +120,14 @@ Markdown(
 columns = {"n_models": "models", "n_seeds": "seeds", "icc": "ICC", "half": "τ of halves", "ceiling": "ceiling", "icc_trained": "ICC, trained only", "ceiling_trained": "ceiling, trained only", "best": "best Dice", "middle": "middle", "untrained": "untrained"}  # fmt: skip
 formats = dict.fromkeys(columns.values(), "{:.2f}") | {"models": "{:.0f}", "seeds": "{:.0f}"}
 shown = orders[list(columns)].rename(columns=columns)
-shown.index = [f"{short(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index]
+shown.index = [
+    f"{order.short_target(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index
+]
 tables.plain_table(shown, "target", formats)
 
 # %% tags=["remove-input"]
 if left_out:
-    reasons = ", ".join(f"{short(name)} ({orders.loc[name, 'icc']:.2f})" for name in left_out)
+    reasons = ", ".join(f"{order.short_target(name)} ({orders.loc[name, 'icc']:.2f})" for name in left_out)
     display(
         Markdown(
             f"Reported and not scored, for their reliability (ICC) stays below {part.reliability.least:g}: {reasons}."
@@ -151,7 +150,7 @@ if untouched:
     display(
         Markdown(
             f"The primary scores were chosen in a search on some of the targets. "
-            f"On the {len(untouched)} that it did not use ({', '.join(short(name) for name in untouched)}):"
+            f"On the {len(untouched)} that it did not use ({', '.join(order.short_target(name) for name in untouched)}):"
         ),
         tables.plain_table(anew[list(heads)].rename(columns=heads), "primary score", number),
     )
@@ -160,12 +159,12 @@ if untouched:
 main = every[[not e.how.ablation for e in every["estimate"]]].sort_values("kendall", ascending=False, kind="stable")
 taus = {}
 for target, of_target in by_target.items():
-    taus[short(target)] = of_target.assign(name=[tables.label(e) for e in of_target["estimate"]]).set_index("name")[
-        "kendall"
-    ]
+    taus[order.short_target(target)] = of_target.assign(
+        name=[tables.label(e) for e in of_target["estimate"]]
+    ).set_index("name")["kendall"]
 figure = order_plots.taus_by_score(
     pd.DataFrame(taus).reindex(main["name"]),
-    {short(t): orders.loc[t, "ceiling"] for t in scored},
+    {order.short_target(t): orders.loc[t, "ceiling"] for t in scored},
     title=f"Highest mean τ: {main.iloc[0]['name']}, {main.iloc[0]['kendall']:.2f}; CC-FV: {ccfv['kendall']:.2f}",
 )
 plt.show()
@@ -194,7 +193,7 @@ tables.plain_table(ablations.set_index("name")[list(heads_all)].rename(columns=h
 dice = pd.DataFrame({name: order.dice_of(work, name).mean(axis=1) for name in names})
 dice.index = [order.short_name(work, model) for model in dice.index]
 dice = dice.loc[dice.rank().mean(axis=1).sort_values(ascending=False).index]
-dice.columns = [short(name) for name in dice.columns]
+dice.columns = [order.short_target(name) for name in dice.columns]
 leader = dice.rank(pct=True).mean(axis=1).idxmax()
 figure = order_plots.dice_map(dice, title=f"Best on average by rank: {leader}")
 plt.show()
@@ -204,7 +203,7 @@ plots.as_svg(figure, f"{work.name}-dice")
 
 # %% tags=["remove-input"]
 gaps = (orders["middle"] - orders["untrained"]).rename("gap")
-behind = [short(name) for name in names if gaps[name] < 0]
+behind = [order.short_target(name) for name in names if gaps[name] < 0]
 Markdown(
     f"The middle model ends {gaps.min():.2f} to {gaps.max():.2f} of Dice above the untrained networks"
     " (their mean)"

@@ -51,12 +51,6 @@ rows, scores = order.compared(first, ways, seed=seed)
 scores["score"] = [tables.label(e) for e in scores["estimate"]]
 label = {first.name: "frozen encoder", work.name: "nothing frozen", other: "UNETR"}
 
-
-def short(target):
-    """The name of a target as a reader sees it."""
-    return target.split("/")[-1]
-
-
 # %% tags=["remove-input"]
 full = rows[rows["study"] == work.name]
 same = full["same_order"]
@@ -79,7 +73,7 @@ display(
             "Evidence": f"With nothing frozen the order of the models agrees with that of the frozen encoder at Kendall τ-b {same.min():.2f} to {same.max():.2f} over {len(full)} targets. "
             f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored.",
             "At stake": "; ".join(
-                f"{short(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
+                f"{order.short_target(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
                 for row in full.itertuples()
             )
             + ".",
@@ -97,7 +91,7 @@ display(
 
 # %% tags=["remove-input"]
 columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip
-shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(short)).set_index("target")
+shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats)
@@ -115,8 +109,8 @@ if len(weak):
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-ways", "caption": "Mean Dice of every model after fine-tuning in two ways, a panel per target: encoder frozen (horizontal) and nothing frozen (vertical); bars are standard errors over the seeds. Models that were never trained are orange. Points on one rising line would be the same order. Source: [notebook](../../../notebooks/organs_otherwise.py)."}, "image": {"alt": "Dice with nothing frozen against Dice with a frozen encoder, a panel per target"}}
 both = {}
 for target in targets[work.name]:
-    pair = {name: order.dice_of(one, target) for name, one in (("frozen", first), ("full", work))}
-    both[short(target)] = (pair["frozen"], pair["full"], order.untrained_models(work, target))
+    frozen, whole = (order.dice_of(one, target) for one in (first, work))
+    both[order.short_target(target)] = (frozen, whole, order.untrained_models(work, target))
 gain = int((full["mean"] > full["mean_base"]).sum())
 figure = order_plots.way_against_way(
     both,
@@ -136,7 +130,7 @@ plots.as_svg(figure, f"{work.name}-ways")
 # A dash stands where the order does not repeat, so that no score is held against it.
 
 # %% tags=["remove-input"]
-wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(short))
+wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(order.short_target))
 wide["cell"] = [
     f"{row.kendall:.2f} ({texts.p_text(row.p)})" if row.scored and pd.notna(row.kendall) else "–"
     for row in wide.itertuples()
@@ -181,7 +175,7 @@ texts.provenance(work, cells)
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in rows.itertuples():
     print(
-        f"{row.study:14s} {short(row.target):12s} ICC {row.icc:.4f}  Dice {row.mean:.4f}  same order {row.same_order:.4f}"
+        f"{row.study:14s} {order.short_target(row.target):12s} ICC {row.icc:.4f}  Dice {row.mean:.4f}  same order {row.same_order:.4f}"
     )
 for row in scores.itertuples():
-    print(f"{row.study:14s} {short(row.target):12s} {row.score:32s} tau {row.kendall:.4f}")
+    print(f"{row.study:14s} {order.short_target(row.target):12s} {row.score:32s} tau {row.kendall:.4f}")

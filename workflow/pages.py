@@ -166,7 +166,9 @@ def pages(config_folder):
                 path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
                 source = wing.bank_subject if part.get("bank") else wing.subject
                 found.append(Page(path, source, study, {"study": study, wing.key: name}))
-        for wing, part in there if content.get("pages") != "targets" else ():
+        if content.get("pages") == "targets":
+            continue
+        for wing, part in there:
             for source in wing.bank_summaries if part.get("bank") else wing.summaries:
                 found.append(Page(f"book/pages/{study}/{source}.ipynb", source, study, {"study": study}))
     return found + [Page(f"book/pages/{c}.ipynb", c, reads=READS.get(c, ())) for c in CHAPTERS]

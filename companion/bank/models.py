@@ -65,18 +65,18 @@ def sources_of(study):
 
 def bank_models(study):
     """Return {name: BankModel} of a bank study."""
-    part = study.part("bank")
+    part, sources = study.part("bank"), sources_of(study)
     if part.study:
-        return _of_study(open_study(part.study, data_root=study.data_root))
-    return {name: _stranger(name, entry) for name, entry in part.models.items()}
+        return _of_study(open_study(part.study, data_root=study.data_root), sources)
+    return {name: _stranger(name, entry, sources[name]) for name, entry in part.models.items()}
 
 
-def _of_study(other):
+def _of_study(other, sources):
     found = {}
-    for name, (source, network, _seed) in model_ids(other).items():
+    for name, (_source, network, _seed) in model_ids(other).items():
         spec = other.part("zero_shot").networks[network].model_dump(mode="json")
         opened = _opener_of_study(other, name)
-        found[name] = BankModel(name, source, spec, weights_hash(other.models, name), 0.5, opened)
+        found[name] = BankModel(name, sources[name], spec, weights_hash(other.models, name), 0.5, opened)
     return found
 
 
@@ -95,11 +95,9 @@ def _opener_of_study(other, name):
     return opened
 
 
-def _stranger(name, entry):
+def _stranger(name, entry, source):
     path = zoo_folder() / entry["weights"]
-    return BankModel(
-        name, entry.get("group", name), entry, _digest(path), _threshold(entry), _opener(name, entry, path)
-    )
+    return BankModel(name, source, entry, _digest(path), _threshold(entry), _opener(name, entry, path))
 
 
 def _threshold(entry):

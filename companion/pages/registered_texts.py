@@ -11,16 +11,10 @@ __all__ = ["answer", "outcome", "result"]
 def answer(table):
     """Return how many of the questions succeeded, failed, and are not yet judged."""
     counts = table["verdict"].value_counts()
-    done = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
-    waiting = counts.get("not yet judged", 0)
-    parts = [
-        *done,
-        *(
-            [f"{waiting} {'is' if waiting == 1 else 'are'} not yet judged, for want of targets that nobody had seen"]
-            if waiting
-            else []
-        ),
-    ]
+    parts = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
+    if waiting := counts.get("not yet judged", 0):
+        be = "is" if waiting == 1 else "are"
+        parts.append(f"{waiting} {be} not yet judged, for want of targets that nobody had seen")
     listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     return f"Of {len(table)} registered questions, {listed}."
 

@@ -157,8 +157,9 @@ def evaluate(study, target, *, models=None, seed=0, device="cpu", recompute=Fals
     part = study.part("zero_shot")
     require(target, part.targets, f"target of study {study.name!r}")
     load = cache(partial(test_cases, study, target))
-    cases, cells = load() if recompute else _to_compare(study, load) if compare else None, {}
+    cases = load() if recompute else _to_compare(study, load) if compare else None
     chosen = {model: key for model, key in model_ids(study).items() if models is None or model in models}
+    cells = {}
     beyond = _beyond(part, target, "inputs", "repeats", "outputs", "every_level")
     for model, (_, network, _) in tqdm(chosen.items(), desc=f"evaluate {target}", disable=None):
         spec = part.networks[network]

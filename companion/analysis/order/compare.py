@@ -30,7 +30,7 @@ def compared(base, ways, *, seed=0):
         `Order`, mean and spread (of the mean Dice of its models: best less worst), random_regret, mean_base and
         spread_base, and same_order (τ-b with the base, over the models of both); of the base itself that is NaN.
     scores : DataFrame
-        A row per study, target and primary score of the base: study, target, scored, estimate, kendall, p, regret.
+        A row per study, target and primary score of the study: study, target, scored, estimate, kendall, p, regret.
     """
     every = [name for way in ways for name in select.targets(way, "fine_tune")]
     pairs = [(base, name) for name in dict.fromkeys(every)]

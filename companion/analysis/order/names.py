@@ -5,7 +5,16 @@ Reads the configuration and cards; writes nothing.
 
 from companion.fine_tune.bank import initial_models
 
-__all__ = ["learned", "short_name"]
+__all__ = ["learned", "short_name", "short_target"]
+
+
+def short_target(target):
+    """Return the name of a target as figures and sentences have it.
+
+    >>> short_target("ct/OpenKBP/brainstem")
+    'brainstem'
+    """
+    return target.split("/")[-1]
 
 
 def short_name(study, model):

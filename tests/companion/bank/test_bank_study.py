@@ -150,7 +150,7 @@ def test_errors(study):
 
 def test_a_model_that_is_not_there_says_where_it_was_looked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("TTE_ZOO", str(tmp_path))
-    found = models._stranger("someone", {"weights": "someone/model.onnx", "output": {"threshold": 0.4}})
+    found = models._stranger("someone", {"weights": "someone/model.onnx", "output": {"threshold": 0.4}}, "someone")
     assert found.weights is None and found.threshold == 0.4
     with pytest.raises(DataNotFound, match=r"someone: .*model\.onnx is not there; set TTE_ZOO"):
         found.open("cpu")

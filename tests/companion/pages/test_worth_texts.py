@@ -11,6 +11,7 @@ from companion.pages.worth_texts import (
     rule_sentence,
     sure_sentence,
     tuning_sentence,
+    worst_ways,
 )
 
 TITLES = {"s": "nuclei targets"}
@@ -110,3 +111,12 @@ def test_fine_tuning_at_equal_cost():
     spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
     assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")
     assert tuning_sentence(found, spent + 0.5, 3).endswith("lose less than the pick of 0 of 2 scores.")
+
+
+def test_the_worst_ways_are_named_with_their_counts():
+    rows = pd.DataFrame({"study": ["zoo", "own"], "way": ["luck", "habit"], "worse_on": [3, 3], "targets": [6, 6]})
+    said = worst_ways(rows, {"zoo": "A zoo", "own": "Our own"})
+    assert said == (
+        "Picking loses more than at random by luck on 3 of 6 targets of a zoo and by habit on 3 of 6 targets of our own"
+    )
+    assert worst_ways(rows.assign(worse_on=0), {}) == "No way of picking loses more than a random pick on any target"
