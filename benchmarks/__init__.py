@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Point", "Row", "compare", "one_thread", "record", "series"]
+__all__ = ["Point", "Row", "clock_of", "compare", "one_thread", "place_of", "record", "series"]
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 
@@ -52,6 +52,20 @@ class Point:
 def series(quantity, by, n, unit, values, how):
     """Return the `Point` of the repeats of one measurement."""
     return Point(quantity, by, n, unit, float(np.median(values)), min(values), max(values), len(values), how)
+
+
+def clock_of(device):
+    """Return the clock that counts on a device: processor time on a CPU, the one on the wall for a GPU."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def place_of(device):
+    """Return what a size is followed by: the name of a GPU, nothing for a CPU.
+
+    >>> place_of("cpu")
+    ''
+    """
+    return "" if device == "cpu" else f", {torch.cuda.get_device_name()}"
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from monai.networks.nets import UNETR, DynUNet
 from torch import nn
 
-from benchmarks import compare, record
+from benchmarks import clock_of, compare, place_of, record
 from tte.features.layers import evaluating, layer_shapes
 from tte.features.sampling import full_float32, sample_features
 from tte.features.voxels import sample_voxels
@@ -116,12 +116,13 @@ def overhead_rows(device="cpu"):
         out.append(
             compare(
                 f"overhead on {device} against gathering point by point from whole maps",
-                f"{name} maps, {len(windows)} windows of {window}, 700 points",
+                f"{name} maps, {len(windows)} windows of {window}, 700 points{place_of(device)}",
                 partial(gather_from_whole_maps, model, image, label, window, device),
                 lambda ours=ours: flat(ours()),
                 target=50,
                 tolerance=1e-5,  # float32 weights
                 repeats=9,
+                clock=clock_of(device),
             )
         )
     return out
@@ -151,10 +152,9 @@ def forward_rows(device="cpu"):
             sample_features(net, image, label, LAYERS, NUMBERS, window, sw_batch_size=BATCH)
             return sum(passed)
 
-        size = f"{name}, {len(windows)} windows of {window}, width {width}"
-        out.append(
-            compare(f"forward passes alone on {device} (at most 1.15 times)", size, bare, ours, 1 / 1.15, repeats=7)
-        )
+        what = f"forward passes alone on {device} (at most 1.15 times)"
+        size = f"{name}, {len(windows)} windows of {window}, width {width}{place_of(device)}"
+        out.append(compare(what, size, bare, ours, 1 / 1.15, repeats=7, clock=clock_of(device)))
     return out
 
 

@@ -7,6 +7,7 @@ Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensiti
 import gzip
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import time
@@ -205,12 +206,15 @@ def _provenance(identity, device, seconds):
 
 
 def _commit():
-    """The commit of the code, with "-dirty" where a tracked file other than a record differs from it."""
+    """The commit of the code, with "-dirty" where a tracked file other than a record differs from it.
+
+    Where the code is there without its repository, as in a container, `TTE_COMMIT` says which one it is.
+    """
     try:
         commit = _git("describe", "--always", "--abbrev=12")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!models")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("TTE_COMMIT", "unknown")
     return commit + "-dirty" * bool(changed)
 
 

@@ -322,4 +322,7 @@ def test_records_that_changed_do_not_make_the_commit_of_the_next_one_dirty(tmp_p
     (tmp_path / "code.py").write_text("2\n")
     assert module._commit() == f"{clean}-dirty"
     monkeypatch.setattr(module, "project_root", lambda: tmp_path / "nowhere")
+    monkeypatch.delenv("TTE_COMMIT", raising=False)
     assert module._commit() == "unknown"
+    monkeypatch.setenv("TTE_COMMIT", "820538e")  # as in a container
+    assert module._commit() == "820538e"

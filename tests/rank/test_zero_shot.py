@@ -1,6 +1,7 @@
 """`tte rank zero-shot` and `fine-tune` on the companion's nuclei bank and images of discs, through the command line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,36 @@ def test_starting_points_for_fine_tuning(nuclei, tmp_path, capsys):
     assert (table["score_low"] < table["score"]).all() and (table["score"] < table["score_high"]).all()
     before = (tmp_path / "out" / "ranking.csv").read_bytes()
     assert main(arguments) == 0 and (tmp_path / "out" / "ranking.csv").read_bytes() == before
+
+
+def test_threads_that_compute_scores_change_nothing(ranked, nuclei, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)  # leaves three for the scores; convolutions of this size use one
+    try:
+        assert main([*ranked[1], "--out", str(tmp_path / "out")]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    for name in ("ranking.csv", "per_image.csv"):
+        one, more = (pd.read_csv(folder / name) for folder in (ranked[0], tmp_path / "out"))
+        pd.testing.assert_frame_equal(one, more, rtol=0, atol=2e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("way", ["zero-shot", "fine-tune"])
+def test_a_gpu_gives_the_scores_of_the_cpu_and_the_same_twice(nuclei, tmp_path, way):
+    """Half precision moves a probability by 1e-3, and now and then a pixel at the border of an object with it."""
+    arguments = ["rank", way, "--models", str(bank(nuclei)), "--images", str(nuclei / "images")]
+    arguments += ["--labels", str(nuclei / "labels")]
+    tables = {}
+    for name, device in (("cpu", "cpu"), ("gpu", "cuda"), ("again", "cuda")):
+        assert main([*arguments, "--device", device, "--out", str(tmp_path / name)]) == 0
+        tables[name] = pd.read_csv(tmp_path / name / "ranking.csv").set_index("model").sort_index()
+    follows = r"rank|_low$|_high$|probability|images|failed"  # from the scores
+    scores = [name for name in tables["cpu"].select_dtypes("number") if not re.search(follows, name)]
+    assert len(scores) >= 8
+    pd.testing.assert_frame_equal(tables["gpu"][scores], tables["cpu"][scores], rtol=0.03, atol=0.03)
+    pd.testing.assert_frame_equal(tables["gpu"][scores], tables["again"][scores], rtol=0, atol=0)
 
 
 class Shut(torch.nn.Module):

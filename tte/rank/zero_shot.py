@@ -6,9 +6,12 @@ Reads a bank file and images; returns a `Ranking`. Keeps every finished model an
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import torch
 from tqdm import tqdm
 
 from tte._atomic import DiskFull
@@ -26,12 +29,9 @@ from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
 from tte.rank.spread import spread
 
-if TYPE_CHECKING:
-    import torch
-
 __all__ = ["rank_zero_shot", "share_zero_shot"]
 
-_AHEAD = 4  # predictions that may wait for their scores
+_AHEAD = 4  # predictions that may wait for their scores, and threads that compute them where there are as many
 
 
 def rank_zero_shot(
@@ -47,7 +47,7 @@ def rank_zero_shot(
     perturb: Sequence[str] | str | None = None,
     lead: str | None = None,
     trust: bool = False,
-    device: "str | torch.device | None" = None,
+    device: str | torch.device | None = None,
     seed: int = 0,
     out: str | PathLike | None = None,
     overwrite: bool = False,
@@ -182,7 +182,7 @@ def _for_all(bank, perturbations):
 class _Settings(NamedTuple):
     perturbations: list
     seed: int
-    device: "torch.device"
+    device: torch.device
     pixel_size: tuple | None
 
 
@@ -225,12 +225,14 @@ def _run(found, bank, cells, keys, settings, missing):
     """Run models on images, {image: [model]}; return what failed.
 
     Images are read a bounded number at a time and stay in memory while one model after the other runs on them. Beside
-    the next pass runs what the predictions give: scores, and for the last model how far all agree on the image.
+    the next passes runs what the predictions give: scores, and for the last model how far all agree on the image. A GPU
+    is faster than one thread of scores, so several share them, as many as torch may use here (`OMP_NUM_THREADS`).
     """
     failures, device = [], settings.device
+    scorers = min(_AHEAD, max(1, torch.get_num_threads() - 1))
     todo = tuple(name for name, models in missing.items() if models)
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
-    with bar, ThreadPoolExecutor(1) as beside:
+    with bar, ThreadPoolExecutor(scorers) as beside:
         for chunk in found.chunks(todo):
             for model_name in bank.names:
                 mine = [(name, sample) for name, sample in chunk if model_name in missing[name]]
@@ -245,10 +247,11 @@ def _run(found, bank, cells, keys, settings, missing):
                             bar.update()
                             continue
                         shape, key = sample.image.shape[1:], keys[name][model_name]
-                        waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape)))
                         others = (cells.has(other) for other in keys[name].values() if other != key)
-                        if model_name == bank.names[-1] and all(others):  # for `gathered`, which meets what goes wrong
-                            beside.submit(image_cell, found, cells, name, list(keys[name].values()))
+                        then = None
+                        if model_name == bank.names[-1] and all(others):
+                            then = partial(image_cell, found, cells, name, list(keys[name].values()))
+                        waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape, then)))
                         _settle(waiting, _AHEAD, model_name, failures, bar)
                     _settle(waiting, 0, model_name, failures, bar)
                     if device.type != "cpu":
@@ -256,9 +259,12 @@ def _run(found, bank, cells, keys, settings, missing):
     return failures
 
 
-def _kept(cells, key, model, outputs, shape):
+def _kept(cells, key, model, outputs, shape, then=None):
     facts, arrays = cell_of(model, outputs, shape)
     cells.write(key, facts, **arrays)
+    if then is not None:
+        with suppress(Exception):  # `gathered` asks for the same again, and meets what goes wrong
+            then()
 
 
 def _settle(waiting, ahead, model_name, failures, bar):

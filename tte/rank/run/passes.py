@@ -18,7 +18,7 @@ from tte.rank.run.perturbations import perturbed, stream
 from tte.rank.run.scores import Forms, confidences, consistencies
 from tte.segmentation.suspect import noted
 
-__all__ = ["Outputs", "cell_of", "maps_of", "on_device", "run_passes"]
+__all__ = ["Outputs", "cell_of", "maps_of", "on_device", "precision_on", "run_passes"]
 
 
 @dataclass(eq=False)
@@ -40,6 +40,11 @@ def on_device(model, device):
     else:
         module.to(device)
     return model
+
+
+def precision_on(device):
+    """Return the context of passes on a device: half precision on a GPU."""
+    return torch.autocast("cuda", torch.float16) if device.type == "cuda" else nullcontext()
 
 
 def run_passes(model, image, name, perturbations, seed, device, pixel_size=None):
@@ -70,11 +75,10 @@ def run_passes(model, image, name, perturbations, seed, device, pixel_size=None)
     """
     inside = {p.name: replace(p.apply, layer=model.dropout_layer) for p in perturbations
               if not p.of_image and model.dropout_layer is not None}  # fmt: skip
-    precision = torch.autocast("cuda", torch.float16) if device.type == "cuda" else nullcontext()
 
     def probabilities(stored, applied):
         x = model.input(stored, pixel_size)
-        with precision:
+        with precision_on(device):
             return perturbed_probabilities(
                 model.module, x, applied, activation=model.activation, divisor=model.divisor,
                 seed=int(stream(seed, name).integers(2**31)),
