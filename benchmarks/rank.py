@@ -1,12 +1,13 @@
 """A ranking without labels against the bare passes it needs: ten models × 50 images of 512², in one process.
 
 `python -m benchmarks.rank [--images N] [--device cuda]` writes `results/benchmarks/rank[-cuda].csv`. What a ranking
-needs of every model and image is one clean pass and one with dropout at the bottleneck, the part before it once: the bare side runs just that,
-with its models open and traced and its inputs ready, keeps no prediction and computes no score. One half of it is timed
-before the ranking and one behind, so that a machine that is busier for a while is so for both. The networks run on one
-thread on both sides. Scores are computed beside the next pass: the time on the clock holds where two processors are
-free; that of the thread that runs the passes is what the clock would show there, whoever else is at work; processor
-time counts both threads. On a GPU the clock alone counts, and what is printed says how many threads compute scores.
+needs of every model and image is one clean pass and one with dropout at the bottleneck, the part before it once: the
+bare side runs just that, with its models open and traced and its inputs ready, keeps no prediction and computes no
+score. One half of it is timed before the ranking and one behind, so that a machine that is busier for a while is so for
+both. The networks run on one thread on both sides. Scores are computed beside the next pass: the time on the clock
+holds where two processors are free; that of the thread that runs the passes is what the clock would show there, whoever
+else is at work; processor time counts both threads. On a GPU the clock alone counts, and what is printed says how many
+threads compute scores.
 """
 
 import argparse
