@@ -14,6 +14,7 @@ from monai.networks.nets import DynUNet, UNet
 
 from benchmarks import clock_of, compare, place_of, record
 from tte.perturbation import FeatureDropout, bottleneck
+from tte.perturbation.inference import prepared
 from tte.perturbation.replay import FullPasses, SharedPrefix, dropout_passes
 
 STRENGTHS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -54,9 +55,8 @@ def rows(device="cpu"):
         ("DynUNet, 3D, 4 levels, 48³", network(3, [8, 16, 32, 64]), (1, 1, 48, 48, 48)),
     ]
     result = []
-    with torch.no_grad():
-        for size, model, shape in cases:
-            model = model.to(device)
+    for size, model, shape in cases:
+        with prepared(model, device):
             x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
             layer = bottleneck(model, shape[1:])
             assert isinstance(dropout_passes(model, x, layer), SharedPrefix)  # traces once, as a study does

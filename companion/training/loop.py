@@ -4,6 +4,9 @@ Reads normalised images and class-index labels from memory; writes nothing but a
 """
 
 import contextlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from tte.zoo.card import class_logits
 __all__ = ["deterministic", "segmentation_loss", "train"]
 
 CHECKPOINT_EVERY = 50  # iterations
+AHEAD = 4  # batches that are made while a GPU is at work, each in a thread
 
 
 def segmentation_loss(logits, labels):
@@ -91,8 +95,8 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
     with deterministic(seed, device):
         steps = range(len(losses), training.iterations)
         bar = tqdm(steps, initial=len(losses), total=training.iterations, desc=name, mininterval=2, disable=None)
-        for iteration in bar:
-            images, labels = _batch(padded, foreground, training, np.random.default_rng([seed, iteration]))
+        draw = partial(_batch, padded, foreground, training, seed)
+        for iteration, (images, labels) in zip(bar, _batches(draw, steps, device), strict=True):
             torch.manual_seed(seed * 1_000_003 + iteration)  # dropout masks do not depend on where a run resumed
             state.optimizer.zero_grad()
             logits = network(images.to(device, memory_format=memory))
@@ -118,8 +122,23 @@ def _pad(image, label, crop):
     return np.pad(image, [(0, 0), *width], mode=mode), np.pad(label, width, mode=mode)
 
 
-def _batch(cases, foreground, training, rng):
-    geometry = _geometry(training)
+def _batches(draw, steps, device):
+    """The batch of every step; ahead of the steps of a GPU, which are as short as the making of a batch."""
+    if torch.device(device).type == "cpu":
+        yield from map(draw, steps)
+        return
+    with ThreadPoolExecutor(AHEAD) as pool:
+        waiting = deque()
+        for step in steps:
+            waiting.append(pool.submit(draw, step))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _batch(cases, foreground, training, seed, iteration):
+    rng, geometry = np.random.default_rng([seed, iteration]), _geometry(training)
     geometry.set_random_state(seed=int(rng.integers(2**31)))
     images, labels = [], []
     for _ in range(training.batch_size):

@@ -128,7 +128,7 @@ def sample_voxels(label, n_samples, rng=0, *, background=(), mode="proportional"
     if not len(foreground):
         raise UndefinedScore(f"label: no foreground voxel among {flat.size}, so there is nothing to sample")
     ids = flat[foreground]
-    classes, counts = np.unique(ids, return_counts=True)
+    classes, counts = _counted(ids)
     pools = {int(c): foreground[ids == c] for c in classes}
     if background:
         pools = {0: np.flatnonzero(flat == 0), **pools}
@@ -142,6 +142,15 @@ def sample_voxels(label, n_samples, rng=0, *, background=(), mode="proportional"
         places = np.stack(np.unravel_index(drawn, label.shape), axis=1)
         voxels[layer] = dict(zip(shares, np.split(places, np.cumsum(list(shares.values()))[:-1]), strict=True))
     return voxels
+
+
+def _counted(ids):
+    """Return the distinct ids, all positive, ascending, and how often each is there."""
+    if ids.max() > len(ids):  # counting would take more memory than sorting
+        return np.unique(ids, return_counts=True)
+    counts = np.bincount(ids)
+    classes = np.flatnonzero(counts)
+    return classes, counts[classes]
 
 
 def _draw(pool, n, key):

@@ -30,7 +30,10 @@ ADVICE = "pad to a multiple of all its strides together: a larger divisor, such 
 
 @contextmanager
 def prepared(model, device=None):
-    """Put `model` in evaluation mode on `device` without gradients; afterwards restore every mode and the device."""
+    """Put `model` in evaluation mode on `device` without gradients; afterwards restore every mode and the device.
+
+    On a GPU the convolutions are those that give the same bits every time.
+    """
     parameter = next(model.parameters(), None)
     home = torch.device("cpu") if parameter is None else parameter.device
     device = home if device is None else torch.device(device)
@@ -40,7 +43,7 @@ def prepared(model, device=None):
         if device != home:
             model.to(device)
         # a caller's inference mode would hide the writes that the replay has to notice
-        with torch.inference_mode(False), torch.no_grad(), eager(model):
+        with torch.inference_mode(False), torch.no_grad(), eager(model), _same_kernels():
             yield device
     except Exception as error:
         if not out_of_memory(error):
@@ -51,6 +54,17 @@ def prepared(model, device=None):
             model.to(home)
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def _same_kernels():
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def padded(image, divisor):

@@ -31,7 +31,8 @@ from tte.rank.spread import spread
 
 __all__ = ["rank_zero_shot", "share_zero_shot"]
 
-_AHEAD = 4  # predictions that may wait for their scores, and threads that compute them where there are as many
+_SCORERS = 8  # threads that compute scores, where there are as many
+_WAITING = 2**28  # bytes of predictions that may wait for their scores
 
 
 def rank_zero_shot(
@@ -229,7 +230,7 @@ def _run(found, bank, cells, keys, settings, missing):
     is faster than one thread of scores, so several share them, as many as torch may use here (`OMP_NUM_THREADS`).
     """
     failures, device = [], settings.device
-    scorers = min(_AHEAD, max(1, torch.get_num_threads() - 1))
+    scorers = min(_SCORERS, max(1, torch.get_num_threads() - 1))
     todo = tuple(name for name, models in missing.items() if models)
     bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
     with bar, ThreadPoolExecutor(scorers) as beside:
@@ -252,7 +253,8 @@ def _run(found, bank, cells, keys, settings, missing):
                         if model_name == bank.names[-1] and all(others):
                             then = partial(image_cell, found, cells, name, list(keys[name].values()))
                         waiting.append((name, beside.submit(_kept, cells, key, model, outputs, shape, then)))
-                        _settle(waiting, _AHEAD, model_name, failures, bar)
+                        ahead = min(scorers + 3, _WAITING // outputs.nbytes)
+                        _settle(waiting, ahead, model_name, failures, bar)
                     _settle(waiting, 0, model_name, failures, bar)
                     if device.type != "cpu":
                         model.module.cpu()

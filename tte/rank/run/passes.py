@@ -29,6 +29,11 @@ class Outputs:
     perturbed: dict
     seconds: float
 
+    @property
+    def nbytes(self):
+        """Bytes of all probabilities."""
+        return sum(array.nbytes for array in (self.clean, *self.perturbed.values()))
+
 
 def on_device(model, device):
     """Put a model where it runs, its maps with channels last where it is 2D: the layout that is fastest there."""
