@@ -111,10 +111,13 @@ panels = [
     ),
 ]
 steepest = max(power, key=power.get)
-_ = worth_plots.growth(
+figure = worth_plots.growth(
     panels, title=f"Steepest: {steepest[0]}, with the {steepest[1]} to the power of {power[steepest]:.1f}"
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "growth")
 
 # %% [markdown]
 # A target adds its cells to a study, one per model, so cost grows with targets as it does with cells.

@@ -176,7 +176,8 @@ formats = {"τ-b": "{:.2f}", "p": texts.p_number, "of the ceiling": "{:.2f}", "�
 ordered = main.set_index("name").sort_values("kendall", ascending=False, kind="stable")
 without = ordered.index[ordered["kendall"].isna()]
 ordered = ordered.drop(index=without)
-tables.plain_table(ordered[list(heads)].rename(columns=heads), "score", formats)
+decides = ["τ-b", "p", "of the ceiling", "Dice lost", "seconds"]
+tables.plain_table(ordered[list(heads)].rename(columns=heads), "score", formats, decides)
 
 # %% tags=["remove-input"]
 Markdown(
@@ -189,7 +190,7 @@ Markdown(
 
 # %% tags=["remove-input", "hide-output"]
 parts = scores[[e.how.ablation for e in scores["estimate"]]].set_index("name")
-tables.plain_table(parts[list(heads)[:-1]].rename(columns=heads), "ablation", formats)
+tables.plain_table(parts[list(heads)[:-1]].rename(columns=heads), "ablation", formats, decides[:-1])
 
 # %% [markdown]
 # ## The models

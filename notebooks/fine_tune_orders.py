@@ -68,6 +68,9 @@ partly = {new: old for new, old in partly.items() if old}
 # %% tags=["remove-input"]
 won = primary[(primary["p_holm"] < 0.05) & (primary["kendall"] > 0)].sort_values("kendall", ascending=False)
 ccfv = primary[[e.estimator == "ccfv" for e in primary["estimate"]]].iloc[0]
+losing = {least.name: f"{least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}"}
+for row in (best, ccfv):  # each once, also where it is the one that loses least
+    losing.setdefault(row.name, f"{row['regret']:.3f} by {row.name}")
 answer = (
     f"Of the {len(primary)} scores named before the run, {' and '.join(won.index)} {'order' if len(won) > 1 else 'orders'} the models beyond what chance gives."
     if len(won)
@@ -95,7 +98,7 @@ display(
             "Evidence": f"Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
             f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
             "On targets that the search for these scores did not use": repeated,
-            "Lost by the pick": f"{least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}, {best['regret']:.3f} by {best.name}, {ccfv['regret']:.3f} by CC-FV, {best['random_regret']:.3f} by a pick at random.",
+            "Lost by the pick": f"{', '.join(losing.values())}, {best['random_regret']:.3f} by a pick at random.",
             "Caveat": f"{len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
             + (
                 f"{len(left_out)} of {len(names)} targets have no order to predict and are not scored."
@@ -123,7 +126,7 @@ shown = orders[list(columns)].rename(columns=columns)
 shown.index = [
     f"{order.short_target(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index
 ]
-tables.plain_table(shown, "target", formats)
+tables.plain_table(shown, "target", formats, ["models", "ICC", "ceiling", "best Dice", "middle", "untrained"])
 
 # %% tags=["remove-input"]
 if left_out:
@@ -143,7 +146,8 @@ if left_out:
 # %% tags=["remove-input"]
 heads = {"kendall": "mean τ-b", "low": "lowest", "high": "highest", "p_holm": "p (Holm)", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "targets": "targets"}  # fmt: skip
 number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": texts.p_number, "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
-tables.plain_table(primary[list(heads)].rename(columns=heads), "primary score", number)
+decides = ["mean τ-b", "p (Holm)", "of the ceiling", "τ-b, trained only", "Dice lost"]
+tables.plain_table(primary[list(heads)].rename(columns=heads), "primary score", number, decides)
 
 # %% tags=["remove-input"]
 if untouched:
@@ -152,7 +156,7 @@ if untouched:
             f"The primary scores were chosen in a search on some of the targets. "
             f"On the {len(untouched)} that it did not use ({', '.join(order.short_target(name) for name in untouched)}):"
         ),
-        tables.plain_table(anew[list(heads)].rename(columns=heads), "primary score", number),
+        tables.plain_table(anew[list(heads)].rename(columns=heads), "primary score", number, decides),
     )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-taus", "caption": "Kendall's τ-b of every score with mean Dice after fine-tuning: a dot per target, a bar for the mean. Diamonds at the top are what a score without error would reach on each target. Only targets whose order repeats are shown. Source: [notebook](../../../notebooks/fine_tune_orders.py)."}, "image": {"alt": "Kendall's tau of every score on every scored target, with the ceilings"}}
@@ -177,14 +181,15 @@ plots.as_svg(figure, f"{work.name}-taus")
 
 # %% tags=["remove-input"]
 heads_all = {"p" if key == "p_holm" else key: "p" if key == "p_holm" else value for key, value in heads.items()}
-tables.plain_table(main.set_index("name")[list(heads_all)].rename(columns=heads_all), "score", number)
+decides = ["p" if name == "p (Holm)" else name for name in decides]
+tables.plain_table(main.set_index("name")[list(heads_all)].rename(columns=heads_all), "score", number, decides)
 
 # %% [markdown]
 # What CC-FV is made of: one term left out, one layer alone, another distance.
 
 # %% tags=["remove-input"]
 ablations = every[[e.how.ablation or (e.estimator == "ccfv" and e.variant == e.known.lead) for e in every["estimate"]]]
-tables.plain_table(ablations.set_index("name")[list(heads_all)].rename(columns=heads_all), "CC-FV", number)
+tables.plain_table(ablations.set_index("name")[list(heads_all)].rename(columns=heads_all), "CC-FV", number, decides)
 
 # %% [markdown]
 # ## Which model fine-tunes best?

@@ -74,11 +74,14 @@ texts.banner(work)
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-sharp", "caption": "Medians over images of F1 (black) and of three scores while one property of the images moves away from training; a score that works follows the black line down. Source: [notebook](../../notebooks/known_answer.py)."}, "image": {"alt": "F1 and scores against domain shift, a panel per property"}}
 drop = shifts[sharp].query("dial == 'everything'")
-_ = strength_plots.shift_curves(
+figure = strength_plots.shift_curves(
     shifts[sharp],
     title=f"With everything shifted, F1 falls from {drop['F1'].iloc[0]:.2f} to {drop['F1'].iloc[-1]:.2f} and CTE-NHD from {drop['CTE-NHD'].iloc[0]:.3f} to {drop['CTE-NHD'].iloc[-1]:.3f}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, "known-answer")
 
 # %% [markdown]
 # ## The model of hazy nuclei

@@ -155,7 +155,7 @@ if part.view(target).patch:
 tables.ranking_table(table, "zero_shot")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-score", "caption": "Performance against score, one point per model with 95% intervals over images. Colours are sources, symbols are networks. A black edge marks a model trained on the target's own training images; it takes no part in the line and in the coefficient of the title. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Scatter plot of median F1 against CTE-NHD, one point per model"}}
-_ = plots.score_against_performance(
+figure = plots.score_against_performance(
     table,
     score=f"CTE-NHD at dropout {lead.strength:g} (1 = nothing changes)",
     performance="median F1 on the test images",
@@ -164,17 +164,23 @@ _ = plots.score_against_performance(
 plt.show()
 
 # %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-{target.replace('/', '_')}-score")
+
+# %% tags=["remove-input"]
 others = table[table["ranked"] & ~table["own"]]
 pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
 undefined = others[others["n_undefined"] > 0]
 lines = [
     f"Trusting CTE-NHD picks **{display_name(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
-    f"the best model of other sources is **{display_name(best['model'])}** with {best['performance']:.3f}, "
-    f"so the pick loses {best['performance'] - pick['performance']:.3f}."
+    f"the best model of other sources is **{display_name(best['model'])}** with {best['performance']:.3f}"
+    + (  # a page with a box says this there
+        f", so the pick loses {best['performance'] - pick['performance']:.3f}; one at random loses {lead_row['random_regret']:.3f} on average."
+        if work.config.phantom and not lead_row["undefined"]
+        else "."
+    )
 ]
 if not lead_row["undefined"]:
     lines += [
-        f"A pick at random loses {lead_row['random_regret']:.3f} on average.",
         f"Pairs of these models that differ in F1 by more than resampling the images explains: "
         f"{int(lead_row['n_resolvable_pairs'])} of {int(lead_row['n_pairs'])}"
         + (
@@ -204,6 +210,7 @@ Markdown("\n".join(lines))
 #
 # Kendall's τ-b says how far an estimator orders the models as their F1 does; its p is two-sided, over the orders of the models: all of them up to eight models, 10,000 random ones above.
 # Beside it stands what the estimator's pick loses of F1, and what a pick at random loses on average.
+# The rows of other perturbations and variants open below.
 # The intervals that open below are over images alone: they say what other images would change, not other models, so one that excludes 0 can stand beside a large p.
 # Mean confidence and soft Dice confidence are trivial baselines that need one clean run only; the number of parameters and the performance on a model's own data need no image of the target at all.
 # An estimator that gives all models the same value is undefined, and so is the performance on own data of the model that is at home on the target.
@@ -221,12 +228,15 @@ if part.features is not None:
 # Without the target's own model, which is what a user of a model bank meets:
 
 # %% tags=["remove-input"]
-tables.agreement_table(agreement[at_headline])
+tables.agreement_table(agreement[at_headline], leading=select.leading(about["f1"], lead))
+
+# %% tags=["remove-input"]
+texts.lead_of_rank(work, target)
 
 # %% tags=["remove-input"]
 if table["own"].any():
     display(Markdown("With the target's own model, as the CTE paper counts, computed here:"))
-    display(tables.agreement_table(agreement_all[at_headline]))
+    display(tables.agreement_table(agreement_all[at_headline], leading=select.leading(about["f1"], lead)))
 else:
     display(
         Markdown(
@@ -364,7 +374,8 @@ if with_instances:
 
 # %% tags=["remove-input"]
 if with_instances:
-    display(tables.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)]))
+    few_map = select.leading(about["map"], lead_map)
+    display(tables.agreement_table(agreement_map[sweeps.at_headline(agreement_map, work)], leading=few_map))
     paper_map = published.published_target(work, target, "map")
     if len(paper_map):
         extra = published.pixels_only(work)

@@ -94,7 +94,8 @@ columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc":
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
-tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats)
+decides = ["fine-tuned", "ICC", "ceiling", "mean Dice", "same order (τ)"]
+tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides)
 
 # %% tags=["remove-input"]
 weak = rows[(rows["study"] == other) & (rows["mean"] < rows["mean_base"] / 2)]

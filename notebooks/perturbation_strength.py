@@ -83,13 +83,16 @@ if work.config.note:
 # ## Agreement against strength
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strengths", "caption": "Kendall's τ-b of CTE-NHD with the F1 of the models of other sources against the strength of the perturbation, a colour per target with 95% intervals over images, the mean over targets in black. Strengths grow from left to right. Source: [notebook](../../../notebooks/perturbation_strength.py)."}, "image": {"alt": "Kendall tau against perturbation strength, a panel per perturbation and a line per target"}}
-_ = strength_plots.agreement_against_strength(
+figure = strength_plots.agreement_against_strength(
     table,
     title=f"The mean over targets is τ = {best['kendall']:.2f} at every strength"
     if reach < 0.005
     else f"The highest mean over targets is τ = {best['kendall']:.2f}, at {tables.PERTURBATIONS.get(best['perturbation'], best['perturbation'])} {best['strength']:g}",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-strengths")
 
 # %% tags=["remove-input"]
 lowest, highest = dropout["kendall"].min(), dropout["kendall"].max()

@@ -118,11 +118,14 @@ display(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-responses", "caption": "CTE-NHD of every model on every target of another source, for networks that differ from *standard* in one thing; boxes are quartiles, whiskers 5% and 95%. Source: [notebook](../../../notebooks/saturation.py)."}, "image": {"alt": "Box plots of CTE-NHD per network variant and kind of dropout"}}
 bottleneck, everywhere = at(study, "standard"), at(study, "standard", "dropout_levels")
-_ = strength_plots.responses(
+figure = strength_plots.responses(
     of_others(tried[study], part.networks),
     title=f"Standard network, rate {lead:g}: median NHD {bottleneck['median']:.3f} with dropout at the bottleneck, {everywhere['median']:.3f} at every level",
 )
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{variants.name}-responses")
 
 # %% [markdown]
 # The first columns say how a network responds, the last how well the response orders its models, which are ranked among themselves.

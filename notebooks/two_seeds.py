@@ -68,8 +68,13 @@ display(
 wide = performance.pivot_table(index=["target", "model"], columns="seed", values="value").reset_index()
 ranked = {name: select.ranked_models(work, "fine_tune", name) for name in names}
 wide = wide[[row.model in ranked[row.target] for row in wide.itertuples()]]
-_ = order_plots.seed_against_seed(wide, part.finetune_seeds[:2], title=f"Mean τ between two seeds: {tau.mean():.2f}")
+figure = order_plots.seed_against_seed(
+    wide, part.finetune_seeds[:2], title=f"Mean τ between two seeds: {tau.mean():.2f}"
+)
 plt.show()
+
+# %% tags=["remove-input"]
+plots.as_svg(figure, f"{work.name}-seeds")
 
 # %% tags=["remove-input"]
 rows = pd.DataFrame({

@@ -169,7 +169,8 @@ formats = {
     **{"Dice lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number, "seconds": "{:.1f}"},
     **{"models to try in them": "{:.1f}", "these trials lose": "{:.3f}"},
 }
-display(tables.plain_table(table, "picked by", {name: f for name, f in formats.items() if name in table}))
+decides = [name for name in ("Dice lost", "lost at random", "p", *list(formats)[4:]) if name in table]
+display(tables.plain_table(table, "picked by", {name: f for name, f in formats.items() if name in table}, decides))
 n_seeds = organs.records.table("performance")["seed"].nunique()
 Markdown(worth_texts.tuning_sentence(shown, spent if timed else None, n_seeds))
 

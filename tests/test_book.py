@@ -118,6 +118,22 @@ def test_every_page_loads_whole_and_asks_no_other_host(visit, name):
 
 
 @in_browser
+def test_a_figure_opens_by_itself_and_stays_legible_on_a_phone(visit):
+    page = visit("book/pages/nuclei/zero_shot_summary")
+    frames = page.locator("article figure a.tte-large")
+    assert frames.count() == page.locator("article figure img").count() > 3
+    same = "links => links.every(a => a.href === a.querySelector('img').src)"
+    assert page.eval_on_selector_all("article figure a.tte-large", same)
+    page.set_viewport_size({"width": 390, "height": 800})
+    inside = "a => [a.clientWidth <= 390, a.scrollWidth > a.clientWidth, a.querySelector('img').clientWidth]"
+    fits, scrolls, width = frames.first.evaluate(inside)
+    assert fits and scrolls and width >= 600
+    assert "at a tap" in page.locator("article figcaption .caption-text").first.evaluate(
+        "c => getComputedStyle(c, '::after').content"
+    )
+
+
+@in_browser
 def test_equations_are_drawn_and_numbered(visit):
     page = visit("book/methods")
     page.wait_for_selector("mjx-container", timeout=20000)

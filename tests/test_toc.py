@@ -62,6 +62,18 @@ def test_phantoms_are_folded_and_a_reader_sees_few_pages():
     assert folded == {p.path.removesuffix(".ipynb") for p in PAGES if p.study and "phantom" in p.study}
 
 
+def test_a_study_of_images_is_one_visible_page_with_its_targets_folded_below():
+    top = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+    for study in ("nuclei", "mitochondria", "cells"):
+        assert [name for name in top if f"/pages/{study}/" in name] == [f"book/pages/{study}/zero_shot_summary"]
+
+
+def test_a_page_of_a_target_follows_the_records_of_its_bank():
+    reads = {page.path: page.reads for page in PAGES}
+    assert reads["book/pages/nuclei/nuclei_go-nuclear.ipynb"] == ("nuclei-bank",)
+    assert reads["book/pages/phantom/phantom_nuclei-a.ipynb"] == ()
+
+
 def test_a_name_that_nobody_has_put_in_words_stays_as_it_is(tmp_path):
     assert book.words("nuclei/u2os-coelho") == "U2OS cells" and book.words("nuclei") == "Nuclei"
     (tmp_path / "mine.yml").write_text("name: mine\ntitle: My own study\n")

@@ -146,8 +146,8 @@ def pages(config_folder):
         large to run where the book is made, has none: those of the phantoms that stand for it name it. One with
         `pages: targets` has none that sums them up. One that varies another, or names its `page`, has a single page.
     """
-    found = []
-    for study, content in studies(config_folder).items():
+    found, known = [], studies(config_folder)
+    for study, content in known.items():
         if not content.get("pages", True):
             continue
         if base := content.get("varies"):
@@ -165,7 +165,8 @@ def pages(config_folder):
             for name in _subjects(wing, part):
                 path = f"book/pages/{study}/{name.replace('/', '_')}.ipynb"
                 source = wing.bank_subject if part.get("bank") else wing.subject
-                found.append(Page(path, source, study, {"study": study, wing.key: name}))
+                reads = (f"{study}-bank",) if f"{study}-bank" in known else ()
+                found.append(Page(path, source, study, {"study": study, wing.key: name}, reads))
         if content.get("pages") == "targets":
             continue
         for wing, part in there:

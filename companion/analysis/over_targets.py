@@ -11,11 +11,12 @@ from companion.analysis import agreement, robustness, select
 from companion.fine_tune.scores import TABLE_1, layer_of
 from companion.paths import project_root
 from tte.agreement import pooled_significance
+from tte.errors import defined
 from tte.estimators import ESTIMATORS
 
 __all__ = [
     *("pooled", "published", "published_means", "published_row", "significance", "standardised"),
-    *("table_1", "table_2", "with_control"),
+    *("table_1", "table_2", "with_control", "with_p"),
 ]
 
 
@@ -41,6 +42,16 @@ def pooled(table, coefficient="kendall"):
         regret=("regret", "mean"),
         n_targets=(coefficient, "count"),
     ).reset_index()
+
+
+def with_p(study, table, kind, *, seed=0, measure=None):
+    """Return `pooled` with the p of each mean τ-b of models of other sources; NaN where it is undefined."""
+    rows = table[(table["models"] == "others") & (table["n_targets"] > 0)]
+    found = [
+        defined(significance, study, select.Estimate(*row), kind, seed=seed, measure=measure)
+        for row in rows[list(select.KEY)].itertuples(index=False)
+    ]
+    return table.assign(p=pd.Series([getattr(one, "p", float("nan")) for one in found], rows.index))
 
 
 def standardised(study, targets, wanted, *, seed=0):

@@ -15,6 +15,7 @@ __all__ = [
     "image_matrix",
     "is_about",
     "kind_of",
+    "leading",
     "measures",
     "metric",
     "models_of",
@@ -94,6 +95,32 @@ def is_about(estimate, measure):
     """True unless the estimate is a consistency of pixels and instances are measured, or the other way round."""
     consistency = estimate.known.needs == ("predictions",)
     return not consistency or (estimate.known.form == "instances") == (measure == "map")
+
+
+def leading(found, lead):
+    """Return the few of many estimates that a page speaks of, in their order.
+
+    Parameters
+    ----------
+    found : sequence of Estimate
+    lead : Estimate; the one that the pages lead with, beside which stands the same under all input changes
+
+    Returns
+    -------
+    list of Estimate
+        Of what takes no perturbation, the main variants alone.
+    """
+    together = Estimate(lead.estimator, lead.variant, "input")
+    return [e for e in found if e == lead or _alike(e, together) or _plain(e)]
+
+
+def _alike(one, other):
+    """Equality in which NaN equals NaN."""
+    return repr(one) == repr(other)
+
+
+def _plain(estimate):
+    return estimate.known.needs != ("predictions",) and estimate.variant == estimate.known.lead
 
 
 def targets(study, kind):

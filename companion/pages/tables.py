@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 PERTURBATIONS = {EVERY_LEVEL: "dropout at every level"}  # whose name in a record is not the one to read
+_LOST = "lost by its pick"
 _COLUMNS = {
     "kendall": "Kendall τ-b",
     "weighted_kendall": "weighted τ",
@@ -40,11 +41,33 @@ _COLUMNS = {
 }
 
 
-def plain_table(frame, name, number):
-    """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column."""
+def plain_table(frame, name, number, decides=None):
+    """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column.
+
+    Of a wide table `decides` names the columns that stand on the page; the whole is folded below.
+    """
     frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
     frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
-    return _styled(frame, number if isinstance(number, dict) else {column: number for column in frame.columns[1:]})
+    formats = number if isinstance(number, dict) else {column: number for column in frame.columns[1:]}
+    return _folded(frame, formats, [name, *(decides or frame.columns[1:])])
+
+
+def _folded(frame, formats, columns, rows=None, short=None):
+    """A table of these columns and rows, with all of them folded below it where there are more.
+
+    `short` has formats for the table on the page alone.
+    """
+    rows = np.ones(len(frame), bool) if rows is None or not any(rows) else np.asarray(rows, bool)
+    whole, left = _styled(frame, formats), list(columns)
+    if rows.all() and len(left) == frame.shape[1]:
+        return whole
+    shown = {name: form for name, form in {**formats, **(short or {})}.items() if name in left}
+    words = (
+        "Every column"
+        if rows.all()
+        else f"All {len(frame)} rows{'' if len(left) == frame.shape[1] else ', every column'}"
+    )
+    return Folded(_styled(frame.loc[rows, left], shown), words, whole)
 
 
 def label(estimate):
@@ -135,10 +158,11 @@ def gain_table(gain):
         "p": gain["p"].map(texts.p_number),
         "gain by seed": [", ".join(f"{value:+.3f}" for value in values) for values in gain["by_seed"]],
     })  # fmt: skip
-    return _styled(rows, {"Dice": "{:.3f}", "untrained": "{:.3f}"})
+    decides = [name for name in ("task", "network", "gain", "95%", "p") if name in rows]
+    return _folded(rows, {"Dice": "{:.3f}", "untrained": "{:.3f}"}, decides)
 
 
-def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None):
+def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None, leading=None):
     """Return agreement, one row per estimator and choice of models: the first coefficient, its p and what the pick
     loses; every coefficient with its interval is folded below.
 
@@ -146,10 +170,11 @@ def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None):
     ----------
     table : DataFrame; rows of `agreement.agreement_on`
     wanted : dict of str → Estimate, or None for every row under its own name
+    leading : list of Estimate, optional; the rows that stand on the page, the others being folded too
     """
     rows, short = [], []
     if wanted is None:
-        named = [(label(select.Estimate(*(row[k] for k in select.KEY))), row) for row in table.to_dict("records")]
+        named = [(label(_estimate(row)), row) for row in table.to_dict("records")]
     else:
         named = [(name, row) for name, e in wanted.items() for row in e.rows(table).to_dict("records")]
     for name_of_row, row in named:
@@ -158,12 +183,27 @@ def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None):
         short.append({
             **cells, _COLUMNS[first]: "undefined" if undefined else f"{row[first] + 0.0:.2f}",
             "p": "–" if undefined else texts.p_number(row[f"{first}_p"]),
-            "lost by its pick": "–" if undefined else f"{row['regret']:.3f}",
+            _LOST: "–" if undefined else f"{row['regret']:.3f}",
             "at random": "–" if undefined else f"{row['random_regret']:.3f}",
         })  # fmt: skip
         rows.append({**cells, **{_COLUMNS[name]: _coefficient(row, name) for name in coefficients}})
     words = "Every coefficient, with its 95% interval over images and its p"
-    return Folded(_styled(pd.DataFrame(short)), words, _styled(pd.DataFrame(rows)))
+    short, few = pd.DataFrame(short), _are_leading([row for _, row in named], leading)
+    if few.all():
+        return Folded(_styled(short), words, _styled(pd.DataFrame(rows)))
+    rest = Folded(_styled(short), words, _styled(pd.DataFrame(rows)))
+    return Folded(_styled(short[few]), f"All {len(short)} rows", rest)
+
+
+def _estimate(row):
+    return select.Estimate(*(row[key] for key in select.KEY))
+
+
+def _are_leading(rows, leading):
+    """Which rows stand on the page: all of them where none or nothing is named."""
+    names = {label(estimate) for estimate in leading or ()}
+    few = np.array([label(_estimate(row)) in names for row in rows], bool)
+    return few if few.any() else ~few
 
 
 @dataclass(frozen=True)
@@ -203,8 +243,11 @@ def control_table(frame):
     return _styled(rows, {"Pearson r": "{:.2f}", "Kendall τ-b": "{:.2f}", "p of τ-b": texts.p_number})
 
 
-def pooled_table(pooled, coefficient="Kendall τ-b"):
-    """Return `pooling.pooled` as a reader sees it: a row per estimator, best mean over others first."""
+def pooled_table(pooled, coefficient="Kendall τ-b", leading=None):
+    """Return `pooling.pooled` as a reader sees it: a row per estimator, best mean over others first.
+
+    `leading` lists the estimates whose rows stand on the page; the others, and what decides nothing, are folded below.
+    """
     keys = list(select.KEY)
     others, everything = (pooled[pooled["models"] == choice].set_index(keys) for choice in ("others", "all"))
     others = others.sort_values("mean", ascending=False, kind="stable")
@@ -213,16 +256,19 @@ def pooled_table(pooled, coefficient="Kendall τ-b"):
         {
             "estimator": [label(select.Estimate(*key)) for key in others.index],
             f"{coefficient}, other sources": _spread(others),
+            "p": others["p"].to_numpy() if "p" in others else np.nan,
             "smallest to largest": [
                 f"{r.low:.2f} to {r.high:.2f}" if r.n_targets else "–" for r in others.itertuples()
             ],
-            "regret": others["regret"].to_numpy(),
+            _LOST: others["regret"].to_numpy(),
             f"{coefficient}, with the target's own": _spread(everything),
-            "regret ": everything["regret"].to_numpy(),
+            f"{_LOST}, own counted": everything["regret"].to_numpy(),
             "targets": others["n_targets"].to_numpy(),
         }
     )
-    return _styled(frame, {"regret": "{:.3f}", "regret ": "{:.3f}"})
+    few = _are_leading([dict(zip(keys, key, strict=True)) for key in others.index], leading)
+    formats = {"p": texts.p_number, _LOST: "{:.3f}", f"{_LOST}, own counted": "{:.3f}"}
+    return _folded(frame, formats, [*frame.columns[:3], _LOST], few)
 
 
 def _spread(rows):
@@ -238,11 +284,13 @@ def coefficient_table(frame):
 
 
 def paper_table(frame):
-    """Return a table of `companion.analysis.papers.published` as a reader sees it."""
-    heads = {**_COLUMNS, "range": "smallest to largest τ-b", "p": "p of the mean τ-b"}
+    """Return a table of `companion.analysis.papers.published` as a reader sees it, what decides on the page."""
+    heads = {**_COLUMNS, "range": "smallest to largest τ-b", "regret": _LOST, "random": "at random"}
     numbers = {"p": "{:.2g}", "regret": "{:.3f}", "random": "{:.3f}", "targets": "{:.0f}", "dropout": "{:g}"}
     formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
-    return _styled(frame.rename(columns=heads), formats)
+    decides = ("method", "setting", "whose", "dropout", "kendall", "p", "regret", "random")
+    columns = [heads.get(column, column) for column in decides if column in frame]
+    return _folded(frame.rename(columns=heads), formats, columns, short={"p": texts.p_number} if "p" in frame else None)
 
 
 def _styled(frame, formats=None):

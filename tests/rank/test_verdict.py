@@ -38,6 +38,18 @@ def test_none_is_good_enough_only_where_every_expectation_says_so(highs, said):
     assert words.startswith("Use `b`.") != said
 
 
+def test_the_model_to_use_is_named_once_where_many_are_close():
+    names = [f"m{number}" for number in range(9)]
+    many = pd.DataFrame({
+        "model": names, "score": np.linspace(0.9, 0.1, 9), "group": list("AAAAAAAAB"), "finds_nothing": np.zeros(9),
+        "probability_best": np.eye(9)[0], "expected_high": np.full(9, np.nan),
+    })  # fmt: skip
+    close = "It and 7 others (`m1`, `m2`, `m3`, `m4`, `m5` and 2 more) are too close to call, `m8` is clearly behind."
+    assert verdict(many) == f"Use `m0`. {close}"
+    assert "look at it first. `m1` and 6 others (`m2`," in verdict(many, doubts={"m0": "constant"})
+    assert verdict(many[:2]) == "Use `m0`. `m0` and `m1` are too close to call."
+
+
 def test_labels_can_overrule_the_score():
     words = verdict(table([0.9, 0.5], "AA", probability_best=[0.3, 0.7]), n_labelled=2)
     assert words.startswith(
@@ -53,6 +65,7 @@ def test_a_model_that_often_finds_nothing_is_named():
 def test_a_suspicious_model_never_wins_in_silence():
     words = verdict(table([0.9, 0.5], "AB"), doubts={"b": "constant: one value"})
     assert words.startswith("Use `d`. `b` scores higher and looks wrong (constant: one value): look at it first.")
+    assert "behind" not in words and "close" not in words, "what is compared with the wrong one says nothing"
     words = verdict(table([0.9, 0.5], "AB"), doubts={"d": "constant: one value"})
     assert words == "Use `b`. `d` is clearly behind."
     labelled = verdict(table([0.9, 0.5], "AA", probability_best=[0.6, 0.4]), 2, {"b": "all foreground"})

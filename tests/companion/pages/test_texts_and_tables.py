@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import select
+from companion.analysis import over_targets, select
 from companion.analysis.agreement import agreement_on, ranking_on
 from companion.analysis.panels import load_panels
 from companion.analysis.tsne import ModelFeatures
 from companion.fine_tune import evaluate as transfer
 from companion.pages import pictures, plots, tables, texts
 from companion.paths import project_root
+from companion.study import open_study
 from companion.zero_shot import evaluate as zero_shot
 
 KINDS = {"zero_shot": "phantom/nuclei-a", "fine_tune": "phantom/organ-kidney"}
@@ -57,6 +58,48 @@ def test_tables_hold_a_row_per_model_or_estimator_and_the_same_html_twice(tiny, 
         html = make().to_html()
         assert html == make().to_html() and html.count("<tr") == n + 1  # and the header
         assert "nan" not in html.lower().replace("nanometre", "")
+
+
+def _visible(html):
+    """The part of a table that shows before anything is opened."""
+    return html.partition("<details")[0]
+
+
+def test_a_wide_table_shows_what_decides_and_folds_the_whole():
+    frame = pd.DataFrame({"τ": [0.1, 0.2], "p": [0.3, 0.4], "more": [0.5, 0.6]}, index=["a", "b"])
+    assert "<details" not in tables.plain_table(frame, "name", "{:.2f}").to_html()
+    html = tables.plain_table(frame, "name", "{:.2f}", ["τ", "p"]).to_html()
+    assert "0.30" in _visible(html) and "0.50" not in _visible(html)
+    assert html.count("0.30") == 2 and html.count("0.50") == 1 and "Every column" in html
+
+
+def test_a_long_table_of_estimators_shows_the_leading_rows_and_folds_all(tiny):
+    kind, target = "zero_shot", KINDS["zero_shot"]
+    agreement, lead = agreement_on(tiny, target, models="all"), select.headline(tiny, kind)
+    few = select.leading(select.estimates(agreement), lead)
+    assert lead in few and 1 < len(few) < len(agreement)
+    html = tables.agreement_table(agreement, leading=few).to_html()
+    assert _visible(html).count("<tr") == len(few) + 1 and f"All {len(agreement)} rows" in html
+    assert html.count("<tr") == len(few) + 1 + 2 * (len(agreement) + 1)
+    everything = over_targets.pooled(pd.concat([agreement, agreement_on(tiny, target, models="others")]))
+    table = tables.pooled_table(over_targets.with_p(tiny, everything, kind), leading=few).to_html()
+    assert _visible(table).count("<tr") == len(few) + 1 and _visible(table).count("<th ") == 4
+    assert "with the target" not in _visible(table) and "with the target" in table
+
+
+def test_a_table_of_the_paper_shows_tau_p_and_what_is_lost():
+    row = {"method": "CTE-NHD", "kendall": "0.87 ± 0.23", "spearman": "0.93", "range": "0.60 to 1.00", "p": 0.0029,
+           "regret": 0.0, "random": 0.112, "targets": 3}  # fmt: skip
+    html = tables.paper_table(pd.DataFrame([row, {**row, "p": np.nan}])).to_html()
+    assert all(text in _visible(html) for text in ("0.87 ± 0.23", "< 0.01", "0.112"))
+    assert "0.93" not in _visible(html) and "0.0029" in html and "nan" not in html
+
+
+def test_the_lead_of_the_ranking_is_told_where_a_bank_has_the_target(tiny):
+    assert texts.lead_of_rank(tiny, KINDS["zero_shot"]) is None
+    defined, undefined = (texts.lead_of_rank(open_study("nuclei"), f"nuclei/dsb2018-{n}").data for n in (256, 360))
+    assert re.search(r"its τ-b is 0\.\d\d \(p < 0\.01\), and its pick loses 0\.\d{3}", defined)
+    assert "undefined here" in undefined and "nan" not in undefined
 
 
 def test_an_undefined_agreement_is_said_in_words(tiny):

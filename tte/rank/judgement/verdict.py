@@ -57,7 +57,7 @@ def verdict(table, n_labelled=0, doubts=None):
     if chosen != first and first not in doubts:
         sentences.append(f"By the score alone `{first}` leads.")
     else:
-        sentences.append(_groups(table))
+        sentences.append(_groups(sound if passed_over in doubts else table, chosen, passed_over not in doubts))
     sentences.append(_alike(table))
     often = table[table["finds_nothing"] >= _OFTEN_EMPTY]
     for name, share in list(zip(often["model"], often["finds_nothing"], strict=True))[:_LISTED]:
@@ -83,11 +83,16 @@ def _alike(table):
     return f"All of them lie within {max(spread, 0.01):.2f} of each other in this score, so any of them may do as well."
 
 
-def _groups(table):
+def _groups(table, chosen, just_named=True):
+    """Who is too close to call and who is behind; of a list too long to give, the model to use is not part."""
     close = table["model"][table["group"] == table["group"].iloc[0]].tolist()
     behind = table["model"][table["group"] != table["group"].iloc[0]].tolist()
     parts = []
-    if len(close) > 1:
+    if len(close) > _LISTED and chosen in close:
+        others = [name for name in close if name != chosen]
+        subject = "It" if just_named else f"`{chosen}`"
+        parts.append(f"{subject} and {len(others)} others ({_named(others)}) are too close to call")
+    elif len(close) > 1:
         parts.append(f"{_named(close)} are too close to call")
     if behind:
         parts.append(f"{_named(behind)} {'is' if len(behind) == 1 else 'are'} clearly behind")
