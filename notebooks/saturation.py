@@ -87,7 +87,9 @@ def response_table(found, networks):
     formats = {"mean F1": "{:.2f}", "p": texts.p_number} | dict.fromkeys(
         ("median NHD", "lowest 5%", "models apart (sd)", "± of one model"), "{:.3f}"
     )
-    return tables.plain_table(found.set_index("network")[list(columns)].rename(columns=columns), "network", formats)
+    shown = found.set_index("network")[list(columns)].rename(columns=columns)
+    decides = [name for name in shown.columns if name not in ("mean F1", "lowest 5%")]
+    return tables.plain_table(shown, "network", formats, decides)
 
 
 # %% tags=["remove-input"]

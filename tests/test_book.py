@@ -128,7 +128,7 @@ def test_a_figure_opens_by_itself_and_stays_legible_on_a_phone(visit):
     inside = "a => [a.clientWidth <= 390, a.scrollWidth > a.clientWidth, a.querySelector('img').clientWidth]"
     fits, scrolls, width = frames.first.evaluate(inside)
     assert fits and scrolls and width >= 600
-    assert "at a tap" in page.locator("article figcaption .caption-text").first.evaluate(
+    assert "tap to open" in page.locator("article figcaption .caption-text").first.evaluate(
         "c => getComputedStyle(c, '::after').content"
     )
 

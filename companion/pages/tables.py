@@ -181,7 +181,7 @@ def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None, lea
         cells = {"estimator": name_of_row, "models": f"{row['n_models']}"}
         first, undefined = coefficients[0], bool(row["undefined"])
         short.append({
-            **cells, _COLUMNS[first]: "undefined" if undefined else f"{row[first] + 0.0:.2f}",
+            "estimator": name_of_row, _COLUMNS[first]: "undefined" if undefined else f"{row[first] + 0.0:.2f}",
             "p": "–" if undefined else texts.p_number(row[f"{first}_p"]),
             _LOST: "–" if undefined else f"{row['regret']:.3f}",
             "at random": "–" if undefined else f"{row['random_regret']:.3f}",
@@ -200,9 +200,9 @@ def _estimate(row):
 
 
 def _are_leading(rows, leading):
-    """Which rows stand on the page: all of them where none or nothing is named."""
+    """Which rows stand on the page: those that are named and defined, or all of them where there are none."""
     names = {label(estimate) for estimate in leading or ()}
-    few = np.array([label(_estimate(row)) in names for row in rows], bool)
+    few = np.array([label(_estimate(row)) in names and not row["undefined"] for row in rows], bool)
     return few if few.any() else ~few
 
 
@@ -266,7 +266,7 @@ def pooled_table(pooled, coefficient="Kendall τ-b", leading=None):
             "targets": others["n_targets"].to_numpy(),
         }
     )
-    few = _are_leading([dict(zip(keys, key, strict=True)) for key in others.index], leading)
+    few = _are_leading(others.assign(undefined=others["n_targets"].eq(0)).reset_index().to_dict("records"), leading)
     formats = {"p": texts.p_number, _LOST: "{:.3f}", f"{_LOST}, own counted": "{:.3f}"}
     return _folded(frame, formats, [*frame.columns[:3], _LOST], few)
 

@@ -79,12 +79,15 @@ def test_a_long_table_of_estimators_shows_the_leading_rows_and_folds_all(tiny):
     few = select.leading(select.estimates(agreement), lead)
     assert lead in few and 1 < len(few) < len(agreement)
     html = tables.agreement_table(agreement, leading=few).to_html()
-    assert _visible(html).count("<tr") == len(few) + 1 and f"All {len(agreement)} rows" in html
-    assert html.count("<tr") == len(few) + 1 + 2 * (len(agreement) + 1)
+    shown = sum(not estimate.rows(agreement).iloc[0]["undefined"] for estimate in few)
+    assert _visible(html).count("<tr") == shown + 1 and f"All {len(agreement)} rows" in html
+    assert html.count("<tr") == shown + 1 + 2 * (len(agreement) + 1)
     everything = over_targets.pooled(pd.concat([agreement, agreement_on(tiny, target, models="others")]))
-    table = tables.pooled_table(over_targets.with_p(tiny, everything, kind), leading=few).to_html()
+    assert over_targets.with_p(tiny, everything, kind)["p"].isna().all()  # one model of another source: undefined
+    full = everything.assign(n_targets=3, mean=0.5, sd=0.1, low=0.4, high=0.6, p=0.04)
+    table = tables.pooled_table(full, leading=few).to_html()
     assert _visible(table).count("<tr") == len(few) + 1 and _visible(table).count("<th ") == 4
-    assert "with the target" not in _visible(table) and "with the target" in table
+    assert "0.04" in _visible(table) and "with the target" not in _visible(table) and "with the target" in table
 
 
 def test_a_table_of_the_paper_shows_tau_p_and_what_is_lost():
