@@ -126,7 +126,7 @@ shown = orders[list(columns)].rename(columns=columns)
 shown.index = [
     f"{order.short_target(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index
 ]
-tables.plain_table(shown, "target", formats, ["models", "ICC", "ceiling", "best Dice", "middle", "untrained"])
+tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "untrained"])
 
 # %% tags=["remove-input"]
 if left_out:
@@ -146,7 +146,7 @@ if left_out:
 # %% tags=["remove-input"]
 heads = {"kendall": "mean τ-b", "low": "lowest", "high": "highest", "p_holm": "p (Holm)", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "targets": "targets"}  # fmt: skip
 number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": texts.p_number, "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
-decides = ["mean τ-b", "p (Holm)", "of the ceiling", "τ-b, trained only", "Dice lost"]
+decides = ["mean τ-b", "p (Holm)", "Dice lost"]
 tables.plain_table(primary[list(heads)].rename(columns=heads), "primary score", number, decides)
 
 # %% tags=["remove-input"]

@@ -216,6 +216,9 @@ def test_icons_and_terms_show_from_disk(browser):
     assert page.evaluate(drawn) not in ("none", "normal", "")
     term = page.locator("a.term").first
     assert len(term.get_attribute("title")) > 20 and "glossary.html#term-" in term.get_attribute("href")
+    page.goto((HTML / f"{TOC['root']}.html").as_uri(), wait_until="load")
+    terms = page.locator("a.term").all_inner_texts()
+    assert terms.count("companion") == 1 and len(terms) == len(set(terms)), "the second term of a sentence too, once"
     page.close()
 
 

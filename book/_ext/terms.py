@@ -47,21 +47,24 @@ def _link(app, tree, document):
     if not left:
         return
     for text in _texts(tree):
-        pattern = "|".join(map(re.escape, left))
-        found = re.search(rf"(?<![\w-])(?:{pattern})(?![\w-])", text.astext())
-        if not found:
-            continue
-        name, anchor, meaning = left[found[0]]
-        left = {word: value for word, value in left.items() if value[1] != anchor}
-        link = nodes.reference(
-            "", found[0], internal=True, reftitle=meaning, classes=["term"],
-            refuri=f"{app.builder.get_relative_uri(document, name)}#{anchor}",
-        )  # fmt: skip
-        whole = text.astext()
-        pieces = [nodes.Text(whole[: found.start()]), link, nodes.Text(whole[found.end() :])]
-        text.parent.replace(text, [piece for piece in pieces if piece.astext()])
-        if not left:
-            return
+        pieces, rest = [], text.astext()
+        while found := _first(left, rest):
+            name, anchor, meaning = left[found[0]]
+            left = {word: value for word, value in left.items() if value[1] != anchor}
+            link = nodes.reference(
+                "", found[0], internal=True, reftitle=meaning, classes=["term"],
+                refuri=f"{app.builder.get_relative_uri(document, name)}#{anchor}",
+            )  # fmt: skip
+            pieces += [nodes.Text(rest[: found.start()]), link]
+            rest = rest[found.end() :]
+        if pieces:
+            text.parent.replace(text, [piece for piece in (*pieces, nodes.Text(rest)) if piece.astext()])
+
+
+def _first(words, text):
+    """The first of some words in a text, longest first where several begin at one place; None without any."""
+    pattern = "|".join(map(re.escape, words))
+    return re.search(rf"(?<![\w-])(?:{pattern})(?![\w-])", text) if words else None
 
 
 def setup(app):
