@@ -1,8 +1,8 @@
 """How cost grows: a ranking with models, images and pixels, its agreements with models, sampling with voxels, writing a
 record with those that are there already; and what a job costs that finds everything done.
 
-`python -m benchmarks.growth` writes `results/benchmarks/series/growth.csv`. One thread, one processor, processor time,
-the median of three; the networks are those of the book.
+`python -m benchmarks.growth [QUANTITY …]` writes `results/benchmarks/series/growth.csv`, of the named quantities alone
+where there are any. One thread, one processor, processor time, the median of three; the networks are those of the book.
 """
 
 import resource
@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from benchmarks import one_thread, record, series
+from benchmarks import RESULTS, Point, one_thread, record, series
 from companion.records import COLUMNS, Records
+from companion.records.store import BESIDE
 from tte.features.sampling import sample_features
 from tte.rank.run.agree import image_pairs
 from tte.rank.zero_shot import rank_zero_shot
@@ -78,7 +79,10 @@ def sampling(side):
 
 
 def writing(there):
-    """Return the seconds of writing one record where others are there already: five scores, thirty values per image."""
+    """Return the seconds of writing one record where others are there already: five scores, thirty values per image.
+
+    Large tables are written anew for `BESIDE` records together, so that many are written.
+    """
     same = {
         "study": "s",
         "target": "t",
@@ -104,7 +108,13 @@ def writing(there):
         whole = {name: pd.concat([one[name] for one in many], ignore_index=True) for name in many[0]}
         records.write("first", whole, {"identity": {}})
         records._write_provenance({f"t{i}/m": {"identity": {"config": "0" * 12}} for i in range(there)})
-        return spent(lambda: records.write("new", tables("new"), {"identity": {}}))
+        number = 10 if there < 1000 else BESIDE  # a small one is written anew for every record
+
+        def write():
+            for i in range(number):
+                records.write(f"new{i}", tables(f"new{i}"), {"identity": {}})
+
+        return [seconds / number for seconds in spent(write)]
 
 
 def starting():
@@ -119,26 +129,37 @@ def starting():
     return found[1:]  # the first wrote what was missing of the images
 
 
-def points():
-    """Return the measurements."""
+SERIES = {  # by quantity and what grows: sizes, the call of a size, what else is held
+    ("ranking", "models"): (MODELS, lambda n: ranking(n, 8, 128), "8 images of 128²"),
+    ("ranking", "images"): (IMAGES, lambda n: ranking(2, n, 128), "2 models, images of 128²"),
+    ("ranking", "pixels"): (SIDES, lambda n: ranking(2, 4, n), "2 models, 4 images"),
+    ("agreements", "models"): (PAIRED, agreements, "one image of 256²"),
+    ("sampling", "voxels"): (CUBES, sampling, "one model, one case"),
+    ("writing", "records"): (ON_RECORD, writing, "one more record"),
+    ("starting", "jobs"): ((1,), lambda _: starting(), "a job whose cell is done"),
+}
+POWER = {"pixels": 2, "voxels": 3}  # of the sides that are stated
+
+
+def points(only=()):
+    """Return the measurements, of the named quantities alone where there are any."""
     found = []
     with one_thread():
-        ranking(1, 1, 64)  # what is loaded once
-        for n in MODELS:
-            found.append(series("ranking", "models", n, "s", ranking(n, 8, 128), f"8 images of 128², {HOW}"))
-        for n in IMAGES:
-            found.append(series("ranking", "images", n, "s", ranking(2, n, 128), f"2 models, images of 128², {HOW}"))
-        for n in SIDES:
-            found.append(series("ranking", "pixels", n**2, "s", ranking(2, 4, n), f"2 models, 4 images, {HOW}"))
-        for n in PAIRED:
-            found.append(series("agreements", "models", n, "s", agreements(n), f"one image of 256², {HOW}"))
-        for n in CUBES:
-            found.append(series("sampling", "voxels", n**3, "s", sampling(n), f"one model, one case, {HOW}"))
-        for n in ON_RECORD:
-            found.append(series("writing", "records", n, "s", writing(n), f"one more record, {HOW}"))
-        found.append(series("starting", "jobs", 1, "s", starting(), f"a job whose cell is done, {HOW}"))
+        if not only or "ranking" in only:
+            ranking(1, 1, 64)  # what is loaded once
+        for (quantity, by), (sizes, call, held) in SERIES.items():
+            if not only or quantity in only:
+                found += [series(quantity, by, n ** POWER.get(by, 1), "s", call(n), f"{held}, {HOW}") for n in sizes]
     return found
 
 
+def kept(measured):
+    """Return the points on record of the quantities that were not measured again."""
+    path = RESULTS / "series" / "growth.csv"
+    stored = pd.read_csv(path).to_dict("records") if path.is_file() else []
+    return [Point(**row) for row in stored if row["quantity"] not in {point.quantity for point in measured}]
+
+
 if __name__ == "__main__":
-    record("growth", points())
+    measured = points(sys.argv[1:])
+    record("growth", [*kept(measured), *measured])

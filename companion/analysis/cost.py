@@ -13,6 +13,8 @@ from tte.errors import DataNotFound
 
 __all__ = ["compared", "exponent", "extrapolated", "on_a_gpu", "points", "recorded_seconds"]
 
+_DETAILS = r" on cuda| \(at most[^)]*\)|, \d+ steps|, clock|:.*"  # of the name of a comparison
+
 
 def points(quantity=None, by=None):
     """Return the recorded points of every series, or of one quantity by what grows, in the order of size.
@@ -44,11 +46,23 @@ def compared(name):
 
 
 def on_a_gpu():
-    """Return the recorded comparisons that were made on a GPU."""
+    """Return the recorded comparisons that were made on a GPU.
+
+    Returns
+    -------
+    DataFrame
+        As recorded, with `subject` (what is compared, without its numbers), `gpu` (taken off the size) and `reached`.
+    """
     folder = project_root() / "results" / "benchmarks"
-    tables = [pd.read_csv(file) for file in sorted(folder.glob("*.csv"))]
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["benchmark", "size"])
-    return found[(found["benchmark"] + found["size"]).str.contains("cuda", case=False)]
+    tables = [pd.read_csv(file) for file in sorted(folder.glob("*-cuda.csv"))]
+    columns = ["benchmark", "size", "ratio", "target"]
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    size = found["size"].astype(str).str.rsplit(", ", n=1)
+    subject = found["benchmark"].astype(str).str.replace(_DETAILS, "", regex=True)
+    return found.assign(
+        subject=subject, size=size.str[0], gpu=size.str[-1].str.split(" and ").str[0],
+        reached=found["ratio"] >= found["target"],
+    )  # fmt: skip
 
 
 def recorded_seconds(study, part=""):

@@ -66,6 +66,7 @@ def write_agreement(study, *, seed=0):
     DataNotFound     no target is recorded, or one of them with a part of its models alone.
     """
     path = study.records.folder / "agreement.csv"
+    study.records.settle()
     with locked(path, "agreement.csv"):
         names = recorded_targets(study)
         if not names:

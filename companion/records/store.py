@@ -1,7 +1,8 @@
 """The result tables of a study: read, written atomically, and recomputed only when something they depend on changed.
 
 Reads and writes `results/<study>/{scores,performance}.csv`, `{per_image,sensitivity,together}.csv.gz` and
-`provenance.json`.
+`provenance.json`. Where these are large, new cells are kept beside them for a while, so that they are not written anew
+for each.
 """
 
 import gzip
@@ -13,6 +14,7 @@ import subprocess
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -21,6 +23,7 @@ from pathlib import Path
 import pandas as pd
 
 from companion.paths import project_root
+from companion.records.recent import Recent, read_recent, recent_files, write_recent
 from companion.records.tables import (
     AGREED,
     COLUMNS,
@@ -28,6 +31,7 @@ from companion.records.tables import (
     CellRows,
     as_bytes,
     from_bytes,
+    grouped,
     largest_change,
     latest,
     state_of,
@@ -36,7 +40,10 @@ from tte._atomic import atomic_write
 from tte._locks import locked
 from tte.errors import DataNotFound, InputError
 
-__all__ = ["Cell", "Records", "is_recorded", "load_or_compute", "same_identity"]
+__all__ = ["BESIDE", "Cell", "Records", "is_recorded", "load_or_compute", "same_identity"]
+
+_SMALL = 2**18  # bytes of all tables, below which they are written anew for every cell
+BESIDE = 200  # cells that may be beside larger ones until these are written anew
 
 
 @dataclass(frozen=True)
@@ -67,30 +74,46 @@ class Records:
 
     def _stored(self, name):
         """Return a table, which nobody may change, and the positions of the rows of each cell and of each target."""
+        (table, groups), recent = self._table(name), self._recent()
+        return grouped(_merged(table, name, recent)) if recent else (table, groups)
+
+    def _table(self, name):
+        """The same of the file alone."""
         path = self.folder / FILES[name]
         try:
             return latest(path, name)
         except (ValueError, KeyError, EOFError, gzip.BadGzipFile, zlib.error) as error:  # of pandas and of gzip
             raise _damaged(path, error) from None
 
+    def _recent(self):
+        try:
+            return read_recent(self.folder)
+        except ValueError as error:
+            raise _damaged(self.folder, error) from None
+
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
         path = self.folder / "provenance.json"
-        return dict(_entries(path, *state_of(path))) if path.is_file() else {}
+        stored = dict(_entries(path, *state_of(path))) if path.is_file() else {}
+        return stored | {cell: one.provenance for cell, one in self._recent().items()}
 
     def fingerprint(self):
         """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
         found = hashlib.sha256()
         for name, file in AGREED.items():
             found.update(name.encode() + ((self.folder / file).read_bytes() if (self.folder / file).is_file() else b""))
+        for path in recent_files(self.folder):
+            found.update(path.read_bytes())
         return found.hexdigest()[:12]
 
     def find(self, cell):
         """Return the recorded `Cell`, or None; also where a table has lost rows of it."""
-        entry = self.provenance().get(cell)
+        entry, recent = self.provenance().get(cell), self._recent().get(cell)
         if entry is None:
             return None
-        stored = {name: self._stored(name) for name in COLUMNS}
+        if recent is not None:
+            return Cell({name: recent.tables.get(name, _none(name)) for name in COLUMNS}, "record", entry)
+        stored = {name: self._table(name) for name in COLUMNS}
         positions = {name: groups["cell"].get(cell, []) for name, (_, groups) in stored.items()}
         there = {name: len(rows) for name, rows in positions.items() if len(rows)}
         tables = CellRows({name: (table, positions[name]) for name, (table, _) in stored.items()})
@@ -101,26 +124,60 @@ class Records:
 
         A table that is left out loses the rows that the cell had in it.
         """
+        one = Recent(cell, {name: table for name, table in tables.items() if table is not None}, provenance)
         with locked(self.folder / "records"):
-            entries = self.provenance()
-            if entries.pop(cell, None) is not None:  # a stop in between must not leave new rows under an old identity
-                self._write_provenance(entries)
-            for name in COLUMNS:
-                self._replace(name, cell, tables.get(name))
-            self._write_provenance({**entries, cell: provenance})
+            if self._size() < _SMALL:
+                self._take_in({**self._recent(), cell: one})
+                return
+            write_recent(self.folder, one)
+            recent = self._recent()
+            if len(recent) >= BESIDE:
+                self._take_in(recent)
 
-    def _replace(self, name, cell, rows):
-        """Write one table with these rows of a cell in place of its old ones; None for no rows."""
-        old = self.table(name)
-        kept = old[old["cell"] != cell]
-        if rows is None and len(kept) == len(old):
-            return  # the cell has none, and had none
-        parts = [part for part in (kept, rows) if part is not None and len(part)]
-        merged = pd.concat(parts, ignore_index=True) if parts else kept
-        atomic_write(self.folder / FILES[name], as_bytes(merged, name))
+    def settle(self):
+        """Take into the tables what is beside them."""
+        if recent_files(self.folder):
+            with locked(self.folder / "records"):
+                self._take_in(self._recent())
+
+    def _size(self):
+        files = [self.folder / file for file in (*FILES.values(), "provenance.json")]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    def _take_in(self, recent):
+        """Write the tables with these cells in place of what they had of them, and remove the files beside them."""
+        path = self.folder / "provenance.json"
+        entries = dict(_entries(path, *state_of(path))) if path.is_file() else {}
+        kept = {cell: entry for cell, entry in entries.items() if cell not in recent}
+        if len(kept) < len(entries):  # a stop in between must not leave new rows under an old identity
+            self._write_provenance(kept)
+        for name in COLUMNS:
+            old, _ = self._table(name)
+            new = _merged(old, name, recent)
+            if new is not old:
+                atomic_write(self.folder / FILES[name], as_bytes(new, name))
+        self._write_provenance(kept | {cell: one.provenance for cell, one in recent.items()})
+        for file in recent_files(self.folder):
+            file.unlink()
+        with suppress(OSError):
+            (self.folder / "recent").rmdir()
 
     def _write_provenance(self, entries):
         atomic_write(self.folder / "provenance.json", json.dumps(entries, indent=1, sort_keys=True) + "\n")
+
+
+def _none(name):
+    return pd.DataFrame(columns=COLUMNS[name])
+
+
+def _merged(table, name, recent):
+    """Return a table with the rows of cells in place of those that it had; the same one where that changes nothing."""
+    new = [one.tables[name] for one in recent.values() if len(one.tables.get(name, ()))]
+    kept = table[~table["cell"].isin(recent)]
+    if not new and len(kept) == len(table):
+        return table
+    parts = [part for part in (kept, *new) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else kept
 
 
 def _damaged(path, reason):

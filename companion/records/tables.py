@@ -16,7 +16,10 @@ __all__ = [
     "ROWS",
     "CellRows",
     "as_bytes",
+    "as_text",
     "from_bytes",
+    "from_text",
+    "grouped",
     "largest_change",
     "latest",
     "rows",
@@ -79,10 +82,15 @@ def rows(name, cell, records):
     return frame[COLUMNS[name]]
 
 
-def as_bytes(frame, name):
-    """Return what the file of a table holds: rows in the order of their columns, numbers with ten digits."""
+def as_text(frame, name):
+    """Return a table as text: rows in the order of their columns, numbers with ten digits."""
     frame = frame.sort_values([c for c in COLUMNS[name] if c not in ("score", "value")], kind="stable")
-    data = frame.to_csv(index=False, float_format=_FLOAT, lineterminator="\n").encode()
+    return frame.to_csv(index=False, float_format=_FLOAT, lineterminator="\n")
+
+
+def as_bytes(frame, name):
+    """Return what the file of a table holds."""
+    data = as_text(frame, name).encode()
     return gzip.compress(data, mtime=0) if FILES[name].endswith(".gz") else data
 
 
@@ -101,14 +109,22 @@ def latest(path, name):
         return pd.DataFrame(columns=COLUMNS[name]), {column: {} for column in _GROUPED}
     state = state_of(path)
     if _LATEST.get(path, (None,))[0] != state:
-        table = from_bytes(path.read_bytes(), name)
-        _LATEST[path] = state, table, {column: table.groupby(column).indices for column in _GROUPED}
+        _LATEST[path] = state, *grouped(from_bytes(path.read_bytes(), name))
     return _LATEST[path][1:]
+
+
+def grouped(table):
+    """Return a table and the positions of its rows by cell and by target."""
+    return table, {column: table.groupby(column).indices for column in _GROUPED}
 
 
 def from_bytes(data, name):
     """Return a table from what its file holds, or raise `ValueError` where that is not whole."""
-    data = gzip.decompress(data) if FILES[name].endswith(".gz") else data
+    return from_text(gzip.decompress(data) if FILES[name].endswith(".gz") else data, name)
+
+
+def from_text(data, name):
+    """Return a table from its text in UTF-8, or raise `ValueError` where that is not whole."""
     if not data.endswith(b"\n"):  # the last number of a table cut short would be another one
         raise ValueError("its last line has no end")
     kinds = {column: str for column in COLUMNS[name] if column in _TEXT or column == "cell"}

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from companion.records import COLUMNS, Records, load_or_compute, rows
 from companion.records import store as module
+from companion.records.recent import recent_files
 from tte._atomic import atomic_write
 from tte.errors import DataNotFound, InputError
 
@@ -53,6 +56,21 @@ class Counted:
 @pytest.fixture
 def store(tmp_path):
     return Records(tmp_path / "results")
+
+
+@pytest.fixture
+def beside(store, tmp_path, monkeypatch):
+    """Two stores with the cells a, b and c: one wrote its tables for each, in the other b and c are beside them."""
+    for cell in "ab":
+        store.write(cell, tables(cell), PROVENANCE)
+    shutil.copytree(store.folder, tmp_path / "large")
+    large, newer = Records(tmp_path / "large"), {**PROVENANCE, "seconds": 2.0}
+    for cell, content in (("b", {"scores": tables("b", 0.75)["scores"]}), ("c", tables("c", 0.5))):
+        store.write(cell, content, newer)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_SMALL", 0)
+            large.write(cell, content, newer)
+    return store, large
 
 
 # ---- atomic_write
@@ -208,6 +226,75 @@ def test_a_folder_with_a_long_path_is_written(tmp_path):
     folder = tmp_path.joinpath(*("deep" * 20 for _ in range(5)))  # 400 characters and more
     Records(folder).write("c", tables("c"), PROVENANCE)
     assert Records(folder).find("c") is not None
+
+
+# ---- cells beside large tables
+
+
+def test_cells_beside_the_tables_are_read_as_those_in_them(beside):
+    at_once, large = beside
+    assert len(recent_files(large.folder)) == 2 and "model-c" not in (large.folder / "scores.csv").read_text()
+    assert large.provenance() == at_once.provenance()
+    for name in COLUMNS:
+        one, other = (found.table(name).sort_values(["cell", "model"], kind="stable") for found in beside)
+        pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_dtype=False)
+        assert len(large.table(name, "t")) == len(one)
+    for cell in "abc":
+        one, other = (found.find(cell) for found in beside)
+        assert one.provenance == other.provenance
+        for name in COLUMNS:
+            pd.testing.assert_frame_equal(one.tables[name], other.tables[name], check_dtype=False)
+
+
+def test_they_are_taken_in_with_the_same_bytes_and_leave_nothing(beside):
+    at_once, large = beside
+    before = large.fingerprint()
+    large.settle()
+    assert bytes_of(large.folder) == bytes_of(at_once.folder) and large.fingerprint() == at_once.fingerprint() != before
+    large.settle()
+    assert bytes_of(large.folder) == bytes_of(at_once.folder)
+
+
+def test_a_stop_while_they_are_taken_in_loses_nothing(beside, monkeypatch):
+    at_once, large = beside
+    for step in range(5):
+        with monkeypatch.context() as patch:
+            left = iter(range(step))
+
+            def stops(path, content, left=left):
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return atomic_write(path, content)
+
+            patch.setattr(module, "atomic_write", stops)
+            with suppress(KeyboardInterrupt):
+                large.settle()
+        assert large.find("c").tables["scores"]["score"].tolist() == [0.5]
+        assert large.find("b").tables["scores"]["score"].tolist() == [0.75] and not len(
+            large.find("b").tables["per_image"]
+        )
+    large.settle()
+    assert bytes_of(large.folder) == bytes_of(at_once.folder)
+
+
+def test_they_are_taken_in_when_they_are_many(store, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", 0)
+    monkeypatch.setattr(module, "BESIDE", 3)
+    seen = []
+    for cell in "abcdefg":
+        store.write(cell, tables(cell), PROVENANCE)
+        seen.append(len(recent_files(store.folder)))
+    assert seen == [1, 2, 0, 1, 2, 0, 1] and set(store.table("scores")["cell"]) == set("abcdefg")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"cell": "c", "provenance": {}, "tables": {"scores": "a,b"}}'])
+def test_a_damaged_one_is_named(beside, content):
+    _, large = beside
+    broken = recent_files(large.folder)[0]
+    broken.write_text(content)
+    for call in (lambda: large.find("a"), large.settle, lambda: large.table("scores")):
+        with pytest.raises(InputError, match=f"recent/{broken.name}"):
+            call()
 
 
 # ---- load_or_compute

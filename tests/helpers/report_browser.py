@@ -1,11 +1,14 @@
 """A report looked at in Chromium: an image is opened, the theme changed, and nothing asked for or complained about."""
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
 CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None or find_spec("playwright") is None, reason="Chromium or Playwright is not installed"
+)
 
 
 def look_at(page, n_models):

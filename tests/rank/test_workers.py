@@ -155,7 +155,8 @@ def test_a_second_run_says_who_holds_the_folder(bank, monkeypatch):
         ({"profile": "no-such"}, "--profile no-such: expected slurm, or a folder with a Snakemake profile"),
     ],
 )
-def test_what_workers_need(bank, options, message):
+def test_what_workers_need(bank, monkeypatch, options, message):
+    monkeypatch.setattr(starting, "find_spec", lambda name: name)  # as if Snakemake were installed
     with pytest.raises(ConfigError, match=message):
         rank_zero_shot(bank / "bank.yml", bank / "images", **{"out": bank / "out", "device": "cpu", **options})
 

@@ -51,10 +51,15 @@ def test_seconds_of_the_cells_of_a_study(project):
 
 
 def test_a_gpu_is_found_where_one_was_measured(project):
-    row = {"benchmark": "sampling", "size": "on cuda", "ratio": 2.0}
+    row = {"benchmark": "replay: clean + 1 perturbed (at most 1.45 passes)", "size": "UNet, 256², cuda, Some GPU",
+           "ratio": 2.0, "target": 1.5}  # fmt: skip
     assert cost.on_a_gpu().empty
-    pd.DataFrame([row, {**row, "size": "on cpu"}]).to_csv(project / "benchmarks" / "s.csv", index=False)
-    assert cost.on_a_gpu()["size"].tolist() == ["on cuda"]
+    ranking = {"benchmark": "rank against passes on cuda, clock", "size": "9 images, Some GPU and 16 processors"}
+    pd.DataFrame([row]).to_csv(project / "benchmarks" / "replay.csv", index=False)
+    pd.DataFrame([row, {**row, **ranking, "ratio": 0.2}]).to_csv(project / "benchmarks" / "s-cuda.csv", index=False)
+    found = cost.on_a_gpu()
+    assert found["subject"].tolist() == ["replay", "rank against passes"] and found["reached"].tolist() == [True, False]
+    assert found["gpu"].tolist() == ["Some GPU"] * 2 and found["size"].tolist() == ["UNet, 256², cuda", "9 images"]
 
 
 @pytest.mark.parametrize(("power", "n"), [(1, 1e5), (2, 1e4)])

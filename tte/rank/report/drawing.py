@@ -52,7 +52,7 @@ def outline(instances):
     edges = block_reduce(edges, (step, step), np.max, cval=False) if step > 1 else edges
     picture = np.zeros((*edges.shape, 4), np.uint8)
     picture[edges] = _OUTLINE
-    return _address("png", png_encode(picture, level=9))
+    return _address("png", png_encode(picture, level=6))
 
 
 def _middle(array):

@@ -16,7 +16,7 @@ from tte.rank.run.output import CELLS, digest_of
 __all__ = ["Work"]
 
 _FILE, _CLAIMS = "work.json", "claims"
-_UNITS = 4  # per worker, so that none waits long for the last one; of a model as few as that takes, as each traces it
+_UNITS = 4  # per worker, of a model as few as that takes, as each traces it; and of each of the last models
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,11 @@ class Work:
         names = list(keys)
         models = list(keys[names[0]]) if names else []
         missing = {m: [n for n in names if not cells.has(keys[n][m])] for m in models}
-        parts = max(1, round(_UNITS * workers / max(1, sum(map(bool, missing.values())))))
+        missing = {model: some for model, some in missing.items() if some}
+        even = max(1, round(_UNITS * workers / max(1, len(missing))))
         units = []
-        for model, some in missing.items():
+        for left, (model, some) in zip(range(len(missing), 0, -1), missing.items(), strict=True):
+            parts = _UNITS if left <= workers > 1 else even  # the last ones are waited for
             size = max(1, -(-len(some) // parts))
             units += [(model, some[i : i + size]) for i in range(0, len(some), size)]
         return cls(way, arguments, models, digest_of(keys), units)
