@@ -122,7 +122,7 @@ plots.as_svg(figure, "growth")
 # %% [markdown]
 # A target adds its cells to a study, one per model, so cost grows with targets as it does with cells.
 # Agreements compare every two models, so they grow with the square of their number.
-# Every record that is written replaces the tables of its study, so a write grows with what is there.
+# A small study writes its tables anew for every record; a large one keeps new records beside them and takes many in at once.
 
 # %% [markdown]
 # ## Memory
@@ -185,7 +185,7 @@ if not on_gpu.empty:
         tables.plain_table(
             on_gpu.groupby("subject", sort=False)["ratio"].agg(least="min", most="max"), "times as fast as", "{:.2f}"
         ),
-        "every comparison",
+        "Every comparison",
         tables.plain_table(shown, "no.", seconds),
     )
     display(found)
