@@ -80,18 +80,18 @@ def test_the_lock_of_records_does_not_depend_on_the_checkout(tiny, tmp_path, mon
     """Two checkouts with one --out: each has a cache of its own, the folder of the records is the same."""
     folder, inside = tmp_path / "results", tmp_path / "inside"
     inside.mkdir()
-    true = Records._replace
+    true = Records._take_in
 
-    def checked(self, name, cell, rows):
-        mark = inside / cell.replace("/", "_")
+    def checked(self, recent):
+        mark = inside / "+".join(recent).replace("/", "_")
         others = [path for path in inside.iterdir() if path != mark]
         mark.touch()
         time.sleep(0.02)
-        true(self, name, cell, rows)
+        true(self, recent)
         mark.unlink()
         assert others == []
 
-    monkeypatch.setattr(Records, "_replace", checked)
+    monkeypatch.setattr(Records, "_take_in", checked)
     table = tiny.records.table("scores")
 
     def work(number):
