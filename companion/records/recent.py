@@ -5,6 +5,7 @@ Reads and writes `results/<study>/recent/`, which is gone once its cells are in 
 
 import hashlib
 import json
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,18 +25,25 @@ class Recent(NamedTuple):
 
 def recent_files(folder):
     """Return the files of a study's folder, in an order that is the same everywhere."""
-    return sorted((folder / "recent").glob("*.json"))
+    try:
+        return sorted((folder / "recent").glob("[!.]*.json"))  # without what is being written
+    except FileNotFoundError:  # the folder goes with its last file
+        return []
 
 
 def read_recent(folder):
-    """Return {cell: Recent}.
+    """Return {cell: Recent}; who reads the tables too does so afterwards, for what goes from here goes there first.
 
     Raises
     ------
     ValueError      a file is damaged.
     """
-    found = [_read(path, *state_of(path)) for path in recent_files(folder)]
-    return {one.cell: one for one in found}
+    found = {}
+    for path in recent_files(folder):
+        with suppress(FileNotFoundError):  # it has just been taken into the tables
+            one = _read(path, *state_of(path))
+            found[one.cell] = one
+    return found
 
 
 def write_recent(folder, one):

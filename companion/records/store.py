@@ -74,7 +74,8 @@ class Records:
 
     def _stored(self, name):
         """Return a table, which nobody may change, and the positions of the rows of each cell and of each target."""
-        (table, groups), recent = self._table(name), self._recent()
+        recent = self._recent()
+        table, groups = self._table(name)
         return grouped(_merged(table, name, recent)) if recent else (table, groups)
 
     def _table(self, name):
@@ -93,9 +94,13 @@ class Records:
 
     def provenance(self):
         """Return {cell: {identity, commit, device, versions, seconds}}."""
+        recent = self._recent()
+        return self._entries() | {cell: one.provenance for cell, one in recent.items()}
+
+    def _entries(self):
+        """The same of the file alone."""
         path = self.folder / "provenance.json"
-        stored = dict(_entries(path, *state_of(path))) if path.is_file() else {}
-        return stored | {cell: one.provenance for cell, one in self._recent().items()}
+        return dict(_entries(path, *state_of(path))) if path.is_file() else {}
 
     def fingerprint(self):
         """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
@@ -103,16 +108,19 @@ class Records:
         for name, file in AGREED.items():
             found.update(name.encode() + ((self.folder / file).read_bytes() if (self.folder / file).is_file() else b""))
         for path in recent_files(self.folder):
-            found.update(path.read_bytes())
+            with suppress(FileNotFoundError):  # it has just been taken into the tables
+                found.update(path.read_bytes())
         return found.hexdigest()[:12]
 
     def find(self, cell):
         """Return the recorded `Cell`, or None; also where a table has lost rows of it."""
-        entry, recent = self.provenance().get(cell), self._recent().get(cell)
+        recent = self._recent().get(cell)
+        if recent is not None:
+            tables = {name: recent.tables.get(name, _none(name)) for name in COLUMNS}
+            return Cell(tables, "record", recent.provenance)
+        entry = self._entries().get(cell)
         if entry is None:
             return None
-        if recent is not None:
-            return Cell({name: recent.tables.get(name, _none(name)) for name in COLUMNS}, "record", entry)
         stored = {name: self._table(name) for name in COLUMNS}
         positions = {name: groups["cell"].get(cell, []) for name, (_, groups) in stored.items()}
         there = {name: len(rows) for name, rows in positions.items() if len(rows)}
@@ -146,8 +154,7 @@ class Records:
 
     def _take_in(self, recent):
         """Write the tables with these cells in place of what they had of them, and remove the files beside them."""
-        path = self.folder / "provenance.json"
-        entries = dict(_entries(path, *state_of(path))) if path.is_file() else {}
+        entries = self._entries()
         kept = {cell: entry for cell, entry in entries.items() if cell not in recent}
         if len(kept) < len(entries):  # a stop in between must not leave new rows under an old identity
             self._write_provenance(kept)

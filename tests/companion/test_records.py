@@ -287,6 +287,28 @@ def test_they_are_taken_in_when_they_are_many(store, monkeypatch):
     assert seen == [1, 2, 0, 1, 2, 0, 1] and set(store.table("scores")["cell"]) == set("abcdefg")
 
 
+def test_a_reader_never_misses_what_is_taken_in(store, monkeypatch):
+    monkeypatch.setattr(module, "_SMALL", 0)
+    monkeypatch.setattr(module, "BESIDE", 3)
+    written, stop = [], threading.Event()
+
+    def missed():
+        lost = []
+        while not stop.is_set():
+            before = list(written)
+            there = set(store.table("scores")["cell"])
+            lost += [cell for cell in before if cell not in there or store.find(cell) is None]
+        return lost
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(missed)
+        for number in range(30):
+            store.write(f"cell{number}", tables(f"cell{number}"), PROVENANCE)
+            written.append(f"cell{number}")
+        stop.set()
+        assert reader.result() == []
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"cell": "c", "provenance": {}, "tables": {"scores": "a,b"}}'])
 def test_a_damaged_one_is_named(beside, content):
     _, large = beside
