@@ -73,7 +73,7 @@ def visit(browser, address):
     def ours(url):
         return url.startswith((address, "data:", "blob:"))
 
-    def open_page(name, scheme="light"):
+    def open_page(name, scheme="light", query=""):
         context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -82,7 +82,7 @@ def visit(browser, address):
         page.on("response", lambda answer: answer.status < 400 or problems.append(f"{answer.status} for {answer.url}"))
         page.on("pageerror", lambda error: problems.append(f"script error {error}"))
         page.on("console", lambda message: message.type != "error" or problems.append(f"console: {message.text}"))
-        assert page.goto(f"{address}/{name}.html", wait_until="networkidle").status == 200
+        assert page.goto(f"{address}/{name}.html{query}", wait_until="networkidle").status == 200
         return page
 
     yield open_page
@@ -176,8 +176,7 @@ def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
      ("worth", "What a label is worth", 3)],
 )  # fmt: skip
 def test_search_leads_to_the_page_that_answers(visit, query, expected, among):
-    page = visit("search")
-    page.goto(page.url + f"?q={query.replace(' ', '+')}", wait_until="networkidle")
+    page = visit("search", query=f"?q={query.replace(' ', '+')}")
     page.wait_for_selector("ul.search li a", timeout=10000)
     titles = page.locator("ul.search > li > a").all_inner_texts()
     assert any(expected in title for title in titles[:among]), titles[:among]
@@ -185,8 +184,7 @@ def test_search_leads_to_the_page_that_answers(visit, query, expected, among):
 
 @in_browser
 def test_phantoms_come_last_in_the_search(visit):
-    page = visit("search")
-    page.goto(page.url + "?q=dropout", wait_until="networkidle")
+    page = visit("search", query="?q=dropout")
     page.wait_for_selector("ul.search li a", timeout=10000)
     places = page.eval_on_selector_all("ul.search > li > a", "links => links.map(a => a.href.includes('phantom'))")
     assert True in places and False in places and places == sorted(places)
