@@ -126,8 +126,12 @@ def compare(benchmark, size, baseline, ours, target, tolerance=1e-6, repeats=5, 
     return Row(benchmark, size, "s", *best, best[0] / best[1], target, agreement)
 
 
-def record(name, rows):
-    """Write comparisons to `results/benchmarks/<name>.csv`, points to `series/` there; print them, return the path."""
+def record(name, rows, device="cpu"):
+    """Write comparisons to `results/benchmarks/<name>.csv`, points to `series/` there; print them, return the path.
+
+    What was measured on another device than the CPU has it behind its name.
+    """
+    name = name if device == "cpu" else f"{name}-{device}"
     lines = [{k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()} for row in rows]
     folder = RESULTS if isinstance(rows[0], Row) else RESULTS / "series"
     folder.mkdir(parents=True, exist_ok=True)

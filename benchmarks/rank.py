@@ -7,7 +7,7 @@ score. One half of it is timed before the ranking and one behind, so that a mach
 both. The networks run on one thread on both sides. Scores are computed beside the next pass: the time on the clock
 holds where two processors are free; that of the thread that runs the passes is what the clock would show there, whoever
 else is at work; processor time counts both threads. On a GPU the clock alone counts, and what is printed says how many
-threads compute scores.
+processors are there for the scores.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import torch
 from scipy import ndimage
 from threadpoolctl import threadpool_limits
 
-from benchmarks import Row, record
+from benchmarks import Row, place_of, record
 from tte.perturbation.inference import prepared
 from tte.perturbation.replay import dropout_passes
 from tte.rank.run.passes import on_device, precision_on
@@ -96,7 +96,7 @@ def rows(n_images=N_IMAGES, device="cpu"):
     size = f"{len(entries)} models × {n_images} images of {SIDE}²"
     name = "tte rank zero-shot against its bare passes"
     if device.type == "cuda":
-        name, size = f"{name} on cuda", f"{size}, {torch.cuda.get_device_name()} and {threads} processors"
+        name, size = f"{name} on cuda", f"{size}{place_of(device.type)} and {threads} processors"
     compared = zip(CLOCKS, bare, whole, TARGETS, strict=True)
     return [
         Row(f"{name}, {what}", size, "s", one, other, one / other, target, 0.0)
@@ -110,4 +110,4 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=N_IMAGES)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     given = parser.parse_args()
-    record("rank" if given.device == "cpu" else f"rank-{given.device}", rows(given.images, given.device))
+    record("rank", rows(given.images, given.device), given.device)

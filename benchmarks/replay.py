@@ -90,4 +90,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     device = parser.parse_args().device
-    record("replay" if device == "cpu" else f"replay-{device}", rows(device))
+    record("replay", rows(device), device)

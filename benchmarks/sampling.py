@@ -169,4 +169,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=sorted(SIZES), default="cpu")
     device = parser.parse_args().device
-    record("sampling" if device == "cpu" else f"sampling-{device}", rows(device))
+    record("sampling", rows(device), device)

@@ -14,10 +14,11 @@ import torch
 
 from benchmarks import Row, clock_of, compare, one_thread, place_of, record
 from companion.config import load_config
-from companion.training.loop import deterministic, segmentation_loss, train
+from companion.training.loop import deterministic, memory_format, segmentation_loss, train
 from tte.zoo.card import build_network
 
 STEPS = {"nuclei": 10, "volumes": 20, "paper-msd": 5}
+TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU adds in another order every time, and steps go on from it
 ON = {"cpu": ("nuclei", "volumes"), "cuda": tuple(STEPS)}
 
 
@@ -52,8 +53,7 @@ def batches_of(cases, schedule):
 
 def bare(network, batches, schedule, device):
     """Return the loss of every step on batches that are on the device."""
-    memory = torch.channels_last if len(schedule.crop) == 2 else torch.channels_last_3d
-    network = copy.deepcopy(network).to(device, memory_format=memory).train()
+    network = copy.deepcopy(network).to(device, memory_format=memory_format(schedule)).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     losses = []
     with deterministic(0, device):
@@ -67,47 +67,45 @@ def bare(network, batches, schedule, device):
     return losses
 
 
+def compared(study, device):
+    """Return the comparison of one study; on a GPU that with the processor too, where the study is small."""
+    size, network, schedule, cases = setting(study)
+    size += place_of(device)
+    ready = [
+        (images.to(device, memory_format=memory_format(schedule)), labels.to(device))
+        for images, labels in batches_of(cases, schedule)
+    ]
+
+    def ours(on=device):
+        return train(copy.deepcopy(network), cases, schedule, device=on)
+
+    found = compare(
+        f"training against its bare steps on {device} (at most 1.15 times), {schedule.iterations} steps",
+        size,
+        lambda: bare(network, ready, schedule, device),
+        ours,
+        1 / 1.15,
+        tolerance=TOLERANCE[device],
+        repeats=3,
+        clock=clock_of(device),
+    )
+    if device == "cpu" or study not in ON["cpu"]:
+        return [found]
+    with one_thread():
+        start = time.perf_counter()
+        ours("cpu")
+        slow = time.perf_counter() - start
+    what = f"training on {device} against one thread of the processor, {schedule.iterations} steps"
+    return [found, Row(what, size, "s", slow, found.ours, slow / found.ours, 1.0, 0.0)]
+
+
 def rows(device="cpu"):
     """Every comparison of this module."""
-    out = []
-    for study in ON[device]:
-        size, network, schedule, cases = setting(study)
-        memory = torch.channels_last if len(schedule.crop) == 2 else torch.channels_last_3d
-        ready = [
-            (images.to(device, memory_format=memory), labels.to(device))
-            for images, labels in batches_of(cases, schedule)
-        ]
-
-        def ours(on=device, network=network, cases=cases, schedule=schedule):
-            return train(copy.deepcopy(network), cases, schedule, device=on)
-
-        what = f"training against its bare steps on {device} (at most 1.15 times), {schedule.iterations} steps"
-        out.append(
-            compare(
-                what,
-                size + place_of(device),
-                lambda network=network, ready=ready, schedule=schedule: bare(network, ready, schedule, device),
-                ours,
-                1 / 1.15,
-                tolerance=1e-4
-                if device == "cpu"
-                else 1e-2,  # a GPU adds in another order every time, and steps go on from it
-                repeats=3,
-                clock=clock_of(device),
-            )
-        )
-        if device != "cpu" and study in ON["cpu"]:
-            with one_thread():
-                start = time.perf_counter()
-                ours("cpu")
-                slow, fast = time.perf_counter() - start, out[-1].ours
-            what = f"training on {device} against one thread of the processor, {schedule.iterations} steps"
-            out.append(Row(what, size + place_of(device), "s", slow, fast, slow / fast, 1.0, 0.0))
-    return out
+    return [row for study in ON[device] for row in compared(study, device)]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=sorted(ON), default="cpu")
     given = parser.parse_args().device
-    record("training" if given == "cpu" else f"training-{given}", rows(given))
+    record("training", rows(given), given)

@@ -22,9 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "TTE_WARM"  # the variable that says where the warm process listens
-LIBRARIES = (  # beside what the notebooks import; an optimizer imports the last one
-    *("papermill", "nbclient", "jupytext", "ipykernel.kernelapp", "yaml", "torch._dynamo"),
-)
+# beside what the notebooks import; an optimizer imports the last one
+LIBRARIES = ("papermill", "nbclient", "jupytext", "ipykernel.kernelapp", "yaml", "torch._dynamo")
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it once, when it is imported
 
 

@@ -3,12 +3,11 @@
 Reads `results/benchmarks/` and the seconds of recorded cells; `python -m benchmarks.NAME` writes the former.
 """
 
-import json
-
 import numpy as np
 import pandas as pd
 
 from companion.paths import project_root
+from companion.records import Records
 from tte.errors import DataNotFound
 
 __all__ = ["compared", "exponent", "extrapolated", "on_a_gpu", "points", "recorded_seconds"]
@@ -67,10 +66,9 @@ def on_a_gpu():
 
 def recorded_seconds(study, part=""):
     """Return the seconds that the recorded cells of a study took, those whose name holds `part`."""
-    path = project_root() / "results" / study / "provenance.json"
-    if not path.is_file():
-        raise DataNotFound(f"results/{study}/{path.name} does not exist: run `make study STUDY={study}`")
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries = Records(project_root() / "results" / study).provenance()
+    if not entries:
+        raise DataNotFound(f"results/{study} has no records: run `make study STUDY={study}`")
     return np.array([entry["seconds"] for cell, entry in entries.items() if part in cell and "seconds" in entry])
 
 

@@ -110,13 +110,8 @@ def leading(found, lead):
     list of Estimate
         Of what takes no perturbation, the main variants alone.
     """
-    together = Estimate(lead.estimator, lead.variant, "input")
-    return [e for e in found if e == lead or _alike(e, together) or _plain(e)]
-
-
-def _alike(one, other):
-    """Equality in which NaN equals NaN."""
-    return repr(one) == repr(other)
+    wanted = {repr(lead), repr(Estimate(lead.estimator, lead.variant, "input"))}  # in which NaN equals NaN
+    return [e for e in found if repr(e) in wanted or _plain(e)]
 
 
 def _plain(estimate):

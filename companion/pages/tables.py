@@ -189,10 +189,8 @@ def agreement_table(table, coefficients=agreement.COEFFICIENTS, wanted=None, lea
         rows.append({**cells, **{_COLUMNS[name]: _coefficient(row, name) for name in coefficients}})
     words = "Every coefficient, with its 95% interval over images and its p"
     short, few = pd.DataFrame(short), _are_leading([row for _, row in named], leading)
-    if few.all():
-        return Folded(_styled(short), words, _styled(pd.DataFrame(rows)))
-    rest = Folded(_styled(short), words, _styled(pd.DataFrame(rows)))
-    return Folded(_styled(short[few]), f"All {len(short)} rows", rest)
+    every = Folded(_styled(short), words, _styled(pd.DataFrame(rows)))
+    return every if few.all() else Folded(_styled(short[few]), f"All {len(short)} rows", every)
 
 
 def _estimate(row):
@@ -290,7 +288,7 @@ def paper_table(frame):
     formats = {heads.get(column, column): number for column, number in numbers.items() if column in frame}
     decides = ("method", "setting", "whose", "dropout", "kendall", "p", "regret", "random")
     columns = [heads.get(column, column) for column in decides if column in frame]
-    return _folded(frame.rename(columns=heads), formats, columns, short={"p": texts.p_number} if "p" in frame else None)
+    return _folded(frame.rename(columns=heads), formats, columns, short={"p": texts.p_number})
 
 
 def _styled(frame, formats=None):

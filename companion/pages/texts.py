@@ -90,10 +90,8 @@ def lead_of_rank(study, target):
     rows = select.Estimate("bank_consensus", "instances").rows(rows)
     if rows.empty:
         return None
-    row, what = (
-        rows.iloc[0],
-        "Agreement with the other models, the score that leads in `tte rank`, is not in this table",
-    )
+    row = rows.iloc[0]
+    what = "Agreement with the other models, the score that leads in `tte rank`, is not in this table"
     if row["undefined"]:
         return Markdown(
             f"{what}; it is undefined here, as fewer than three groups of models are left beside a model's own."

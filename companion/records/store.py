@@ -100,7 +100,7 @@ class Records:
     def _entries(self):
         """The same of the file alone."""
         path = self.folder / "provenance.json"
-        return dict(_entries(path, *state_of(path))) if path.is_file() else {}
+        return dict(_read_entries(path, *state_of(path))) if path.is_file() else {}
 
     def fingerprint(self):
         """Return 12 hex digits that change with any byte of the tables that agreement follows from."""
@@ -193,7 +193,7 @@ def _damaged(path, reason):
 
 
 @lru_cache(maxsize=1)
-def _entries(path, changed, inode):
+def _read_entries(path, changed, inode):
     """Read `provenance.json`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from tte._atomic import atomic_path
 from tte.errors import ConfigError, InputError
 from tte.zoo.card import class_logits
 
-__all__ = ["deterministic", "segmentation_loss", "train"]
+__all__ = ["deterministic", "memory_format", "segmentation_loss", "train"]
 
 CHECKPOINT_EVERY = 50  # iterations
 AHEAD = 4  # batches that are made while a GPU is at work, each in a thread
@@ -58,6 +58,11 @@ def deterministic(seed, device="cpu"):
             torch.use_deterministic_algorithms(before)
 
 
+def memory_format(training):
+    """Return the layout of weights and images while a network is trained: channels last, in 2D and in 3D."""
+    return torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
+
+
 def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, name="train", loss=None, frozen=()):
     """Train `network` in place; what it holds in the end are the last weights, or their average if that is asked for.
 
@@ -86,7 +91,7 @@ def train(network, cases, training, *, seed=0, device="cpu", checkpoint=None, na
         raise InputError("train: expected at least one case, got none")
     if len(training.crop) != cases[0][1].ndim:
         raise InputError(f"train: crop {training.crop} does not fit labels of shape {cases[0][1].shape}")
-    memory = torch.channels_last if len(training.crop) == 2 else torch.channels_last_3d
+    memory = memory_format(training)
     network.to(device, memory_format=memory).train()
     state = _State(network, training, frozen)
     losses = state.resume(checkpoint, device)

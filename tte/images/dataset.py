@@ -240,8 +240,8 @@ class Dataset:
 
     def _contoured(self, case, index):
         _, ignored = label_table(index, self.folder / "dataset.json")
-        stat = case.label.stat()
-        there = _ids_in(case.label, (*self.entry.ignore, *sorted(ignored)), stat.st_mtime_ns, stat.st_size)
+        stat = case.label.stat() if case.label.is_file() else None  # then reading says what is missing
+        there = _ids_in(case.label, (*self.entry.ignore, *sorted(ignored)), stat and (stat.st_mtime_ns, stat.st_size))
         return not any(there.isdisjoint(ids) for ids in self.entry.classes.values())
 
     @cached_property
@@ -274,6 +274,6 @@ class Dataset:
 
 
 @lru_cache(maxsize=2**14)
-def _ids_in(path, ignore, changed, size):
-    """The ids of a label map as it is now: organs that share their label maps ask for the same ones."""
+def _ids_in(path, ignore, state):
+    """The ids of a label map in its present state: organs that share their label maps ask for the same ones."""
     return frozenset(np.unique(read_label(path, ignore=ignore)).tolist())
