@@ -7,7 +7,7 @@ import numpy as np
 
 from tte import estimators
 from tte.errors import defined
-from tte.segmentation import metrics
+from tte.segmentation import boundaries, metrics
 
 __all__ = ["PERFORMANCE", "performance_values", "score_values"]
 
@@ -28,7 +28,7 @@ def performance_values(clean, label, tolerance):
     yield {"quantity": "ap50"}, defined(metrics.average_precision, objects, label)
     yield {"quantity": "map"}, defined(metrics.mean_average_precision, objects, label)
     yield {"quantity": "f1"}, defined(metrics.f1, mask, reference)
-    yield {"quantity": "f1_tolerant"}, defined(metrics.tolerant_f1, mask, reference, tolerance)
+    yield {"quantity": "f1_tolerant"}, defined(boundaries.tolerant_f1, mask, reference, tolerance)
 
 
 def score_values(clean, noisy, label, threshold):

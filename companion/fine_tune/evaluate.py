@@ -6,7 +6,7 @@ score. Target labels enter the estimators, target performance does not.
 
 from functools import cache, partial
 
-import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from companion.config import config_hash
@@ -26,7 +26,7 @@ __all__ = ["evaluate", "fine_tune_missing", "measure", "score", "seeds_on"]
 
 
 def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None, load=None):
-    """Return the `Cell` with the Dice of a fine-tuned model on the test cases; it never trains.
+    """Return the `Cell` with the Dice, and surface Dice, of a fine-tuned model on the test cases; it never trains.
 
     Fine-tuned weights need not be kept: the record is known by what they were made from. `recompute` repeats the
     inference where the weights are at hand, and reads the record where they are not.
@@ -47,13 +47,15 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
         classes = classes_of(study, task)
         module = fine_tune.load_tuned(study, task, initial, seed, device)
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
-        found = fine_tune.dice_per_case(module, test, classes, window(part), device)
-        values = [{**same, "quantity": "dice", "image": case, "value": value} for case, value in found]
-        mean = float(np.nanmean([row["value"] for row in values]))
-        return {
-            "performance": rows("performance", cell, [{**same, "metric": "dice_mean", "value": mean}]),
-            "per_image": rows("per_image", cell, values),
-        }
+        found = fine_tune.performance_per_case(module, test, classes, window(part), device, part.surface)
+        values = [
+            {**same, "quantity": quantity, "image": case, "value": value}
+            for case, measured in found
+            for quantity, value in measured.items()
+        ]
+        of = pd.DataFrame(values).groupby("quantity", sort=False)["value"]
+        means = [{**same, "metric": f"{quantity}_mean", "value": value} for quantity, value in of.mean().items()]
+        return {"performance": rows("performance", cell, means), "per_image": rows("per_image", cell, values)}
 
     repeat = recompute and at_hand
     return load_or_compute(study.records, cell, identity, compute, device=str(device), recompute=repeat)
@@ -106,9 +108,10 @@ def _dice_cell(task, initial, seed):
 
 def _dice_identity(study, task, initial, seed, data):
     """What fine-tuning depends on beside the cases, and the identity of its Dice."""
+    part = study.part("fine_tune")
     _, settings = fine_tune.recipe(study, task, initial_models(study)[initial][1], seed, initial)
     return settings, {
-        "config": config_hash(*settings, ROWS),
+        "config": config_hash(*settings, *(() if part.surface is None else [part.surface]), ROWS),
         "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
         "weights": weights_hash(study.models, initial),
     }

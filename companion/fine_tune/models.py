@@ -26,12 +26,12 @@ from companion.training import loop, store
 from companion.training.fit import fit, stored_card
 from tte._locks import locked
 from tte.errors import defined
-from tte.segmentation import metrics
+from tte.segmentation import boundaries, metrics
 from tte.zoo.card import Card, build_network, load_model, load_weights, weights_hash
 
 __all__ = [
     *("check_layers", "dice_per_case", "fine_tune", "load_initial", "load_tuned", "predict", "pretrain", "recipe"),
-    *("short_run", "train_all", "tuned_id"),
+    *("performance_per_case", "short_run", "train_all", "tuned_id"),
 ]
 
 _WINDOW_OVERLAP = 0.25  # at inference
@@ -246,9 +246,29 @@ def predict(module, image, roi_size, device="cpu"):
 
 def dice_per_case(module, data, classes, roi_size, device):
     """Yield (case id, mean Dice over the classes); NaN where neither prediction nor label has a foreground."""
+    for case, found, label in _predictions(module, data, roi_size, device):
+        yield case, defined(metrics.mean_dice, found, label, range(1, len(classes) + 1))
+
+
+def performance_per_case(module, data, classes, roi_size, device, surface=None):
+    """Yield (case id, {quantity: value}) with the Dice of `dice_per_case`, and surface Dice where a tolerance is given.
+
+    Parameters
+    ----------
+    surface : float or None; voxels
+    """
+    ids = range(1, len(classes) + 1)
+    for case, found, label in _predictions(module, data, roi_size, device):
+        values = {"dice": defined(metrics.mean_dice, found, label, ids)}
+        if surface is not None:
+            values["surface_dice"] = defined(boundaries.surface_dice, found, label, ids, tolerance=surface)
+        yield case, values
+
+
+def _predictions(module, data, roi_size, device):
+    """Yield (case id, prediction, label)."""
     for case, image, label in zip(data.cases, data.images, data.labels, strict=True):
-        found = predict(module, image, roi_size, device)
-        yield case.id, defined(metrics.mean_dice, found, label, range(1, len(classes) + 1))
+        yield case.id, predict(module, image, roi_size, device), label
 
 
 def load_tuned(study, task, initial, seed, device="cpu"):

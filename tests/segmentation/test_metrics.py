@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice
-from scipy.spatial.distance import cdist
 from skimage.measure import label as components
 from sklearn.metrics import f1_score
 
@@ -19,7 +18,6 @@ from tte.segmentation.metrics import (
     f1,
     mean_average_precision,
     mean_dice,
-    tolerant_f1,
 )
 
 
@@ -95,30 +93,6 @@ def test_f1_errors():
         f1(empty, empty[1:])
     with pytest.raises(InputError, match="label_mask: expected a mask"):
         f1(empty, empty + 3)
-
-
-@pytest.mark.parametrize("tolerance", [1, 2, 3.5])
-def test_tolerant_f1_equals_all_distances(tolerance):
-    rng = np.random.default_rng(0)
-    mask, reference = rng.random((14, 11)) < 0.1, rng.random((14, 11)) < 0.15
-    near = cdist(np.argwhere(mask), np.argwhere(reference)) <= tolerance
-    precision, recall = near.any(axis=1).mean(), near.any(axis=0).mean()
-    expected = 2 * precision * recall / (precision + recall)
-    assert tolerant_f1(mask, reference, tolerance) == pytest.approx(expected, rel=1e-12)
-    assert tolerant_f1(mask, reference, tolerance) >= f1(mask, reference)
-
-
-def test_tolerant_f1_forgives_the_boundary_and_nothing_else():
-    square, grown = np.zeros((2, 30, 30), bool)
-    square[10:20, 10:20], grown[8:22, 8:22] = True, True
-    assert tolerant_f1(grown, square, 3) == 1.0 > f1(grown, square)
-    far = np.roll(square, 10, axis=1) & ~square
-    assert tolerant_f1(far, np.roll(square, -10, axis=1), 3) == 0.0
-    assert tolerant_f1(square, np.zeros_like(square)) == 0.0
-    with pytest.raises(UndefinedScore, match="both empty"):
-        tolerant_f1(np.zeros_like(square), np.zeros_like(square))
-    with pytest.raises(InputError, match="tolerance: expected a positive number of pixels, got 0"):
-        tolerant_f1(square, square, 0)
 
 
 def test_map_by_hand():

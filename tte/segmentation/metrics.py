@@ -4,13 +4,12 @@ Reads a prediction and its reference; returns numbers. Performance never enters 
 """
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from tte._arrays import IGNORE, aligned, label_image, mask_array, same_shape
 from tte.errors import InputError, UndefinedScore
 from tte.segmentation.contingency import union_counts
 
-__all__ = ["IOU_THRESHOLDS", "average_precision", "dice", "f1", "mean_average_precision", "mean_dice", "tolerant_f1"]
+__all__ = ["IOU_THRESHOLDS", "average_precision", "dice", "f1", "mean_average_precision", "mean_dice"]
 
 IOU_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
@@ -121,46 +120,6 @@ def f1(mask, label_mask):
     if size == 0:
         raise UndefinedScore(f"f1: the prediction and the reference of shape {mask.shape} are both empty")
     return float(2 * np.count_nonzero(mask & label_mask) / size)
-
-
-def tolerant_f1(mask, label_mask, tolerance=2.0):
-    """Pixel F1 that forgives where exactly the boundary is drawn.
-
-    Parameters
-    ----------
-    mask, label_mask : array of bool or of 0 and 1, any one shape
-        Predicted and reference foreground.
-    tolerance : float > 0, pixels
-        A foreground pixel counts as right when the other mask has foreground at most this far away.
-
-    Returns
-    -------
-    float
-        Harmonic mean of the shares of predicted and of reference foreground that are right, in [0, 1]; 0 when exactly
-        one of the masks is empty. Never below `f1`.
-
-    Raises
-    ------
-    InputError
-        As `f1`, or the tolerance is not a positive number.
-    UndefinedScore
-        Both masks are empty.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tolerant_f1(np.array([0, 1, 1, 1, 0, 0, 0, 0]), np.array([1, 1, 1, 1, 1, 0, 0, 1]), tolerance=1)
-    0.9090909090909091
-    """
-    mask, label_mask = mask_array(mask, "mask"), mask_array(label_mask, "label_mask")
-    same_shape(mask, label_mask, "mask", "label_mask")
-    if not (np.isfinite(tolerance) and tolerance > 0):
-        raise InputError(f"tolerance: expected a positive number of pixels, got {tolerance}")
-    if not (mask.any() and label_mask.any()):
-        return f1(mask, label_mask)  # 0, or undefined
-    precision = np.mean(distance_transform_edt(~label_mask)[mask] <= tolerance)
-    recall = np.mean(distance_transform_edt(~mask)[label_mask] <= tolerance)
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
 def average_precision(labels, true_labels, threshold=0.5):

@@ -14,10 +14,11 @@ from companion.data.prepared import Prepared
 from companion.fine_tune import bank
 from companion.fine_tune import evaluate as transfer
 from companion.fine_tune import models as fine_tune
-from companion.fine_tune.cases import boxed, cases, joint_cases
+from companion.fine_tune.cases import boxed, cases, joint_cases, window
 from companion.records import Records
 from companion.training import loop
 from tte.errors import ConfigError, DataNotFound
+from tte.segmentation.boundaries import surface_dice
 from tte.zoo.card import load_weights, read_card
 
 KIDNEY, VERTEBRA = "phantom/organ-kidney", "phantom/organ-vertebra"
@@ -40,6 +41,7 @@ def banked(tiny, tmp_path_factory):
     raw |= {"name": "banked", "zero_shot": None}
     raw["fine_tune"] |= {
         "targets": [KIDNEY], "bank": BANK, "box": [20, 20, 20], "frozen": {"unet": FROZEN}, "short": 2, "rim": 2,
+        "surface": 1.5,
         "finetune_seeds": [0, 1, 2], "reliability": {"seeds": 2, "least": 0.5, "primary": ["relative_variety", "ccfv"]},
     }  # fmt: skip
     raw["fine_tune"]["finetuning"] |= {"decay": "none", "average": 0.5}
@@ -55,6 +57,24 @@ def banked(tiny, tmp_path_factory):
 
 def prepared(images, labels):
     return Prepared(tuple("abc"[: len(images)]), tuple(images), tuple(labels), tuple(images), "f")
+
+
+def test_surface_dice_stands_beside_dice(banked):
+    test = cases(banked, KIDNEY, "test")
+    per_image, performance = (banked.records.table(name) for name in ("per_image", "performance"))
+    model = next(iter(bank.models_on(banked, KIDNEY)))
+    found = fine_tune.load_tuned(banked, KIDNEY, model, 0)
+    size = window(banked.part("fine_tune"))
+    values = [
+        surface_dice(fine_tune.predict(found, image, size), label, [1], tolerance=1.5) for image, label in test.pairs
+    ]
+    of = {"model": model, "seed": 0}
+    recorded = select.where(per_image, quantity="surface_dice", **of)["value"]
+    np.testing.assert_allclose(recorded, values, rtol=1e-9)
+    mean = select.where(performance, metric="surface_dice_mean", **of)["value"]
+    np.testing.assert_allclose(mean, [np.mean(values)], rtol=1e-9)
+    counted = select.where(per_image, **of)["quantity"].value_counts().to_dict()
+    assert counted == {"dice": len(values), "surface_dice": len(values)}
 
 
 # ---- who is in the bank
