@@ -22,8 +22,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "TTE_WARM"  # the variable that says where the warm process listens
-# beside what the notebooks import; an optimizer imports the last one
-LIBRARIES = ("papermill", "nbclient", "jupytext", "ipykernel.kernelapp", "yaml", "torch._dynamo")
+# beside what the notebooks import: what runs them, and what a kernel, a table and an optimizer import at first use
+LIBRARIES = (
+    *("papermill", "nbclient", "jupytext", "ipykernel.kernelapp", "ipykernel.debugger", "yaml"),
+    *("pandas.io.formats.style", "torch._dynamo", "tabulate"),
+)
 INLINE = "module://matplotlib_inline.backend_inline"  # matplotlib reads it once, when it is imported
 
 

@@ -43,6 +43,7 @@ def use_style():
     plt.rcParams |= {"figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 110, "axes.titlesize": 11}
     plt.rcParams |= {"figure.constrained_layout.use": True, "axes.titlelocation": "left"}
     if InteractiveShell.initialized():
+        plt.switch_backend(plt.get_backend())  # at its first figure the inline backend would set its own way of drawing
         InteractiveShell.instance().display_formatter.formatters["image/png"].for_type(Figure, _png)
 
 
