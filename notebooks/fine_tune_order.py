@@ -131,6 +131,12 @@ lines = [
 failed = int((select.where(work.records.table("performance", task), metric="dice_mean")["value"] < 0.05).sum())
 if failed:
     lines.append(f"In {failed} of {dice.size} runs the fine-tuned model found next to nothing (Dice below 0.05).")
+surface, same_order = order.surface_of(work, task)
+if surface is not None:
+    surface.index = surface.index.map(names)
+    lines.append(
+        f"Surface Dice, the share of the two surfaces that lies within {part.surface:g} voxel{'s' if part.surface != 1 else ''} of the other, puts the models in an order that agrees with that of Dice at τ = {same_order:.2f}."
+    )
 Markdown("\n".join(lines))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-order", "caption": "Mean Dice of the test cases after fine-tuning, the models in the order of a score before it. Thin lines are seeds of fine-tuning, all models of one joined; the score stands below a model's name. If the score were right, the black line would only rise. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Dice of every model with every seed, the models from the lowest to the highest score"}}
@@ -205,9 +211,10 @@ facts = pd.DataFrame(
         "Dice at home": {n: card.performance.get("dice_mean", float("nan")) for n, card in cards.items()},
         "Dice here": mean,
         "sd over seeds": dice.std(axis=1),
+        **({} if surface is None else {"surface Dice here": surface}),
     }
 ).sort_values("Dice here", ascending=False)
-tables.plain_table(facts, "model", {"Dice at home": "{:.2f}", "Dice here": "{:.3f}", "sd over seeds": "{:.3f}"})
+tables.plain_table(facts, "model", {"Dice at home": "{:.2f}"} | dict.fromkeys(list(facts)[4:], "{:.3f}"))
 
 # %% [markdown]
 # ## Rerun and provenance

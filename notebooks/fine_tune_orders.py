@@ -120,13 +120,22 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-columns = {"n_models": "models", "n_seeds": "seeds", "icc": "ICC", "half": "τ of halves", "ceiling": "ceiling", "icc_trained": "ICC, trained only", "ceiling_trained": "ceiling, trained only", "best": "best Dice", "middle": "middle", "untrained": "untrained"}  # fmt: skip
+columns = {"n_models": "models", "n_seeds": "seeds", "icc": "ICC", "half": "τ of halves", "ceiling": "ceiling", "icc_trained": "ICC, trained only", "ceiling_trained": "ceiling, trained only", "best": "best Dice", "middle": "middle", "untrained": "untrained", "surface": "same order by surface Dice (τ)"}  # fmt: skip
+columns = {key: head for key, head in columns.items() if not orders[key].isna().all()}
 formats = dict.fromkeys(columns.values(), "{:.2f}") | {"models": "{:.0f}", "seeds": "{:.0f}"}
 shown = orders[list(columns)].rename(columns=columns)
 shown.index = [
     f"{order.short_target(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index
 ]
 tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "untrained"])
+
+# %% tags=["remove-input"]
+if orders["surface"].notna().any():
+    display(
+        Markdown(
+            f"Measured by surface Dice, the share of the two surfaces that lies within {part.surface:g} voxel{'s' if part.surface != 1 else ''} of the other, the models come in an order that agrees with that of Dice at τ = {orders['surface'].min():.2f} to {orders['surface'].max():.2f}."
+        )
+    )
 
 # %% tags=["remove-input"]
 if left_out:

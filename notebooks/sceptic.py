@@ -23,6 +23,7 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
+from companion.analysis import order, select
 from companion.pages import boxes, sceptic_texts, tables, texts
 from companion.study import open_page
 from companion.worth import sceptic, sceptic_tables
@@ -52,6 +53,8 @@ for title, bank in banks.items():
         for a, b in (("f1", "f1_tolerant"), ("f1", "ap50"), ("ap50", "map"))
     }
 orders = pd.DataFrame(orders).T
+organs = others["organs, Dice"]
+surface = {target: order.surface_of(organs, target)[1] for target in select.targets(organs, "fine_tune")}
 leads = {title: f"{bank.score}, for {MEASURES[bank.measure]}" for title, bank in banks.items()}
 
 # %% tags=["remove-input"]
@@ -200,7 +203,7 @@ tables.plain_table(confident.rename(columns={"wrong": "sure and wrong", "ranked"
 # ## Would another measure rank alike?
 
 # %% tags=["remove-input"]
-display(Markdown(sceptic_texts.alike(orders)))
+display(Markdown(f"{sceptic_texts.alike(orders)}\n{sceptic_texts.surface(surface)}"))
 tables.plain_table(orders, "bank, mean τ", "{:.2f}")
 
 # %% [markdown]

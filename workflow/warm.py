@@ -42,6 +42,7 @@ def run_with(command):
         address = os.path.join(folder, "socket")
         environment = {**os.environ, ADDRESS: address, "JUPYTER_PATH": os.pathsep.join(paths)}
         fixed = {"PYTHONHASHSEED": "0", "MPLBACKEND": INLINE, "OMP_NUM_THREADS": "1"}
+        fixed["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # nobody debugs a page, and the debugger remarks on it
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(64)

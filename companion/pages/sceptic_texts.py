@@ -5,7 +5,10 @@ Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has 
 
 from companion.analysis.claims import LEVEL
 
-__all__ = ["alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings", "within_networks"]
+__all__ = [
+    *("alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings", "surface"),
+    "within_networks",
+]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
 _CLOSE = 0.1  # how far a coverage may be off
@@ -132,6 +135,19 @@ def alike(table):
         pairs = ", ".join(close)
         return f"Some would: {pairs} order the models nearly alike in every bank, the others do not (mean τ, {rows})."
     return f"No: no pair of measures orders the models alike in every bank (mean τ, {rows})."
+
+
+def surface(taus):
+    """Would surface Dice rank alike? `taus` holds τ between its order and that of Dice by target; "" without any."""
+    known = [tau for tau in taus.values() if tau == tau]
+    if not known:
+        return ""
+    reached = f"τ {min(known):.2f} to {max(known):.2f} on {len(known)} organs"
+    if min(known) > _ALIKE:
+        return f"After fine-tuning, surface Dice orders the models as Dice does ({reached})."
+    if max(known) <= _ALIKE:
+        return f"After fine-tuning, surface Dice does not order the models as Dice does ({reached})."
+    return f"After fine-tuning, surface Dice orders the models as Dice does on some organs alone ({reached})."
 
 
 def within_networks(table):

@@ -41,15 +41,16 @@ _COLUMNS = {
 }
 
 
-def plain_table(frame, name, number, decides=None):
+def plain_table(frame, name, number, decides=None, rows=None):
     """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column.
 
-    Of a wide table `decides` names the columns that stand on the page; the whole is folded below.
+    Of a wide or long table `decides` names the columns, and `rows` says of each row whether it does, that stand on the
+    page; the whole is folded below.
     """
     frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
     frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
     formats = number if isinstance(number, dict) else {column: number for column in frame.columns[1:]}
-    return _folded(frame, formats, [name, *(decides or frame.columns[1:])])
+    return _folded(frame, formats, [name, *(decides or frame.columns[1:])], rows)
 
 
 def _folded(frame, formats, columns, rows=None, short=None):

@@ -16,10 +16,11 @@ from tte.errors import ConfigError, DataNotFound
 from tte.zoo.card import read_card
 
 __all__ = [
-    "banner", "cards_of", "lead_of_rank", "note", "p_number", "p_text", "pictures_of", "provenance", "rerun",
-    "sentence", "three_digits", "trained_out", "unlearned",
+    "NO_BREAK", "banner", "cards_of", "lead_of_rank", "note", "p_number", "p_text", "pictures_of", "provenance",
+    "rerun", "sentence", "three_digits", "trained_out", "unlearned",
 ]  # fmt: skip
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _AT_HAND = {
     "nuclei/DSB2018": ("nuclei/dsb2018-256", "nuclei/dsb2018-360", "nuclei/dsb2018-520"),
     "mitochondria/EPFL": ("mitochondria/epfl",),
@@ -109,17 +110,17 @@ def note(study):
 
 
 def p_text(p):
-    """Return "p = 0.12", or "p < 0.01"; the same in sentences and in tables.
+    """Return "p = 0.12", or "p < 0.01", which no line breaks; the same in sentences and in tables.
 
-    >>> p_text(0.123), p_text(0.006), p_text(0.01)
-    ('p = 0.12', 'p < 0.01', 'p = 0.01')
+    >>> [p_text(p).replace(NO_BREAK, " ") for p in (0.123, 0.006, 0.01)]
+    ['p = 0.12', 'p < 0.01', 'p = 0.01']
     """
-    return f"p {'' if p < 0.01 else '= '}{p_number(p)}"
+    return f"p {'' if p < 0.01 else '= '}{p_number(p)}".replace(" ", NO_BREAK)
 
 
 def p_number(p):
     """Return "0.12", or "< 0.01": a p-value in the cell of a table."""
-    return "< 0.01" if p < 0.01 else f"{p:.2f}"
+    return f"<{NO_BREAK}0.01" if p < 0.01 else f"{p:.2f}"
 
 
 def cards_of(study, kind):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from companion.analysis import select
+from companion.analysis.kendall import kendall
 from companion.fine_tune.bank import is_untrained, models_on
 from companion.fine_tune.evaluate import seeds_on
 from companion.fine_tune.reliability import ceiling, half_kendall, icc
 from tte.errors import DataNotFound
 
-__all__ = ["Order", "dice_of", "order_of", "order_table", "untrained_models"]
+__all__ = ["Order", "dice_of", "order_of", "order_table", "surface_of", "untrained_models"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class Order:
     scored: bool
 
 
-def dice_of(study, target):
-    """Return the mean Dice of every model (rows) with every seed (columns) that counts on a target.
+def dice_of(study, target, metric="dice_mean"):
+    """Return the mean Dice, or another metric, of every model (rows) with every seed (columns) that counts on a target.
 
     Raises
     ------
     DataNotFound     a run is not on record.
     """
     seeds, models = seeds_on(study, target), list(models_on(study, target))
-    table = select.where(study.records.table("performance", target), metric="dice_mean")
+    table = select.where(study.records.table("performance", target), metric=metric)
     wide = table.pivot_table(index="model", columns="seed", values="value").reindex(index=models, columns=seeds)
     if wide.isna().any(axis=None):
         missing = int(wide.isna().sum().sum())
@@ -61,6 +62,17 @@ def dice_of(study, target):
             f"run `python -m companion study {study.name} --only task={target}`"
         )
     return wide
+
+
+def surface_of(study, target):
+    """Return the mean surface Dice of every model over the seeds, and τ-b between its order and that of mean Dice.
+
+    Where the study does not measure it: None and NaN.
+    """
+    if study.part("fine_tune").surface is None:
+        return None, float("nan")
+    surface = dice_of(study, target, "surface_dice_mean").mean(axis=1)
+    return surface, kendall(surface, dice_of(study, target).mean(axis=1))
 
 
 def untrained_models(study, target):
@@ -83,7 +95,7 @@ def order_of(study, target):
 
 
 def order_table(study):
-    """Return a row per target: the fields of its `Order`, and the mean Dice of some of its models."""
+    """Return a row per target: the fields of its `Order`, the mean Dice of some of its models, τ with surface Dice."""
     rows = {}
     for target in select.targets(study, "fine_tune"):
         mean = dice_of(study, target).mean(axis=1)
@@ -91,6 +103,7 @@ def order_table(study):
         rows[target] = {
             **vars(order_of(study, target)),
             **level,
+            "surface": surface_of(study, target)[1],
             "untrained": mean[untrained_models(study, target)].mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")

@@ -75,6 +75,9 @@ def test_surface_dice_stands_beside_dice(banked):
     np.testing.assert_allclose(mean, [np.mean(values)], rtol=1e-9)
     counted = select.where(per_image, **of)["quantity"].value_counts().to_dict()
     assert counted == {"dice": len(values), "surface_dice": len(values)}
+    surface, same_order = order.surface_of(banked, KIDNEY)
+    assert surface[model] == pytest.approx(order.dice_of(banked, KIDNEY, "surface_dice_mean").loc[model].mean())
+    assert order.order_table(banked).loc[KIDNEY, "surface"] == same_order and -1 <= same_order <= 1
 
 
 # ---- who is in the bank

@@ -82,6 +82,15 @@ def test_alike():
     assert sceptic_texts.alike(one - 0.5).startswith("No: no pair")
 
 
+def test_surface():
+    one = {"a": 0.9, "b": float("nan"), "c": 0.85}
+    said = "After fine-tuning, surface Dice orders the models as Dice does (τ 0.85 to 0.90 on 2 organs)."
+    assert sceptic_texts.surface(one) == said
+    assert " does on some organs alone (τ 0.50 to 0.90" in sceptic_texts.surface(one | {"c": 0.5})
+    assert " does not order the models as Dice does (τ 0.10 to 0.50" in sceptic_texts.surface({"a": 0.1, "c": 0.5})
+    assert sceptic_texts.surface({"b": float("nan")}) == ""
+
+
 def test_within_networks():
     one = frame(as_is=[0.1, 0.2], within=[0.3, 0.1], p=[0.5, 0.5])
     assert sceptic_texts.within_networks(one).startswith("It makes no difference that could be told from chance")

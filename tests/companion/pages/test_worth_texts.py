@@ -26,10 +26,10 @@ def test_both_directions_have_a_sentence_with_their_numbers():
     better, worse = evidence_sentences(evidence(good=(0.1, 0.3, 6, 0, 0.03), bad=(0.5, 0.3, 6, 6, 0.004)), TITLES)
     assert better == (
         "Picking by good does better than a random pick: it loses 0.100 where a random pick loses 0.300, "
-        "better on 6 of 6 nuclei targets (p = 0.03, the clearest of 2 comparisons)."
+        "better on 6 of 6 nuclei targets (p\xa0=\xa00.03, the clearest of 2 comparisons)."
     )
     assert worse.startswith("Picking by bad does worse than a random pick: it loses 0.500")
-    assert "worse on 6 of 6 nuclei targets (p < 0.01" in worse
+    assert "worse on 6 of 6 nuclei targets (p\xa0<\xa00.01" in worse
 
 
 def test_a_table_turned_round_turns_the_sentences_round():
@@ -106,7 +106,8 @@ def test_how_often_one_is_sure():
 def test_fine_tuning_at_equal_cost():
     found = pd.DataFrame({"lost": [0.1, 0.3], "p": [0.5, 0.02]}, index=["LogME", "CC-FV"])
     plain = tuning_sentence(found, None, 2)
-    assert plain.startswith("2 seeds of fine-tuning. The smallest mean loss is that of LogME (p = 0.50), the largest")
+    least = "The smallest mean loss is that of LogME (p\xa0=\xa00.50), the largest"
+    assert plain.startswith(f"2 seeds of fine-tuning. {least}")
     assert plain.endswith("so the ways are not put at equal cost.")
     spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
     assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")
