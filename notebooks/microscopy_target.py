@@ -164,7 +164,7 @@ figure = plots.score_against_performance(
 plt.show()
 
 # %% tags=["remove-input"]
-plots.as_svg(figure, f"{work.name}-{target.replace('/', '_')}-score")
+None if work.config.phantom else plots.as_svg(figure, f"{work.name}-{target.replace('/', '_')}-score")
 
 # %% tags=["remove-input"]
 others = table[table["ranked"] & ~table["own"]]
