@@ -42,6 +42,8 @@ SERIOUS = ("serious", "critical")  # of what axe-core finds against the accessib
 
 
 class _Silent(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for the dozens of files of a page
+
     def log_message(self, *_):
         pass
 
@@ -65,18 +67,24 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def contexts(browser):
+    """{colour scheme: context}, so that what all pages share is loaded once."""
+    schemes = ("light", "dark")
+    return {one: browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=one) for one in schemes}
+
+
 @pytest.fixture
-def visit(browser, address):
+def visit(contexts, address):
     """Open a page; afterwards fail if it asked another host, met an error, or something was missing."""
-    problems, contexts = [], []
+    problems, pages = [], []
 
     def ours(url):
         return url.startswith((address, "data:", "blob:"))
 
     def open_page(name, scheme="light", query=""):
-        context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
+        page = contexts[scheme].new_page()
+        pages.append(page)
         page.on("request", lambda request: ours(request.url) or problems.append(f"asks {request.url}"))
         page.on("requestfailed", lambda request: problems.append(f"cannot load {request.url}"))
         page.on("response", lambda answer: answer.status < 400 or problems.append(f"{answer.status} for {answer.url}"))
@@ -86,8 +94,8 @@ def visit(browser, address):
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert problems == []
 
 

@@ -64,6 +64,8 @@ def point(axes, x, y, *, s, lw=1.0, facecolor, edgecolor, **style):
 def as_svg(figure, name):
     """Keep a figure as SVG where the book is made, and return the line from which a reader downloads it."""
     path, file = project_root() / "book" / "pages" / "figures" / f"{name}.svg", BytesIO()
+    if not figure.stale:  # it was shown, and laid out for that, which takes longer than to draw it
+        figure.set_layout_engine("none")
     with plt.rc_context({"svg.hashsalt": name}):  # the same bytes every time
         figure.savefig(file, format="svg", metadata={"Date": None})
     atomic_write(path, file.getvalue())
