@@ -35,8 +35,14 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     """
     kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
     targets = list(dict.fromkeys(table["target"]))
-    figure, grid = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 2.6, 3.8), sharey=True, squeeze=False)
-    for axes, kind in zip(grid[0], kinds, strict=True):
+    across = min(len(kinds), 3)  # more beside each other are too small to read on a page
+    down = -(-len(kinds) // across)
+    figure, grid = plt.subplots(
+        down, across, figsize=(2.6 * across + 2.6, 3.2 * down + 0.6), sharey=True, squeeze=False
+    )
+    for axes in grid.flat[len(kinds) :]:
+        axes.set_axis_off()
+    for axes, kind in zip(grid.flat, kinds, strict=False):
         rows = table[table["perturbation"] == kind]
         for i, (colour, target) in enumerate(zip(palette(len(targets)), targets, strict=True)):
             line = rows[rows["target"] == target].sort_values("dose")
@@ -52,7 +58,8 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
         axes.set_xticks(np.arange(len(mean)), [f"{value:g}" for value in names])
         axes.axhline(0, color="0.4", lw=1, ls=":")
         axes.set(xlabel=_AXES[kind])
-    grid[0][0].set_ylabel(ylabel)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(ylabel)
     grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
