@@ -35,13 +35,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     """
     kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
     targets = list(dict.fromkeys(table["target"]))
-    across = min(len(kinds), 3)  # more beside each other are too small to read on a page
-    down = -(-len(kinds) // across)
-    figure, grid = plt.subplots(
-        down, across, figsize=(2.6 * across + 2.6, 3.2 * down + 0.6), sharey=True, squeeze=False
-    )
-    for axes in grid.flat[len(kinds) :]:
-        axes.set_axis_off()
+    figure, grid = _in_rows(len(kinds))
     for axes, kind in zip(grid.flat, kinds, strict=False):
         rows = table[table["perturbation"] == kind]
         for i, (colour, target) in enumerate(zip(palette(len(targets)), targets, strict=True)):
@@ -63,6 +57,18 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
+
+
+def _in_rows(number):
+    """Return a figure and a grid of so many panels: more than three beside each other are too small on a page."""
+    across = 2 if number == 4 else min(number, 3)
+    down = -(-number // across)
+    figure, grid = plt.subplots(
+        down, across, figsize=(2.6 * across + 2.6, 3.2 * down + 0.6), sharey=True, squeeze=False
+    )
+    for axes in grid.flat[number:]:
+        axes.set_axis_off()
+    return figure, grid
 
 
 def repeats(table, *, title):
@@ -167,14 +173,15 @@ def score_sweeps(scores, *, table, ylabel, title):
     table : DataFrame; as `companion.analysis.agreement.ranking_on` returns it
     """
     kinds = [kind for kind in _AXES if kind in set(scores["perturbation"])]
-    figure, grid = plt.subplots(1, len(kinds), figsize=(2.3 * len(kinds) + 2.6, 3.4), sharey=True, squeeze=False)
+    figure, grid = _in_rows(len(kinds))
     order = table.sort_values("performance", ascending=False)
-    for axes, kind in zip(grid[0], kinds, strict=True):
+    for axes, kind in zip(grid.flat, kinds, strict=False):
         for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
             line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
             axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
         axes.set(xlabel=_AXES[kind])
-    grid[0][0].set_ylabel(ylabel)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(ylabel)
     grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
