@@ -66,12 +66,27 @@ answer = (
     if same.min() < 0.5
     else "Yes: the models come in much the same order."
 )
+unlike = scores[(scores["study"] == other) & scores["scored"]].dropna(subset="kendall")
+transformer = None
+if len(unlike):
+    anyway = unlike[(unlike["p"] < 0.05) & (unlike["kendall"] > 0)]
+    reach = rows[(rows["study"] == other) & rows["scored"]]
+    transformer = (
+        f"A score without error would reach τ-b {reach['ceiling'].min():.2f} to {reach['ceiling'].max():.2f}; "
+        + (
+            f"{', '.join(dict.fromkeys(anyway['score']))} {'orders' if anyway['score'].nunique() == 1 else 'order'} them beyond what chance gives on a target, before any correction."
+            if len(anyway)
+            else f"none of the {unlike['score'].nunique()} scores named before the run orders the UNETR models beyond what chance gives on any of {unlike['target'].nunique()} targets, even before correction; the highest is {unlike['score'][unlike['kendall'].idxmax()]} with {unlike['kendall'].max():.2f} ({texts.p_text(unlike['p'][unlike['kendall'].idxmax()])})."
+        )
+        + f" The order agrees with that of the U-Nets at τ-b {reach['same_order'].min():.2f} to {reach['same_order'].max():.2f}."
+    )
 display(
     boxes.in_short(
         {
             "Answer": answer,
             "Evidence": f"With nothing frozen the order of the models agrees with that of the frozen encoder at Kendall τ-b {same.min():.2f} to {same.max():.2f} over {len(full)} targets. "
             f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored.",
+            "With a transformer": transformer,
             "At stake": "; ".join(
                 f"{order.short_target(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
                 for row in full.itertuples()
@@ -90,19 +105,31 @@ display(
 # The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash where an order does not repeat.
 
 # %% tags=["remove-input"]
-columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip
+columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "icc_trained": "ICC, trained only", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
-formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
+formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 decides = ["fine-tuned", "ICC", "ceiling", "mean Dice", "same order (τ)"]
 tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides)
+
+# %% tags=["remove-input"]
+apart = rows[rows["scored"] & (rows["icc_trained"] < part.reliability.least)]
+if len(apart):
+    where = ", ".join(
+        f"{order.short_target(row.target)}, {label[row.study]} ({row.icc_trained:.2f})" for row in apart.itertuples()
+    )
+    display(
+        Markdown(
+            f"Among the models that were trained at all, the reliability is below {part.reliability.least:g} on {where}: a score can tell them from untrained networks there, and little more."
+        )
+    )
 
 # %% tags=["remove-input"]
 if other:
     longer = ways[-1].part("fine_tune").finetuning.iterations
     display(
         Markdown(
-            f"UNETR networks are fine-tuned for {longer} iterations, U-Nets for {part.finetuning.iterations}; how long was decided by Dice alone, before any score of theirs was looked at."
+            f"UNETR networks are fine-tuned for {longer} iterations, U-Nets for {part.finetuning.iterations}; how long was decided by Dice alone, before any score was held against it."
         )
     )
 
@@ -151,13 +178,13 @@ for target in dict.fromkeys(wide["target"]):
 
 # %% tags=["remove-input"]
 lines = [
-    f"{label[name].capitalize()}: the score with the highest mean τ over the scored targets is {score}."
+    f"{label[name][0].upper() + label[name][1:]}: the score with the highest mean τ over the scored targets is {score}."
     for name, score in best_of.items()
 ]
 lost = scores[scores["scored"]].groupby(["study", "score"], sort=False)["regret"].mean().unstack(0)
 random = rows[rows["scored"]].groupby("study", sort=False)["random_regret"].mean()
 lines += [
-    f"A pick at random loses {random[name]:.3f} of Dice there, the pick of {lost[name].idxmin()} {lost[name].min():.3f}."
+    f"With {label[name]}, a pick at random loses {random[name]:.3f} of Dice, the pick of {lost[name].idxmin()} {lost[name].min():.3f}."
     for name in best_of
     if name != first.name
 ]
