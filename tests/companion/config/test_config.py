@@ -14,7 +14,9 @@ from companion.config import (
 )
 from companion.data import catalogue
 from companion.study import open_study, study_of
+from companion.wings import wing
 from tte.errors import ConfigError
+from tte.zoo.card import read_card
 
 
 @pytest.fixture
@@ -243,11 +245,18 @@ def test_keys_that_came_later_are_in_a_hash_only_where_they_say_something(config
     assert not {"bank", "box", "frozen", "targets", "reliability"} & set(dumped)
     assert not {"decay", "average"} & set(dumped["finetuning"])
     before = config_hash(study.fine_tune)
-    config["fine_tune"] |= {"bank": {}, "box": None, "short": None}
+    config["fine_tune"] |= {"bank": {}, "box": None, "short": None, "surface": None}
     config["fine_tune"]["finetuning"] |= {"decay": "cosine", "average": None}
     assert config_hash(StudyConfig.model_validate(config).fine_tune) == before
     config["fine_tune"]["finetuning"] |= {"average": 0.9}
     assert config_hash(StudyConfig.model_validate(config).fine_tune) != before
+
+
+def test_what_the_note_of_a_study_says_of_its_models_is_so():
+    study = open_study("mitochondria")
+    assert "F1 of 0.75 at home was the aim, and no model reaches it" in study.config.note
+    homes = [read_card(study.models, model).performance["f1_median"] for model in wing("zero_shot").every_model(study)]
+    assert homes and max(homes) < 0.75
 
 
 def test_a_target_finds_its_study_and_an_unknown_one_says_what_to_do():
