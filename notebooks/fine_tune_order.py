@@ -67,7 +67,7 @@ if not found.scored:
         "so this target is reported and not scored."
     )
 elif significant:
-    answer = f"Of the {len(primary)} scores named before the run, {' and '.join(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives."
+    answer = f"Of the {len(primary)} scores named before the run, {' and '.join(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives, before any correction for their number."
 else:
     answer = f"None of the {len(primary)} scores named before the run orders the models beyond what chance gives, although there is an order."
 evidence = (
@@ -214,7 +214,8 @@ facts = pd.DataFrame(
         **({} if surface is None else {"surface Dice here": surface}),
     }
 ).sort_values("Dice here", ascending=False)
-tables.plain_table(facts, "model", {"Dice at home": "{:.2f}"} | dict.fromkeys(list(facts)[4:], "{:.3f}"))
+numbers = {"Dice at home": "{:.2f}"} | dict.fromkeys(list(facts)[4:], "{:.3f}")
+tables.plain_table(facts, "model", numbers, ["learned", "Dice at home", "Dice here"])
 
 # %% [markdown]
 # ## Rerun and provenance

@@ -228,7 +228,7 @@ Markdown(
 # %% [markdown]
 # ## What a score costs
 #
-# Of a score with variants, τ is that of the best.
+# Of a score with variants, τ is that of the best of those in the table of every score.
 # Processor seconds for one model on the labelled cases, the median over models and targets, with the sampling of features that most scores share.
 # A short fine-tuning is one of the scores: what it costs is what the others have to beat.
 

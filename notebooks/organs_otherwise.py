@@ -102,7 +102,7 @@ display(
 #
 # The reliability (ICC) is that of the mean Dice over the seeds, and the ceiling what a score without error would reach; targets below the reliability that the configuration asks for are not scored.
 # UNETR networks have a frozen encoder too.
-# The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash where an order does not repeat.
+# The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash for the frozen encoder itself, and where an order does not repeat.
 
 # %% tags=["remove-input"]
 columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "icc_trained": "ICC, trained only", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip

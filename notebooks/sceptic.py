@@ -149,6 +149,8 @@ tables.plain_table(averaging[list(heads)].rename(columns=heads), "bank", numbers
 
 # %% [markdown]
 # ## Does it survive dropping a model, a source, a target?
+#
+# Consensus is computed anew among the models that remain, here without the target's own models from the start, so "all" need not be the number of other pages.
 
 # %% tags=["remove-input"]
 display(Markdown(sceptic_texts.left_out(left_out)))
@@ -162,7 +164,8 @@ tables.plain_table(shown, "bank", {})
 # ## How many settings were looked at?
 #
 # A study compares many scores, strengths and variants, and the best of many looks good by chance.
-# So as many random scores are dealt to the same numbers of models, and the best of them is noted, 200 times.
+# So as many random scores are dealt to the same models, one number per model on all targets, and the best of them is noted, 200 times.
+# Every recorded target counts here, also those on which the images cannot tell the models apart; a setting counts where it is defined on the most targets.
 # Random scores have nothing in common; those of a study resemble each other, so their best is a little less by chance than this says.
 
 # %% tags=["remove-input"]

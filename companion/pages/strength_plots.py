@@ -34,7 +34,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     table : DataFrame; as `companion.analysis.strength.strengths` returns it
     """
     kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
-    targets = list(dict.fromkeys(table["target"]))
+    targets = sorted(set(table["target"]))
     figure, grid = _in_rows(len(kinds))
     for axes, kind in zip(grid.flat, kinds, strict=False):
         rows = table[table["perturbation"] == kind]
@@ -79,7 +79,7 @@ def repeats(table, *, title):
     table : DataFrame; as `companion.analysis.strength.repeated_runs` returns it, targets below each other
     """
     figure, axes = plt.subplots(figsize=(8.6, 3.8))
-    groups = list(table.groupby("target", sort=False))
+    groups = list(table.groupby("target"))  # in the same order, and colours, as in the figure of agreement
     for colour, (target, rows) in zip(palette(len(groups)), groups, strict=True):
         axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=target.split("/", 1)[-1])
         axes.scatter(rows["runs"], rows["single"], color=colour, s=14, alpha=0.6)

@@ -47,22 +47,25 @@ def ceiling_of_seeds(performance, keys):
     return float(np.nanmean(found)) if found and not np.isnan(found).all() else float("nan")
 
 
-def largest_by_chance(sizes, n_settings, *, n_draws=200, seed=0):
+def largest_by_chance(performance, n_settings, *, n_draws=200, seed=0):
     """Return the mean τ-b that the best of many random scores reaches over targets, in `n_draws` banks of such scores.
 
     Parameters
     ----------
-    sizes : sequence of int; how many models are ranked on each target
-    n_settings : int; random scores, each with an order of its own on every target
+    performance : sequence of Series; of the models that are ranked on each target
+    n_settings : int; random scores, each with one number per model, the same on every target: targets share models, so
+        a list that is right by luck on one of them is so on others
 
     Returns
     -------
     ndarray (n_draws,)
     """
     rng = np.random.default_rng(seed)
-    total = np.zeros(n_draws * n_settings)
-    for size in sizes:
-        orders = rng.permuted(np.tile(np.arange(float(size)), (len(total), 1)), axis=1)
-        there = np.broadcast_to(np.arange(float(size)), orders.shape)
+    names = sorted(set().union(*(values.index for values in performance)))
+    drawn = rng.random((n_draws * n_settings, len(names)))
+    total = np.zeros(len(drawn))
+    for values in performance:
+        orders = drawn[:, [names.index(model) for model in values.index]]
+        there = np.broadcast_to(values.to_numpy(float), orders.shape)
         total += batch_coefficients(orders, there, ("kendall",))["kendall"]
-    return (total / len(sizes)).reshape(n_draws, n_settings).max(axis=1)
+    return (total / len(performance)).reshape(n_draws, n_settings).max(axis=1)

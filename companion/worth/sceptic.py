@@ -117,20 +117,19 @@ def merged(one, target, ways):
 def without_one(study, tables, score, measure):
     """Return the mean τ-b of a score when one model, one source of models or one target is left out.
 
-    Consensus is computed again from the agreement of the models that remain.
+    Consensus is computed again from the agreement of the models that remain, the target's own left out from the start.
 
     Returns
     -------
     DataFrame
-        what ("model", "source" or "target"), left_out, kendall; a case in which the score is undefined is NaN.
+        what ("nothing", "model", "source", "target"), left_out, kendall; a case in which the score is undefined is NaN.
     """
     sources = sources_of(study)
-    everything = taus(tables, score, measure)
-    rows = [("target", t, everything.drop(t).mean()) for t in everything.index if len(everything) > 1]
     out = {("model", name): {name} for name in sources}
     out |= {("source", source): {n for n, s in sources.items() if s == source} for source in sources.values()}
     if len(out) == 2 * len(sources):  # every source has one model
         out = {key: names for key, names in out.items() if key[0] == "model"}
+    rows, out = [], {("nothing", ""): set(), **out}
     pairs = {t: _pairs(study, t, score) for t in tables} if score in _CONSENSUS else {}
     for (what, left_out), names in out.items():
         found = {}
@@ -140,7 +139,10 @@ def without_one(study, tables, score, measure):
             if score in _CONSENSUS:
                 values = _consensus(pairs[target], kept.index, sources, study.part("bank").merge)
             found[target] = kendall(values, kept[measure])
-        rows.append((what, left_out, pd.Series(found).mean()))
+        found = pd.Series(found)
+        rows.append((what, left_out, found.mean()))
+        if what == "nothing" and len(found) > 1:
+            rows += [("target", target, found.drop(target).mean()) for target in found.index]
     return pd.DataFrame(rows, columns=["what", "left_out", "kendall"])
 
 

@@ -7,7 +7,7 @@ it says so, and returns a DataFrame indexed by title.
 import numpy as np
 import pandas as pd
 
-from companion.analysis import select
+from companion.analysis import bank, select
 from companion.analysis.claims import paired_p
 from companion.analysis.kendall import kendall
 from companion.analysis.recorded import recorded_agreement
@@ -73,7 +73,7 @@ def left_out(banks):
     for title, one in banks.items():
         found = sceptic.without_one(one.study, one.tables, one.score, one.measure)
         ends = found.groupby("what")["kendall"].agg(["min", "max"])
-        row = {"name": one.score, "all": sceptic.taus(one.tables, one.score, one.measure).mean()}
+        row = {"name": one.score, "all": ends.loc["nothing", "min"]}
         for what in ("model", "source", "target"):
             there = what in ends.index
             row |= {(what, end): ends.loc[what, end] if there else np.nan for end in ("min", "max")}
@@ -115,12 +115,23 @@ def settings(studies, *, level=0.95):
         table = recorded_agreement(study)
         models = "others" if "others" in set(table["models"]) else "all"
         table = select.where(table, models=models, metric=_metric(study))
-        sizes = table.groupby("target", sort=False)["n_models"].first()
+        targets = table["target"].unique()
         every = table.groupby(select.KEY, dropna=False)["kendall"].agg(["mean", "count"])
         best = every.loc[every["count"] == every["count"].max(), "mean"].max()
-        chance = np.quantile(ceilings.largest_by_chance(sizes.tolist(), len(every)), level)
-        rows[title] = {"settings": len(every), "best": best, "chance": chance, "targets": len(sizes)}
+        performance = [_performance(study, target, models) for target in targets]
+        chance = np.quantile(ceilings.largest_by_chance(performance, len(every)), level)
+        rows[title] = {"settings": len(every), "best": best, "chance": chance, "targets": len(targets)}
     return pd.DataFrame(rows).T
+
+
+def _performance(study, target, models):
+    """Performance of the models that are ranked on a target, the mean over seeds where there are several."""
+    if study.config.bank is not None:
+        ranked = bank.ranked_models(study, target, models)
+    else:
+        ranked = select.ranked_models(study, next(iter(wings_of(study))), target, models)
+    table = select.where(study.records.table("performance", target), metric=_metric(study))
+    return table.groupby("model")["value"].mean().reindex(ranked)
 
 
 def _metric(study):

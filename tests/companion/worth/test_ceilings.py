@@ -24,12 +24,24 @@ def test_training_seeds_are_compared_model_by_model():
 
 
 def test_the_best_of_many_random_scores_is_larger_than_one_and_smaller_over_more_targets():
-    one, many = (ceilings.largest_by_chance([8] * 6, n).mean() for n in (1, 75))
+    one, many = (ceilings.largest_by_chance(unlike(6), n).mean() for n in (1, 75))
     assert abs(one) < 0.05 and 0.2 < many < 0.4
-    assert ceilings.largest_by_chance([8] * 20, 75).mean() < many
-    again = ceilings.largest_by_chance([8] * 6, 75)
-    np.testing.assert_array_equal(again, ceilings.largest_by_chance([8] * 6, 75))
+    assert ceilings.largest_by_chance(unlike(20), 75).mean() < many
+    again = ceilings.largest_by_chance(unlike(6), 75)
+    np.testing.assert_array_equal(again, ceilings.largest_by_chance(unlike(6), 75))
+
+
+def test_targets_that_share_an_order_are_one_to_chance():
+    alike, apart = ([pd.Series(range(8), index=list("abcdefgh"))] * 6, unlike(6))
+    assert ceilings.largest_by_chance(alike, 75).mean() > ceilings.largest_by_chance(apart, 75).mean() + 0.2
+    np.testing.assert_allclose(ceilings.largest_by_chance(alike, 5), ceilings.largest_by_chance(alike[:1], 5))
+
+
+def unlike(n_targets):
+    """Performance of eight models in an order of its own on every target."""
+    rng = np.random.default_rng(1)
+    return [pd.Series(rng.permutation(8), index=list("abcdefgh")) for _ in range(n_targets)]
 
 
 def test_two_models_give_only_plus_or_minus_one():
-    assert set(ceilings.largest_by_chance([2], 1)) == {-1.0, 1.0}
+    assert set(ceilings.largest_by_chance([pd.Series([0.1, 0.2], index=["a", "b"])], 1)) == {-1.0, 1.0}

@@ -75,8 +75,9 @@ def test_consensus_of_all_models_again_from_their_pairs_is_what_is_recorded(stra
 def test_leaving_out_has_a_row_per_model_and_target_and_no_source_of_one_model(strangers):
     tables = strangers.tables
     found = sceptic.without_one(strangers.study, tables, "mean confidence", "ap50")
-    assert found["what"].value_counts().to_dict() == {"model": 7, "target": len(tables)}
+    assert found["what"].value_counts().to_dict() == {"model": 7, "target": len(tables), "nothing": 1}
     every = sceptic.taus(tables, "mean confidence", "ap50")
+    assert found.set_index("what").loc["nothing", "kendall"] == pytest.approx(every.mean())
     first = found[found["what"] == "target"].iloc[0]
     assert first["kendall"] == pytest.approx(every.drop(first["left_out"]).mean())
 
