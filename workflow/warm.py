@@ -121,9 +121,10 @@ def _become(streams, asked):
         _run(asked)
         status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if end.code is not None and status is not end.code:
-            print(end.code, file=sys.stderr)
+        status = 0 if end.code is None else end.code
+        if not isinstance(status, int):  # a reason, as `sys.exit` takes it
+            print(status, file=sys.stderr)
+            status = 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
         status = 130 if isinstance(error, KeyboardInterrupt) else 1

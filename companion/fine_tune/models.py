@@ -246,8 +246,8 @@ def predict(module, image, roi_size, device="cpu"):
 
 def dice_per_case(module, data, classes, roi_size, device):
     """Yield (case id, mean Dice over the classes); NaN where neither prediction nor label has a foreground."""
-    for case, found, label in _predictions(module, data, roi_size, device):
-        yield case, defined(metrics.mean_dice, found, label, range(1, len(classes) + 1))
+    for case, values in performance_per_case(module, data, classes, roi_size, device):
+        yield case, values["dice"]
 
 
 def performance_per_case(module, data, classes, roi_size, device, surface=None):
@@ -258,17 +258,12 @@ def performance_per_case(module, data, classes, roi_size, device, surface=None):
     surface : float or None; voxels
     """
     ids = range(1, len(classes) + 1)
-    for case, found, label in _predictions(module, data, roi_size, device):
+    for case, image, label in zip(data.cases, data.images, data.labels, strict=True):
+        found = predict(module, image, roi_size, device)
         values = {"dice": defined(metrics.mean_dice, found, label, ids)}
         if surface is not None:
             values["surface_dice"] = defined(boundaries.surface_dice, found, label, ids, tolerance=surface)
-        yield case, values
-
-
-def _predictions(module, data, roi_size, device):
-    """Yield (case id, prediction, label)."""
-    for case, image, label in zip(data.cases, data.images, data.labels, strict=True):
-        yield case.id, predict(module, image, roi_size, device), label
+        yield case.id, values
 
 
 def load_tuned(study, task, initial, seed, device="cpu"):

@@ -35,7 +35,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     """
     kinds = [kind for kind in _AXES if kind in set(table["perturbation"])]
     targets = sorted(set(table["target"]))
-    figure, grid = _in_rows(len(kinds))
+    figure, grid = _in_rows(len(kinds), ylabel)
     for axes, kind in zip(grid.flat, kinds, strict=False):
         rows = table[table["perturbation"] == kind]
         for i, (colour, target) in enumerate(zip(palette(len(targets)), targets, strict=True)):
@@ -52,14 +52,12 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
         axes.set_xticks(np.arange(len(mean)), [f"{value:g}" for value in names])
         axes.axhline(0, color="0.4", lw=1, ls=":")
         axes.set(xlabel=_AXES[kind])
-    for axes in grid[:, 0]:
-        axes.set_ylabel(ylabel)
     grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 
 
-def _in_rows(number):
+def _in_rows(number, ylabel):
     """Return a figure and a grid of so many panels: more than three beside each other are too small on a page."""
     across = 2 if number == 4 else min(number, 3)
     down = -(-number // across)
@@ -68,6 +66,8 @@ def _in_rows(number):
     )
     for axes in grid.flat[number:]:
         axes.set_axis_off()
+    for axes in grid[:, 0]:
+        axes.set_ylabel(ylabel)
     return figure, grid
 
 
@@ -173,15 +173,13 @@ def score_sweeps(scores, *, table, ylabel, title):
     table : DataFrame; as `companion.analysis.agreement.ranking_on` returns it
     """
     kinds = [kind for kind in _AXES if kind in set(scores["perturbation"])]
-    figure, grid = _in_rows(len(kinds))
+    figure, grid = _in_rows(len(kinds), ylabel)
     order = table.sort_values("performance", ascending=False)
     for axes, kind in zip(grid.flat, kinds, strict=False):
         for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
             line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
             axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
         axes.set(xlabel=_AXES[kind])
-    for axes in grid[:, 0]:
-        axes.set_ylabel(ylabel)
     grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
