@@ -4,7 +4,8 @@
 of the command itself and of the busier worker, which holds on a busy machine too; and time on the clock, which holds
 where nothing else runs. A worker has one processor, as a job of a cluster has: one worker is held to one, two have two
 together (on Linux). Without that, one worker already scores on the second while it runs the next pass. Imports and the
-report are included.
+report are included. What the processors give at most is measured beside it: the bare passes of the same models in two
+processes that share nothing, against one; two processors of one core, as machines in a cloud often have, do not double.
 """
 
 import os
@@ -16,10 +17,15 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
+import torch
 import yaml
 
 from benchmarks import Row, record
-from benchmarks.rank import MODELS, N_IMAGES, N_MODELS, SIDE, images
+from benchmarks.rank import MODELS, N_IMAGES, N_MODELS, SIDE, bare_passes, images
+from tte.zoo.file import BankEntry
+from tte.zoo.model import open_model
 
 TARGET = 1.8
 
@@ -64,24 +70,66 @@ def _processor():
     return used.ru_utime + used.ru_stime
 
 
+def bare(folder, processes):
+    """Return the time on the clock of the bare passes of all models, shared out among processes of one processor each.
+
+    They open their models first and begin together.
+    """
+    command = [sys.executable, "-m", "benchmarks.workers", "--bare", str(folder)]
+    with _processors(processes):
+        started = [
+            subprocess.Popen([*command, str(n), str(processes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for n in range(processes)
+        ]
+        for process in started:
+            process.stdout.readline()
+        begun = time.perf_counter()
+        for process in started:
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        assert not any(process.wait() for process in started), "a process of bare passes failed"
+        return time.perf_counter() - begun
+
+
+def passes(folder, first, step):
+    """Run every model from the `first` on in steps, clean and with dropout, once told to."""
+    torch.set_num_threads(1)
+    stored = [iio.imread(path)[None].astype(np.float32) for path in sorted((folder / "images").iterdir())]
+    models = [open_model(BankEntry(**entry)).fitted(stored) for entry in _entries()[first::step]]
+    inputs = [[torch.from_numpy(model.input(image))[None] for image in stored] for model in models]
+    bare_passes(models, [batch[:1] for batch in inputs], torch.device("cpu"))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    bare_passes(models, inputs, torch.device("cpu"))
+
+
+def _entries():
+    paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
+    return [{"name": path.stem, "source": "torch", "weights": str(path)} for path in paths]
+
+
 def rows(n_images=N_IMAGES):
-    """Return the comparisons."""
+    """Return the comparisons: of the ranking, and what the processors give."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "images").mkdir()
         images(folder / "images", n_images)
-        paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
-        entries = [{"name": path.stem, "source": "torch", "weights": str(path)} for path in paths]
+        entries = _entries()
         (folder / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
         (*one, expected), (*two, found) = ranked(folder, 1), ranked(folder, 2)
         assert found == expected, "two workers wrote other tables than one"
+        given = bare(folder, 1), bare(folder, 2)
     size = f"{len(entries)} models × {n_images} images of {SIDE}²"
     name = "tte rank zero-shot, two workers against one"
+    compared = {f"{name}, processor time on the longest way": (one[0], two[0]), f"{name}, clock": (one[1], two[1]),
+                "bare passes, two processes that share nothing against one, clock": given}  # fmt: skip
     return [
-        Row(f"{name}, {what}", size, "s", alone, shared, alone / shared, TARGET, 0.0)
-        for what, alone, shared in zip(("processor time on the longest way", "clock"), one, two, strict=True)
+        Row(what, size, "s", alone, shared, alone / shared, TARGET, 0.0) for what, (alone, shared) in compared.items()
     ]
 
 
 if __name__ == "__main__":
-    record("workers", rows(*map(int, sys.argv[1:2])))
+    if sys.argv[1:2] == ["--bare"]:
+        passes(Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    else:
+        record("workers", rows(*map(int, sys.argv[1:2])))

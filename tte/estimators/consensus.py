@@ -161,8 +161,7 @@ def consensus_from_pairs(
     pairs, models = _checked(pairs, models, merge)
     groups = _groups(pairs, models, sources, merge)  # (M,)
     members = groups[:, None] == np.arange(groups.max() + 1)  # (M, G)
-    blocks = (pairs[start : start + _BLOCK] for start in range(0, len(pairs), _BLOCK))
-    per_image = np.concatenate([_agreement_with_others(block, members) for block in blocks])  # (N, M)
+    per_image = np.concatenate([_agreement_with_others(block, members) for block in _blocks(pairs)])  # (N, M)
     _check_defined(per_image, models, groups, least_others)
     return {
         model: ConsensusResult(
@@ -191,14 +190,21 @@ def _checked(pairs, models, merge) -> tuple[np.ndarray, list[str]]:
         raise InputError(f"models: expected different names, got {models}")
     if merge is not None and not 0.0 < merge <= 1.0:
         raise InputError(f"merge: expected an agreement in (0, 1], or None to merge nothing, got {merge}")
-    undefined = np.isnan(pairs)
-    known = float_array(np.where(undefined, 0.0, pairs), "pairs")
-    if known.min() < 0.0 or known.max() > 1.0 or not np.array_equal(known, known.transpose(0, 2, 1)):
-        raise InputError(
-            f"pairs: expected symmetric agreements in [0, 1], got values from {known.min():g} to {known.max():g}"
-        )
-    known[undefined] = np.nan
-    return known, models
+    if not np.issubdtype(pairs.dtype, np.floating):
+        pairs = float_array(pairs, "pairs")
+    low, high, symmetric = np.inf, -np.inf, True
+    for block in _blocks(pairs):
+        known = float_array(np.where(np.isnan(block), 0.0, block), "pairs")  # refuses infinite values
+        low, high = min(low, known.min()), max(high, known.max())
+        symmetric = symmetric and np.array_equal(known, known.transpose(0, 2, 1))
+    if low < 0.0 or high > 1.0 or not symmetric:
+        raise InputError(f"pairs: expected symmetric agreements in [0, 1], got values from {low:g} to {high:g}")
+    return pairs, models
+
+
+def _blocks(pairs):
+    """Some images at a time, float64: what is made of a block is larger than what it is made of."""
+    return (np.asarray(pairs[start : start + _BLOCK], np.float64) for start in range(0, len(pairs), _BLOCK))
 
 
 def _groups(pairs, models, sources, merge):
@@ -212,7 +218,7 @@ def _groups(pairs, models, sources, merge):
         some = ~np.isnan(pairs).all(axis=0)
         for model in np.flatnonzero(some.any(axis=1)):
             known = some[model]
-            joined[model, known] |= np.nanmedian(pairs[:, model, known], axis=0) > merge
+            joined[model, known] |= np.nanmedian(np.asarray(pairs[:, model, known], np.float64), axis=0) > merge
     return connected_components(joined, directed=False)[1]
 
 

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["SuspectOutput", "Watch", "noted", "suspicions"]
+__all__ = ["SuspectOutput", "Watch", "noted"]
 
 _ALL = 0.99  # share of foreground from which a model is said to call everything foreground
 _CONSTANT = 1e-6  # range of the probabilities of an image below which they are one value
@@ -41,16 +41,59 @@ class Watch:
 
     def __init__(self, threshold=0.5):
         self._threshold = threshold
-        self._seen = []
+        self._n, self._share, self._spread = 0, 0.0, 0.0
+        self._twice = self._unchanged = self._alike = True
+        self._digest = None
 
     def see(self, clean, perturbed=()):
         """Take note of one image: the `Prediction` of the clean run, and those of the perturbed ones."""
         others = [one.probabilities for one in perturbed]
-        self._seen.append(noted(clean.probabilities, clean.foreground, clean.activation, self._threshold, others))
+        self.add(noted(clean.probabilities, clean.foreground, clean.activation, self._threshold, others))
+
+    def add(self, seen):
+        """Take in what `noted` returned of one image."""
+        twice, share, spread, digest, unchanged = seen
+        self._n, self._share, self._spread = self._n + 1, self._share + share, max(self._spread, spread)
+        self._twice, self._unchanged = self._twice and twice, self._unchanged and unchanged
+        self._digest = digest if self._digest is None else self._digest
+        self._alike = self._alike and digest == self._digest
 
     def suspicions(self):
-        """Return one sentence for each thing that holds on every image; empty for a model that looks healthy."""
-        return suspicions(self._seen)
+        """Return one sentence for each thing that holds on every image; empty for a model that looks healthy.
+
+        Examples
+        --------
+        >>> watch = Watch()
+        >>> watch.add(noted(np.ones((1, 2, 2)), np.ones((2, 2))))
+        >>> [text.partition(":")[0] for text in watch.suspicions()]
+        ['all foreground', 'constant']
+        """
+        if not self._n:
+            return ()
+        share, found = self._share / self._n, []
+        if self._twice:
+            found.append(
+                "squashed twice: all outputs lie where a second sigmoid or softmax puts those of a first one, "
+                "so the network seems to end in one already; give activation=None"
+            )
+        if share > _ALL:
+            found.append(
+                f"all foreground: the model calls {share:.1%} of the pixels foreground; look at its "
+                "predictions, and check the activation, the channel, the threshold and how the images are scaled"
+            )
+        if self._spread < _CONSTANT:
+            found.append(
+                "constant: the foreground probability is one value all over every image; check the weights and how "
+                "the images are scaled"
+            )
+        elif self._n > 1 and self._alike:
+            found.append("the same everywhere: the output is the same for every image; check that the images differ")
+        if self._unchanged:
+            found.append(
+                "unchanged: no perturbation changes the output of any image, so the consistency says nothing; check "
+                "the layer or the strength"
+            )
+        return tuple(found)
 
 
 def noted(probabilities, foreground, activation=None, threshold=0.5, perturbed=()):
@@ -69,7 +112,7 @@ def noted(probabilities, foreground, activation=None, threshold=0.5, perturbed=(
     -------
     list
         Whether they look squashed twice, the share of foreground, the range of its probability, a digest, and whether
-        no perturbation changed them. For `suspicions`.
+        no perturbation changed them. For `Watch.add`.
     """
     p = np.ascontiguousarray(probabilities)
     return [
@@ -79,47 +122,6 @@ def noted(probabilities, foreground, activation=None, threshold=0.5, perturbed=(
         f"{p.shape} {zlib.crc32(p)}",
         bool(len(perturbed)) and all(np.array_equal(p, other) for other in perturbed),
     ]
-
-
-def suspicions(seen):
-    """Return one sentence for each thing that holds on every image; empty for a model that looks healthy.
-
-    Parameters
-    ----------
-    seen : sequence of what `noted` returns
-
-    Examples
-    --------
-    >>> [text.partition(":")[0] for text in suspicions([noted(np.ones((1, 2, 2)), np.ones((2, 2)))])]
-    ['all foreground', 'constant']
-    """
-    if not seen:
-        return ()
-    twice, share, spread, digest, unchanged = (list(column) for column in zip(*seen, strict=True))
-    found = []
-    if all(twice):
-        found.append(
-            "squashed twice: all outputs lie where a second sigmoid or softmax puts those of a first one, "
-            "so the network seems to end in one already; give activation=None"
-        )
-    if np.mean(share) > _ALL:
-        found.append(
-            f"all foreground: the model calls {np.mean(share):.1%} of the pixels foreground; look at its "
-            "predictions, and check the activation, the channel, the threshold and how the images are scaled"
-        )
-    if max(spread) < _CONSTANT:
-        found.append(
-            "constant: the foreground probability is one value all over every image; check the weights and how the "
-            "images are scaled"
-        )
-    elif len(digest) > 1 and len(set(digest)) == 1:
-        found.append("the same everywhere: the output is the same for every image; check that the images differ")
-    if all(unchanged):
-        found.append(
-            "unchanged: no perturbation changes the output of any image, so the consistency says nothing; check "
-            "the layer or the strength"
-        )
-    return tuple(found)
 
 
 def _squashed_twice(p, activation):

@@ -96,7 +96,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     best = probability_best(found, measured, scale, seed)
     labelled = _labelled(observed)
     table = _table(observed, found, kept, best, low, high)
-    ask = () if observed.pairs is None else images_to_label(observed.pairs[np.ix_(kept, kept)], best, labelled)
+    ask = () if observed.pairs is None else images_to_label(observed.pairs, _for_all(best, kept, observed), labelled)
     n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
     names = [observed.models[m] for m in kept]
     doubts = _doubts(observed, chosen.name, names)
@@ -161,6 +161,13 @@ def _measured(observed, lead, kept):
 def _labelled(observed):
     known = [np.isfinite(observed.values[name]).any(axis=0) for name in MEASURED if name in observed.values]
     return np.any(known, axis=0) if known else np.zeros(len(observed.images), bool)
+
+
+def _for_all(best, kept, observed):
+    """How likely each model is the best, with those that have no score: 0."""
+    out = np.zeros(len(observed.models))
+    out[kept] = best
+    return out
 
 
 def _expected(lead, value):

@@ -136,13 +136,17 @@ def images_to_label(pairs, best, labelled, number=3):
     >>> images_to_label(pairs, np.array([0.5, 0.5]), np.zeros(3, bool), number=2)
     (1, 2)
     """
-    playing = best >= min(_IN_PLAY, np.sort(best)[-2:].min())
-    weights = np.outer(best * playing, best * playing)
+    best = np.asarray(best, float)
+    playing = np.flatnonzero(best >= min(_IN_PLAY, np.sort(best)[-2:].min()))
+    weights = np.outer(best[playing], best[playing])
     np.fill_diagonal(weights, 0.0)
     if weights.sum() <= 0:
         return ()
-    apart = np.where(np.isnan(pairs), 0.0, 1.0 - pairs)  # two models that both find nothing agree
-    expected = np.einsum("ij,ijn->n", weights, apart)
+    expected = np.zeros(pairs.shape[-1])
+    for weight, model in zip(weights, playing, strict=True):  # of one model at a time, as all pairs are the largest array
+        apart = 1.0 - pairs[model, playing]
+        apart[np.isnan(apart)] = 0.0  # two models that both find nothing agree
+        expected += np.einsum("m,mn->n", weight, apart)
     expected[np.asarray(labelled, bool)] = -1.0
     order = np.argsort(-expected, kind="stable")[:number]
     return tuple(int(n) for n in order if expected[n] > 0)

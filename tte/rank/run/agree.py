@@ -63,7 +63,8 @@ def add_consensus(observed, pairs, groups):
             continue
         asked = [m for m in range(len(observed.models)) if np.isfinite(pairs[measure][m]).any()]
         names = [observed.models[m] for m in asked]
-        matrices = np.moveaxis(pairs[measure][np.ix_(asked, asked)], -1, 0)  # (N, M, M)
+        every = len(asked) == len(observed.models)  # then the largest array of a run is not copied
+        matrices = np.moveaxis(pairs[measure] if every else pairs[measure][np.ix_(asked, asked)], -1, 0)  # (N, M, M)
         merge = 0.98 if measure == measures[0] else None  # pixels follow what the objects said
         try:
             if len(asked) < 2:

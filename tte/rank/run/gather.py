@@ -11,7 +11,7 @@ from tte.rank.run.agree import add_consensus, image_pairs
 from tte.rank.run.output import cell_key
 from tte.rank.run.passes import maps_of
 from tte.rank.run.tools import objects_of
-from tte.segmentation.suspect import suspicions
+from tte.segmentation.suspect import Watch
 
 __all__ = ["gathered", "image_cell"]
 
@@ -41,7 +41,7 @@ def gathered(way, models, kept, found, cells, keys, objects, groups):
     shape = (len(models), len(kept))
     values, empty, seconds, apart = {}, np.full(shape, np.nan), np.full(shape, np.nan), False
     pairs = {measure: np.full((len(models), *shape), np.nan, np.float32) for measure in ("instances", "pixels")}
-    seen = {model: [] for model in models}
+    watches = {model: Watch() for model in models}
     for n, name in enumerate(kept):
         for m, model in enumerate(models):
             facts = cells.facts(keys[name][model])
@@ -49,7 +49,7 @@ def gathered(way, models, kept, found, cells, keys, objects, groups):
                 continue
             empty[m, n], seconds[m, n] = facts["empty"], facts.get("seconds", np.nan)
             apart |= facts["objects"]
-            seen[model].append(facts["seen"])
+            watches[model].add(facts["seen"])
             for quantity, value in facts["values"].items():
                 if value is not None:
                     values.setdefault(quantity, np.full(shape, np.nan))[m, n] = value
@@ -64,7 +64,7 @@ def gathered(way, models, kept, found, cells, keys, objects, groups):
         values.pop("measured_ap50", None)
     observed = Observed(way, models, kept, values, empty, objects=objects)
     observed.seconds = np.array([np.nan if np.isnan(row).all() else np.nanmedian(row) for row in seconds])
-    observed.suspicions = {model: told for model, all_seen in seen.items() if (told := suspicions(all_seen))}
+    observed.suspicions = {model: told for model, watch in watches.items() if (told := watch.suspicions())}
     if kept:
         add_consensus(observed, pairs, groups)
     return observed
