@@ -143,7 +143,7 @@ def images_to_label(pairs, best, labelled, number=3):
     if weights.sum() <= 0:
         return ()
     expected = np.zeros(pairs.shape[-1])
-    for weight, model in zip(weights, playing, strict=True):  # of one model at a time, as all pairs are the largest array
+    for weight, model in zip(weights, playing, strict=True):  # one at a time: all pairs are a large array
         apart = 1.0 - pairs[model, playing]
         apart[np.isnan(apart)] = 0.0  # two models that both find nothing agree
         expected += np.einsum("m,mn->n", weight, apart)
