@@ -41,7 +41,7 @@ rank: $(READY) ## Rank the book's nuclei models on a folder of synthetic images,
 	@echo "The report is at build/rank/out/report.html."
 
 test: lint ## Run lint, unit tests, doctests, the golden notebooks, a warnings-as-errors build and the browser test.
-	$(BIN)/pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope --cov --cov-report=term
+	$(BIN)/python -m slipcover --source tte,companion --skip-covered -m pytest --ignore tests/test_book.py -n $(CORES) --dist loadscope
 	$(WARM) $(BIN)/python -S workflow/warm.py -m pytest tests/golden --nbval-lax --nbval-kernel-name python3 \
 	  --nbval-sanitize-with tests/golden/sanitize.cfg -n $(CORES) --dist loadscope -o addopts= -o norecursedirs=.git
 	@$(MAKE) --no-print-directory book

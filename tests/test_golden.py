@@ -117,6 +117,7 @@ def test_nbval_compares_within_the_tolerance(tmp_path, printed, failed):
     options = ["--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
     command = [sys.executable, "-m", "pytest", str(tmp_path / "page.ipynb"), "--rootdir", str(tmp_path), *options]
     helpers = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])}
+    helpers["SLIPCOVER_ENABLED"] = ""  # `make test` measures the coverage of its own pytest, not of this one
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=helpers, timeout=300)
     assert done.returncode == failed, done.stdout + done.stderr
     assert ("Cell outputs differ" in done.stdout) is bool(failed), done.stdout

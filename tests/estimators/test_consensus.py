@@ -111,6 +111,24 @@ def test_pairs_may_come_image_by_image():
     assert consensus_from_pairs(pairs, list(maps)) == bank_consensus(maps)
 
 
+def test_many_images_are_looked_at_in_parts_and_every_part_counts():
+    """As a ranking keeps them: single precision, the images along the last axis."""
+    rng, models = np.random.default_rng(3), list("abcdef")
+    half = np.triu(rng.random((300, 6, 6)).astype(np.float32), 1)
+    whole = half + half.transpose(0, 2, 1)
+    whole[7, 1, 2] = whole[7, 2, 1] = np.nan
+    kept = np.moveaxis(np.ascontiguousarray(np.moveaxis(whole, 0, -1)), -1, 0)
+    found = consensus_from_pairs(kept, models)
+    assert found == consensus_from_pairs(whole.astype(float), models) and kept.dtype == np.float32
+    others = np.nanmean(np.where(np.eye(6, dtype=bool), np.nan, whole.astype(float)), axis=2)  # every model is a group
+    np.testing.assert_allclose([found[m].per_image for m in models], others.T, rtol=1e-12)
+    for value, message in ((0.5, "symmetric agreements"), (2.0, "values from 0 to 2"), (np.inf, "finite")):
+        broken = whole.copy()
+        broken[290, 0, 1] = value
+        with pytest.raises(InputError, match=message):
+            consensus_from_pairs(broken, models)
+
+
 def test_a_bad_majority_wins_and_a_lone_expert_loses():
     right, wrong = np.arange(1, 7).repeat(4), np.arange(1, 4).repeat(8)
     found = bank_consensus({"expert": [right], "a": [wrong], "b": [wrong], "c": [wrong]}, merge=None)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tte.rank.judgement.verdict import verdict
+from tte.rank.judgement.verdict import images_to_label, verdict
 
 
 def table(scores, groups, **columns):
@@ -73,3 +73,23 @@ def test_a_suspicious_model_never_wins_in_silence():
     assert labelled.startswith(begins)
     both = verdict(table([0.9, 0.5], "AB"), doubts={"b": "x", "d": "y"})
     assert both == "Use none of them unseen: the outputs of all look wrong (`b`: x; `d`: y)."
+
+
+def test_the_images_to_label_are_those_of_the_largest_expected_disagreement():
+    """Written down with loops: over every two models in play, how likely they are the two to decide between."""
+    rng = np.random.default_rng(0)
+    half = np.triu(rng.random((9, 5, 5)), 1)
+    pairs = np.moveaxis(half + half.transpose(0, 2, 1), 0, -1)
+    pairs[0, 1, 4] = pairs[1, 0, 4] = np.nan
+    best, labelled = np.array([0.5, 0.3, 0.01, 0.19, 0.0]), np.arange(9) == 2
+    expected = {
+        n: sum(
+            best[i] * best[j] * (0.0 if np.isnan(pairs[i, j, n]) else 1 - pairs[i, j, n])
+            for i in (0, 1, 3) for j in (0, 1, 3) if i != j
+        )
+        for n in range(9) if n != 2
+    }  # fmt: skip
+    found = images_to_label(pairs, best, labelled, number=4)
+    assert list(found) == sorted(expected, key=expected.get, reverse=True)[:4]
+    assert images_to_label(np.zeros((5, 5, 6)), best, np.zeros(6, bool), number=6) == tuple(range(6))  # all alike
+    assert images_to_label(pairs, np.eye(5)[0], labelled) == ()
