@@ -1,15 +1,13 @@
 """A ranking with two workers against one: ten models × 50 images of 512², each run a command of its own.
 
-`python -m benchmarks.workers [IMAGES]` writes `results/benchmarks/workers.csv`: processor time on the longest way, that
-of the command itself and of the busier worker, which holds on a busy machine too; and time on the clock, which holds
-where nothing else runs. A worker has one processor, as a job of a cluster has: one worker is held to one, two have two
+`python -m benchmarks.workers [IMAGES]` writes `results/benchmarks/workers.csv`: time on the clock, which holds where
+nothing else runs. A worker has one processor, as a job of a cluster has: one worker is held to one, two have two
 together (on Linux). Without that, one worker already scores on the second while it runs the next pass. Imports and the
 report are included. What the processors give at most is measured beside it: the bare passes of the same models in two
 processes that share nothing, against one; two processors of one core, as machines in a cloud often have, do not double.
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,23 +29,17 @@ TARGET = 1.8
 
 
 def ranked(folder, workers):
-    """Rank in processes of their own, with as many processors as workers.
-
-    Return the time on the clock, that on the longest way, and the tables that were written.
-    """
+    """Rank with as many processors as workers; return the time on the clock, and the tables that were written."""
     out = folder / f"out{workers}"
     command = [
         *(sys.executable, "-m", "tte.cli", "rank", "zero-shot", "--models", folder / "bank.yml"),
         *("--images", folder / "images", "--out", out, "--device", "cpu", "--workers", workers),
     ]
-    started, before = time.perf_counter(), _processor()
+    started = time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with _processors(workers):
         subprocess.run([str(part) for part in command], check=True, capture_output=True, env=environment)
-    clock, whole = time.perf_counter() - started, _processor() - before
-    own = [float(log.read_text().split()[0]) for log in (out / ".cells" / "logs").glob("worker-*.txt")]
-    longest = whole - sum(own) + max(own, default=0.0)
-    return clock, longest, [(out / name).read_bytes() for name in ("ranking.csv", "per_image.csv")]
+    return time.perf_counter() - started, [(out / name).read_bytes() for name in ("ranking.csv", "per_image.csv")]
 
 
 @contextmanager
@@ -62,12 +54,6 @@ def _processors(number):
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _processor():
-    """Processor seconds of the processes that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def bare(folder, processes):
@@ -116,13 +102,14 @@ def rows(n_images=N_IMAGES):
         images(folder / "images", n_images)
         entries = _entries()
         (folder / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
-        (*one, expected), (*two, found) = ranked(folder, 1), ranked(folder, 2)
+        (one, expected), (two, found) = ranked(folder, 1), ranked(folder, 2)
         assert found == expected, "two workers wrote other tables than one"
         given = bare(folder, 1), bare(folder, 2)
     size = f"{len(entries)} models × {n_images} images of {SIDE}²"
-    name = "tte rank zero-shot, two workers against one"
-    compared = {f"{name}, processor time on the longest way": (one[0], two[0]), f"{name}, clock": (one[1], two[1]),
-                "bare passes, two processes that share nothing against one, clock": given}  # fmt: skip
+    compared = {
+        "tte rank zero-shot, two workers against one": (one, two),
+        "bare passes, two processes that share nothing against one": given,
+    }
     return [
         Row(what, size, "s", alone, shared, alone / shared, TARGET, 0.0) for what, (alone, shared) in compared.items()
     ]

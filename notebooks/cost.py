@@ -30,7 +30,7 @@ from companion.analysis import cost
 from companion.pages import boxes, plots, tables, texts, worth_plots
 
 plots.use_style()
-longest, clock, given = (row for _, row in cost.compared("workers").iterrows())
+clock, given = (row for _, row in cost.compared("workers").iterrows())
 footprint = cost.compared("footprint").set_index("benchmark")
 memory = cost.compared("memory").iloc[0]
 scheduled = cost.points("scheduling", "cells")
@@ -59,8 +59,8 @@ boxes.in_short(
     {
         "Answer": f"Two workers with a processor each were {clock['ratio']:.2f} times as fast as one on the clock; {aimed}, and {bound}. "
         f"The scheduler takes {last['value'] / last['n']:.3f} s of a processor per cell at {last['n']:,.0f} cells.",
-        "Evidence": f"{clock['baseline']:.0f} s with one worker and {clock['ours']:.0f} s with two ({clock['size']}). "
-        f"Processor time of the command and its busier worker, which other work slows less, fell from {longest['baseline']:.0f} s to {longest['ours']:.0f} s: {longest['ratio']:.2f} times.",
+        "Evidence": f"{clock['baseline']:.0f} s with one worker and {clock['ours']:.0f} s with two ({clock['size']}), imports, checks and report included; "
+        f"the bare passes of the same models took {given['baseline']:.0f} s and {given['ours']:.0f} s.",
         "Caveat": "Measured on one machine of two processors, which slow each other where both are at work; what is larger than that machine is extrapolated and says so.",
     }
 )

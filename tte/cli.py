@@ -120,10 +120,10 @@ def _add_rank(commands):
     worker = ways.add_parser(
         "worker",
         help="help a run that another process has begun, on this machine or another",
-        description="Do a share of the run that holds the output folder, until nothing is left to claim. `--workers` "
-        "starts as many of these; more may join from any machine that sees the same files.",
+        description="Do a share of the run that holds the output folder, until nothing is left to claim. `--workers N` "
+        "starts N − 1 of these beside itself; more may join from any machine that sees the same files.",
     )
-    worker.add_argument("out", metavar="OUT", help="the output folder of the run")
+    worker.add_argument("out", metavar="OUT", help="the output folder of the run; - waits for a line that names it")
     worker.set_defaults(run=_rank_worker)
     masks = ways.add_parser(
         "masks",
@@ -211,9 +211,10 @@ def _rank_zero_shot(options):
 
 
 def _rank_worker(options):
-    from tte.rank.spread.worker import help_run
+    from tte.rank.spread.worker import help_run  # what takes seconds: a worker that waits has it behind it
 
-    help_run(options.out)
+    if out := sys.stdin.readline().removesuffix("\n") if options.out == "-" else options.out:
+        help_run(out)
 
 
 def _rank_fine_tune(options):

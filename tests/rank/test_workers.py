@@ -61,7 +61,7 @@ def test_workers_end_with_the_bytes_of_one_process(bank, monkeypatch):
     alone = ranked(bank, "alone")
     assert ranked(bank, "shared", workers=2) == alone
     logs = [path.read_text() for path in sorted((bank / "shared" / ".cells" / "logs").iterdir())]
-    assert len(logs) == 2 and "Traceback" not in "".join(logs)
+    assert len(logs) == 1 and "Traceback" not in "".join(logs)
     before = {path: path.stat().st_mtime_ns for path in (bank / "shared").rglob("*.npz")}
     assert ranked(bank, "shared", workers=2) == alone  # nothing is left to share
     assert {path: path.stat().st_mtime_ns for path in (bank / "shared").rglob("*.npz")} == before
@@ -74,7 +74,7 @@ def begun(place, monkeypatch, way=rank_zero_shot):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(starting, "_processes", stop)
+        patch.setattr(starting, "_together", stop)
         ranked(place, "begun", way, workers=2)
     return cells_of(place / "begun")
 
@@ -117,11 +117,12 @@ def test_a_worker_that_is_killed_leaves_its_share_to_the_run(bank, monkeypatch):
     assert ranked(bank, "begun") == alone
 
 
-def test_a_worker_that_dies_is_said_and_done_without(bank, monkeypatch, capfd):
-    alone = ranked(bank, "alone")
+@pytest.mark.parametrize("way", [rank_zero_shot, rank_fine_tune])
+def test_a_worker_that_dies_is_said_and_done_without(bank, way, monkeypatch, capfd):
+    alone, threads = ranked(bank, "alone", way), torch.get_num_threads()
     monkeypatch.setattr(starting.sys, "executable", "false")
-    assert ranked(bank, "dead", workers=2) == alone
-    assert "2 of 2 workers ended early" in capfd.readouterr().err
+    assert ranked(bank, "dead", way, workers=2) == alone and torch.get_num_threads() == threads
+    assert "1 of 2 workers ended early" in capfd.readouterr().err
 
 
 def test_another_machine_with_other_files_is_refused(bank, monkeypatch):
@@ -133,7 +134,7 @@ def test_another_machine_with_other_files_is_refused(bank, monkeypatch):
 
 def test_a_second_run_says_who_holds_the_folder(bank, monkeypatch):
     def hold():
-        monkeypatch.setattr(starting, "_processes", lambda *_: time.sleep(60))
+        monkeypatch.setattr(starting, "_together", lambda *_: time.sleep(60))  # with its work written
         ranked(bank, "out", workers=2)
 
     process = FORK.Process(target=hold)
@@ -161,15 +162,27 @@ def test_what_workers_need(bank, monkeypatch, options, message):
         rank_zero_shot(bank / "bank.yml", bank / "images", **{"out": bank / "out", "device": "cpu", **options})
 
 
-def test_open_models_cannot_be_shared(bank):
-    with pytest.raises(ConfigError, match="workers and profile need models by a path"):
-        rank_zero_shot(read_bank(bank / "bank.yml"), bank / "images", out=bank / "out", device="cpu", workers=2)
-
-
 def test_without_snakemake_a_profile_says_what_to_install(bank, monkeypatch):
     monkeypatch.setattr(starting, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"--profile slurm needs Snakemake .*: pip install 'tte\[slurm\]'"):
         rank_zero_shot(bank / "bank.yml", bank / "images", out=bank / "out", device="cpu", profile="slurm")
+
+
+def test_workers_that_wait_in_vain_go_with_the_run(bank, monkeypatch):
+    """One that fails, and one that has nothing left to share."""
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(starting.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+    with pytest.raises(ConfigError, match="workers and profile need models by a path"):
+        rank_zero_shot(read_bank(bank / "bank.yml"), bank / "images", out=bank / "out", device="cpu", workers=2)
+    assert len(started) == 1 and all(process.returncode is not None for process in started)
+
+
+def test_a_worker_reads_where_its_run_is_or_ends(bank, monkeypatch):
+    command = [sys.executable, "-m", "tte.cli", "rank", "worker", "-"]
+    ended = subprocess.run(command, input="", capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    wrong = subprocess.run(command, input=f"{bank}\n", capture_output=True, text=True)
+    assert wrong.returncode == 1 and wrong.stderr == f"tte: {bank}: expected the output folder of a run with workers\n"
 
 
 def test_a_worker_without_a_run_is_one_line(tmp_path, capsys):

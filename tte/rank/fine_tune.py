@@ -6,6 +6,7 @@ Reads a bank file, images and labels, 2D or 3D; returns a `Ranking`. Keeps sampl
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +25,7 @@ from tte.rank.run.output import cell_key, workplace
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
-from tte.rank.spread import spread
+from tte.rank.spread import crew, spread
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +111,8 @@ def rank_fine_tune(
         volumes=volumes, channel=channel, pixel_size=size, seed=seed,
     )  # fmt: skip
     told: dict = {}
-    with own_warnings(told.setdefault), workplace(out, run, overwrite, free=("lead",)) as cells:
+    place = workplace(out, run, overwrite, free=("lead",))
+    with own_warnings(told.setdefault), place as cells, crew(workers, profile, cells) as helpers:
         found = open_images(
             images, labels, kind="classes", volumes=volumes, channel=bank.channel(channel), ras=bank.ras
         )
@@ -121,7 +123,9 @@ def rank_fine_tune(
         given = {"models": models, "images": images, "labels": labels, "objects": objects, "limit": limit,
                  "volumes": volumes, "channel": found.channel, "ras": bank.ras, "pixel_size": size, "trust": trust,
                  "device": str(device), "seed": seed}  # fmt: skip
-        spread("fine-tune", given, _keys(found, bank, settings), cells, workers, profile)
+        keys = _keys(found, bank, settings)
+        share = partial(_sample, found, bank, cells, keys, settings, device, silent=True)
+        spread("fine-tune", given, keys, cells, helpers, share)
         keys, failures = _sampled(found, bank, cells, settings, device)
         kept = tuple(name for name in found.names if name in keys)
         observed = _observed(bank, cells, keys, kept, lead, seed)
@@ -176,11 +180,11 @@ def _sampled(found, bank, cells, settings, device):
     return {name: keys[name] for name in found.names if name in keys}, failures
 
 
-def _sample(found, bank, cells, keys, settings, device, missing):
+def _sample(found, bank, cells, keys, settings, device, missing, silent=False):
     """Sample models on cases, {case: [model]}; return what failed."""
     failures = []
     todo = tuple(name for name, models in missing.items() if models)
-    bar = tqdm(total=sum(map(len, missing.values())), desc="models × cases", disable=None if todo else True)
+    bar = tqdm(total=sum(map(len, missing.values())), desc="models × cases", disable=silent or not todo or None)
     with bar:
         for chunk in found.chunks(todo):
             for model_name in bank.names:

@@ -27,7 +27,7 @@ from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
-from tte.rank.spread import spread
+from tte.rank.spread import crew, spread
 
 __all__ = ["rank_zero_shot", "share_zero_shot"]
 
@@ -130,7 +130,8 @@ def rank_zero_shot(
     )  # fmt: skip
     told: dict = {}
     free = ("labels", "lead", "objects", "perturb")
-    with own_warnings(told.setdefault), workplace(out, run, overwrite, free) as cells:
+    place = workplace(out, run, overwrite, free)
+    with own_warnings(told.setdefault), place as cells, crew(workers, profile, cells) as helpers:
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel), ras=bank.ras)
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
@@ -138,7 +139,9 @@ def rank_zero_shot(
         given = {"models": models, "images": images, "limit": limit, "volumes": volumes, "channel": found.channel,
                  "ras": bank.ras, "pixel_size": size, "perturb": [p.name for p in perturbations], "trust": trust,
                  "device": str(device), "seed": seed}  # fmt: skip
-        spread("zero-shot", given, _keys(found, bank, settings), cells, workers, profile)
+        keys = _keys(found, bank, settings)
+        share = partial(_run, found, bank, cells, keys, settings, silent=True)
+        spread("zero-shot", given, keys, cells, helpers, share)
         keys, failures = _computed(found, bank, cells, settings)
         kept = tuple(name for name in found.names if name in keys)
         observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
@@ -222,7 +225,7 @@ def _computed(found, bank, cells, settings):
     return {name: found_keys for name, found_keys in keys.items() if name not in unread}, failures
 
 
-def _run(found, bank, cells, keys, settings, missing):
+def _run(found, bank, cells, keys, settings, missing, silent=False):
     """Run models on images, {image: [model]}; return what failed.
 
     Images are read a bounded number at a time and stay in memory while one model after the other runs on them. Beside
@@ -232,7 +235,7 @@ def _run(found, bank, cells, keys, settings, missing):
     failures, device = [], settings.device
     scorers = min(_SCORERS, max(1, torch.get_num_threads() - 1))
     todo = tuple(name for name, models in missing.items() if models)
-    bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=None if todo else True)
+    bar = tqdm(total=sum(map(len, missing.values())), desc="models × images", disable=silent or not todo or None)
     with bar, ThreadPoolExecutor(scorers) as beside:
         for chunk in found.chunks(todo):
             for model_name in bank.names:

@@ -1,28 +1,81 @@
 """The workers of a run: processes of this machine, or jobs that Snakemake submits by a profile.
 
-Each is `tte rank worker OUT`; what they write goes to `logs/` beside the cells. Reads and writes below that folder.
+Each is `tte rank worker`; what they write goes to `logs/` beside the cells. Reads and writes below that folder.
 """
 
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from tte.errors import ConfigError, TTEError
 from tte.rank.spread.work import Work
 
-__all__ = ["spread"]
+__all__ = ["crew", "spread"]
 
 _HERE = Path(__file__).parent
 _PAUSE = 1.0  # seconds between looks at what is done
 
 
-def spread(way, arguments, keys, cells, workers=1, profile=None):
-    """Let workers compute the cells that are missing; those that cannot be computed stay missing.
+@contextmanager
+def crew(workers, profile, cells):
+    """Those who share a run: processes beside this one, which import while the run is prepared, or jobs by a profile.
+
+    Parameters
+    ----------
+    workers : int
+        How many, with the caller; one without a profile leaves the work to the caller.
+    profile : str or None
+        A Snakemake profile: a folder, or "slurm". Then the caller waits.
+    cells : Cells
+
+    Yields
+    ------
+    tuple or None
+        Their number, and what lets them begin, for `spread`; None where the caller does all.
+
+    Raises
+    ------
+    ConfigError
+        The number is not one, or there is no folder to meet in, no Snakemake, or no such profile.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ConfigError(f"workers: expected a number of at least 1, got {workers!r}")
+    if workers == 1 and profile is None:
+        yield None
+        return
+    if cells.temporary:
+        raise ConfigError("workers and profile need an output folder (out): that is where the workers meet")
+    (cells.folder / "logs").mkdir(exist_ok=True)
+    if profile is not None:
+        yield workers, _jobs(profile, workers)
+        return
+    running = []
+    try:
+        for number in range(1, workers):
+            with (cells.folder / "logs" / f"worker-{number}.txt").open("w") as log:
+                command = [sys.executable, "-m", "tte.cli", "rank", "worker", "-"]
+                options = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "env": _threads(workers)}
+                running.append(subprocess.Popen(command, text=True, encoding="utf-8", **options))
+        yield workers, partial(_together, running)
+    finally:
+        for process in running:
+            process.terminate()
+            with suppress(OSError):  # it has ended, with what was written to it unread
+                process.stdin.close()
+            process.wait()
+
+
+def spread(way, arguments, keys, cells, helpers, share):
+    """Let all who help compute the cells that are missing; those that cannot be computed stay missing.
 
     Parameters
     ----------
@@ -32,63 +85,74 @@ def spread(way, arguments, keys, cells, workers=1, profile=None):
     keys : dict of str to dict
         {image: {model: key of their cell}}.
     cells : Cells
-    workers : int
-        How many; one without a profile leaves the work to the caller.
-    profile : str or None
-        A Snakemake profile: a folder, or "slurm".
+    helpers : tuple or None
+        What `crew` gives.
+    share : callable
+        Computes {image: [model]} in this process.
 
     Raises
     ------
     ConfigError
-        The number is not one, or there is nothing that workers could open by its path, or no Snakemake.
+        There is something that others could not open by its path.
     TTEError
-        A job failed although it was repeated, or there is no such profile.
+        A job failed although it was repeated.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ConfigError(f"workers: expected a number of at least 1, got {workers!r}")
-    if workers == 1 and profile is None:
+    if helpers is None:
         return
-    if cells.temporary:
-        raise ConfigError("workers and profile need an output folder (out): that is where the workers meet")
     paths = {name: arguments[name] for name in ("models", "images", "labels") if arguments.get(name) is not None}
     if odd := [name for name, path in paths.items() if not isinstance(path, str | os.PathLike)]:
         raise ConfigError(f"workers and profile need {odd[0]} by a path, as other processes open it too")
     paths = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items()}
-    start = None if profile is None else _jobs(profile)
+    workers, start = helpers
     work = Work.planned(way, {**arguments, **paths}, keys, cells, workers)
-    if not work.units:
-        return
-    work.write(cells.folder)
-    workers = min(workers, len(work.units))
-    (cells.folder / "logs").mkdir(exist_ok=True)
-    if start is None:
-        _processes(cells, keys, work, workers)
-    else:
-        start(cells, workers, arguments["device"])
+    if work.units:
+        work.write(cells.folder)
+        start(cells, keys, work, share)
 
 
-def _processes(cells, keys, work, workers):
-    """Run the workers here and wait for them; what a killed one has left is for the caller."""
-    command = [sys.executable, "-m", "tte.cli", "rank", "worker", str(cells.folder.parent)]
-    environment, running, ends = _threads(workers), [], []
-    missing = {keys[name][model] for model, names in work.units for name in names}
+def _together(running, cells, keys, work, share):
+    """Tell the others where the work is and take part in it; what a killed one has left is for the caller."""
+    for process in running:
+        with suppress(OSError):  # it has died, which is said below
+            process.stdin.write(f"{cells.folder.parent}\n")
+            process.stdin.flush()
+    workers, threads = len(running) + 1, torch.get_num_threads()
+    torch.set_num_threads(int(_threads(workers)["OMP_NUM_THREADS"]))
     try:
-        for number in range(workers):
-            with (cells.folder / "logs" / f"worker-{number}.txt").open("w") as log:
-                running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-        with tqdm(total=len(missing), desc=f"models × images, {workers} workers", disable=None) as bar:
-            while any(process.poll() is None for process in running):
-                time.sleep(_PAUSE)
-                done = {key for key in missing if cells.has(key)}
-                missing -= done
-                bar.update(len(done))
-        ends = [process.returncode for process in running]
+        with _progress(cells, {keys[name][model] for model, names in work.units for name in names}, workers):
+            for missing in work.claimed(keys, cells):
+                share(missing)
+            for process in running:
+                process.wait()
     finally:
-        for process in running:
-            process.terminate()
-    if odd := [number for number, end in enumerate(ends) if end]:
+        torch.set_num_threads(threads)
+    if odd := [number for number, process in enumerate(running, 1) if process.returncode]:
         where = cells.folder / "logs" / f"worker-{odd[0]}.txt"
         print(f"{len(odd)} of {workers} workers ended early (see {where}); what they left is done now", file=sys.stderr)
+
+
+@contextmanager
+def _progress(cells, missing, workers):
+    """Show how many of the cells are there, whoever computes them."""
+    over = threading.Event()
+
+    def look():
+        left, pause = set(missing), _PAUSE
+        with tqdm(total=len(missing), desc=f"models × images, {workers} workers", disable=None) as bar:
+            while left and not over.wait(pause):
+                begun = time.perf_counter()
+                done = {key for key in left if cells.has(key)}
+                left -= done
+                bar.update(len(done))
+                pause = max(_PAUSE, 50 * (time.perf_counter() - begun))  # of a million cells it is not the main work
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _threads(workers):
@@ -97,7 +161,7 @@ def _threads(workers):
     return {"OMP_NUM_THREADS": str(max(1, processors // workers)), **os.environ}
 
 
-def _jobs(profile):
+def _jobs(profile, most):
     """Return what starts the workers as jobs, once it is sure that it can."""
     needed = ("snakemake", "snakemake_executor_plugin_slurm") if profile == "slurm" else ("snakemake",)
     if any(find_spec(name) is None for name in needed):
@@ -106,7 +170,8 @@ def _jobs(profile):
     if not (folder / "config.yaml").is_file():
         raise ConfigError(f"--profile {profile}: expected slurm, or a folder with a Snakemake profile (config.yaml)")
 
-    def start(cells, workers, device):
+    def start(cells, keys, work, share):
+        device, workers = work.arguments["device"], min(most, len(work.units))
         out, log = cells.folder.parent.absolute(), cells.folder / "logs" / "jobs.txt"
         command = [
             *(sys.executable, "-m", "snakemake", "--snakefile", _HERE / "rank.smk", "--profile", folder.absolute()),
