@@ -134,9 +134,7 @@ if failed:
 surface, same_order = order.surface_of(work, task)
 if surface is not None:
     surface.index = surface.index.map(names)
-    lines.append(
-        f"Surface Dice, the share of the two surfaces that lies within {part.surface:g} voxel{'s' if part.surface != 1 else ''} of the other, puts the models in an order that agrees with that of Dice at τ = {same_order:.2f}."
-    )
+    lines.append(texts.surface_order(part.surface, [same_order]))
 Markdown("\n".join(lines))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-order", "caption": "Mean Dice of the test cases after fine-tuning, the models in the order of a score before it. Thin lines are seeds of fine-tuning, all models of one joined; the score stands below a model's name. If the score were right, the black line would only rise. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Dice of every model with every seed, the models from the lowest to the highest score"}}

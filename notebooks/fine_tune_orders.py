@@ -131,11 +131,7 @@ tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "un
 
 # %% tags=["remove-input"]
 if orders["surface"].notna().any():
-    display(
-        Markdown(
-            f"Measured by surface Dice, the share of the two surfaces that lies within {part.surface:g} voxel{'s' if part.surface != 1 else ''} of the other, the models come in an order that agrees with that of Dice at τ = {orders['surface'].min():.2f} to {orders['surface'].max():.2f}."
-        )
-    )
+    display(Markdown(texts.surface_order(part.surface, orders["surface"])))
 
 # %% tags=["remove-input"]
 if left_out:

@@ -74,7 +74,7 @@ if len(unlike):
     transformer = (
         f"A score without error would reach τ-b {reach['ceiling'].min():.2f} to {reach['ceiling'].max():.2f}; "
         + (
-            f"{', '.join(dict.fromkeys(anyway['score']))} {'orders' if anyway['score'].nunique() == 1 else 'order'} them beyond what chance gives on a target, before any correction."
+            f"{', '.join(dict.fromkeys(anyway['score']))} {'orders' if anyway['score'].nunique() == 1 else 'order'} the UNETR models beyond what chance gives on a target, before any correction."
             if len(anyway)
             else f"none of the {unlike['score'].nunique()} scores named before the run orders the UNETR models beyond what chance gives on any of {unlike['target'].nunique()} targets, even before correction; the highest is {unlike['score'][unlike['kendall'].idxmax()]} with {unlike['kendall'].max():.2f} ({texts.p_text(unlike['p'][unlike['kendall'].idxmax()])})."
         )
@@ -149,6 +149,7 @@ for target in targets[work.name]:
     frozen, whole = (order.dice_of(one, target) for one in (first, work))
     both[order.short_target(target)] = (frozen, whole, order.untrained_models(work, target))
 gain = int((full["mean"] > full["mean_base"]).sum())
+never = {target: (whole, drawn) for target, (_, whole, drawn) in both.items()}
 figure = order_plots.way_against_way(
     both,
     xlabel="mean Dice, encoder frozen",
@@ -159,6 +160,9 @@ plt.show()
 
 # %% tags=["remove-input"]
 plots.as_svg(figure, f"{work.name}-ways")
+
+# %% tags=["remove-input"]
+Markdown(texts.untrained_ahead(never, "nothing frozen"))
 
 # %% [markdown]
 # ## What the scores reach in each way
@@ -193,7 +197,7 @@ Markdown("\n".join(lines))
 # %% tags=["remove-input"]
 boxes.what_next(
     "Before you trust a score for fine-tuning, ask whether its evidence was gathered in the way in which you will fine-tune.",
-    "What a frozen encoder gives, on eight targets: [organs](../volumes/fine_tune_orders.ipynb).",
+    f"What a frozen encoder gives, on {len(select.targets(first, 'fine_tune'))} targets: [organs](../volumes/fine_tune_orders.ipynb).",
 )
 
 # %% [markdown]

@@ -63,7 +63,7 @@ display(
         {
             "Answer": sceptic_texts.lists(lists),
             "Evidence": sceptic_texts.ceiling(ceiling),
-            "Caveat": f"{len(banks)} banks with {', '.join(str(len(bank.tables)) for bank in banks.values())} targets on which the models can be told apart; their images overlap, and all of this was looked at before anything was registered.",
+            "Caveat": f"{sceptic_texts.counted([lists, ceiling, averaging])} on which the models can be told apart, in this order of the banks and in the first three tables; the images of the banks overlap, and all of this was looked at before anything was registered.",
         }
     )
 )

@@ -62,7 +62,7 @@ display(
             "Evidence": better,
             "The other way round": worse,
             "Caveat": f"{n_targets} pairs of a bank and a target, and several of them share their images; "
-            "a dozen images each, and a p that looks at one comparison alone. The clearest of many comparisons is expected to look clear.",
+            "a dozen images each. Holm's correction counts the comparisons, and not the images that they share.",
         }
     )
 )
@@ -75,7 +75,7 @@ display(
 # Of our own models those that were trained on the target's own images take no part; some of the strangers' have seen images of these collections.
 # A way that is not defined on a target is averaged over the others, so its random pick is another one.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean, a dashed line where a random pick is on average. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean; the first row is what a random pick loses on average on each target, and the dashed line goes on from its mean. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
 figure = worth_plots.lost_per_way(
     {SHOWN[key][0]: table for key, table in lost.items()},
     list(ways.NAMES),

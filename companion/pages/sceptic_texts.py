@@ -6,12 +6,20 @@ Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has 
 from companion.analysis.claims import LEVEL
 
 __all__ = [
-    *("alike", "averaging", "ceiling", "confident", "expected", "left_out", "lists", "settings", "surface"),
-    "within_networks",
+    *("alike", "averaging", "ceiling", "confident", "counted", "expected", "left_out", "lists", "settings"),
+    *("surface", "within_networks"),
 ]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
 _CLOSE = 0.1  # how far a coverage may be off
+
+
+def counted(tables):
+    """How many targets do the tables count, by bank? `tables` are indexed by bank and have a column "targets"."""
+    counts = [[int(t.loc[bank, "targets"]) for t in tables] for bank in tables[0].index]
+    listed = [f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}" for n in counts]
+    word = "target" if listed == ["1"] else "targets"
+    return f"{len(listed)} bank{'s' * (len(listed) > 1)} with {', '.join(listed)} {word}"
 
 
 def lists(table):
@@ -95,14 +103,14 @@ def settings(table):
 
 def expected(table, level=0.8):
     """Is the expected performance right?"""
-    held, worst = table[level].mean(), table[level].idxmin()
+    held, worst, n = table[level].mean(), table[level].idxmin(), len(table)
     good = "about what they promise" if abs(held - level) <= _CLOSE else "less" if held < level else "more"
     off = (table["expected"] - table["measured"]).abs()
-    tail = (
-        f", on {worst.rsplit('/', 1)[-1]} only {table.loc[worst, level]:.0%}" if table.loc[worst, level] < level else ""
-    )
+    low, high = table[level].min(), table[level].max()
+    spread = f"from {'only ' * bool(low < level)}{low:.0%} on {worst.rsplit('/', 1)[-1]} to {high:.0%}"
     return (
-        f"Intervals that promise {level:.0%} held {held:.0%} of the models of targets they had not seen, {good}{tail}; "
+        f"Intervals that promise {level:.0%} held {held:.0%} of the models of a target they had not seen, a mean over "
+        f"{n} targets ({spread}), so on average {good}; "
         f"the mean expectation of a target is off by {off.mean():.2f} on average and by {off.max():.2f} at most."
     )
 

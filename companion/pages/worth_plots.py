@@ -20,10 +20,14 @@ _MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
 _MARKERS = "osD^vP*X"
 _WIDTH = 34  # letters of a line of a way's name
 _PER_ROW = 3  # panels
+_RANDOM = "a pick at random"  # the first row
 
 
 def lost_per_way(tables, ways, *, title):
-    """What each way of picking loses, a panel per study: a dot per target, a bar at their mean, random as a line.
+    """What each way of picking loses, a panel per study: a dot per target and a bar at their mean.
+
+    The first row is a pick at random, whose expected loss every target has its own of; the dashed line goes on from the
+    mean of that row. A way that lacks targets is to be held against their dots in the first row, and not the line.
 
     Parameters
     ----------
@@ -33,21 +37,23 @@ def lost_per_way(tables, ways, *, title):
     """
     n_columns = min(len(tables), _PER_ROW)
     n_rows = -(-len(tables) // n_columns)
-    size = (3.3 * n_columns + 2.4, n_rows * (0.46 * len(ways) + 1.3) + 0.4)
+    rows = [_RANDOM, *ways]
+    size = (3.3 * n_columns + 2.4, n_rows * (0.46 * len(rows) + 1.1) + 0.4)
+    small = max(9, size[0])  # points: at least nine pixels on a page of 1250
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False)
     targets = list(dict.fromkeys(target for table in tables.values() for target in table["target"]))
     colours = zip(targets, palette(len(targets)), strict=True)
     looks = {target: (colour, _MARKERS[i % len(_MARKERS)]) for i, (target, colour) in enumerate(colours)}
     for axis, (name, table) in zip(axes.flat, tables.items(), strict=False):
-        for place, way in enumerate(ways):
-            _dots(axis, place, table[table["way"] == way], looks)
-        random = table.groupby("target")["random"].first().mean()
-        axis.axvline(random, color="0.35", ls="--", lw=1.4)
-        axis.text(random, -0.62, " random pick", fontsize=8.5, va="bottom", color="0.25")
+        at_random = table.drop_duplicates("target").assign(way=_RANDOM, lost=lambda rows: rows["random"])
+        for place, way in enumerate(rows):
+            of_way = at_random if way == _RANDOM else table[table["way"] == way]
+            _dots(axis, place, of_way, looks, small)
+        axis.axvline(at_random["lost"].mean(), color="0.35", ls="--", lw=1.4)
         axis.set(title=name, xlabel=f"{_MEASURES[table['measure'].iloc[0]]} lost by the pick")
-        axis.set_ylim(len(ways) - 0.45, -0.95)
+        axis.set_ylim(len(rows) - 0.45, -0.55)
     for axis in axes[:, 0]:
-        axis.set_yticks(range(len(ways)), [textwrap.fill(way, _WIDTH) for way in ways], fontsize=9)
+        axis.set_yticks(range(len(rows)), [textwrap.fill(way, _WIDTH) for way in rows], fontsize=small)
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     free = axes.flat[len(tables) :]
     for axis in free:
@@ -55,16 +61,16 @@ def lost_per_way(tables, ways, *, title):
     where = {"loc": "center"} if len(free) else {"loc": "outside right center"}
     holder = free[0] if len(free) else figure
     holder.legend(
-        handles.values(), handles, frameon=False, fontsize=8.5, title="target", ncols=2 if len(free) else 1, **where
+        handles.values(), handles, frameon=False, fontsize=small, title="target", ncols=2 if len(free) else 1, **where
     )
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
     return figure
 
 
-def _dots(axis, place, rows, looks):
+def _dots(axis, place, rows, looks, small):
     """The targets of one way of picking, spread a little so that none hides another, and a bar at their mean."""
     if rows.empty:
-        axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=8, va="center")
+        axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=small, va="center")
         return
     for offset, row in zip(np.linspace(-0.22, 0.22, len(rows)), rows.itertuples(), strict=True):
         colour, marker = looks[row.target]

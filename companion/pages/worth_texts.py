@@ -3,7 +3,7 @@
 Takes tables of `companion.analysis`; returns text.
 """
 
-from companion.analysis.claims import LEVEL
+from companion.analysis.claims import LEVEL, holm
 from companion.pages.texts import p_text
 from companion.worth.tuning import TRIAL
 
@@ -32,7 +32,9 @@ def evidence_sentences(evidence, titles):
     Returns
     -------
     (str, str)
+        A claim only where p is below `LEVEL` after Holm's correction for all rows of the table.
     """
+    evidence = evidence.assign(corrected=holm(evidence["p"]))
     return tuple(_sentence(evidence, titles, better) for better in (True, False))
 
 
@@ -45,10 +47,16 @@ def _sentence(evidence, titles, better):
     worse = row["worse_on"] if not better else row["targets"] - row["worse_on"]
     numbers = (
         f"it loses {row['lost']:.3f} where a random pick loses {row['random']:.3f}, {word} on {worse} of "
-        f"{row['targets']} {titles[row['study']]} ({p_text(row['p'])}, the clearest of {len(evidence)} comparisons)"
+        f"{row['targets']} {titles[row['study']]} ({p_text(row['p'])}, "
+        f"and {p_text(row['corrected'])} after Holm's correction for {len(evidence)} comparisons)"
     )
-    if row["p"] < LEVEL:
+    if row["corrected"] < LEVEL:
         return f"Picking by {row['way']} does {word} than a random pick: {numbers}."
+    if row["p"] < LEVEL:
+        return (
+            f"Taken alone, picking by {row['way']} does {word} than a random pick, but as the clearest of "
+            f"{len(evidence)} comparisons it could be chance: {numbers}."
+        )
     return f"Nothing does {word} than a random pick beyond what chance gives; nearest is {row['way']}: {numbers}."
 
 

@@ -71,8 +71,12 @@ def surface_of(study, target):
     """
     if study.part("fine_tune").surface is None:
         return None, float("nan")
+    return _surface(study, target, dice_of(study, target))
+
+
+def _surface(study, target, dice):
     surface = dice_of(study, target, "surface_dice_mean").mean(axis=1)
-    return surface, kendall(surface, dice_of(study, target).mean(axis=1))
+    return surface, kendall(surface, dice.mean(axis=1))
 
 
 def untrained_models(study, target):
@@ -82,7 +86,10 @@ def untrained_models(study, target):
 
 def order_of(study, target):
     """Return the `Order` of a target."""
-    table = dice_of(study, target)
+    return _order(study, target, dice_of(study, target))
+
+
+def _order(study, target, table):
     trained = table.drop(index=untrained_models(study, target))
     found = [(icc(t.to_numpy()), half_kendall(t.to_numpy())) for t in (table, trained)]
     (reliability, half), (reliability_trained, half_trained) = found
@@ -96,14 +103,15 @@ def order_of(study, target):
 
 def order_table(study):
     """Return a row per target: the fields of its `Order`, the mean Dice of some of its models, τ with surface Dice."""
-    rows = {}
+    rows, measured = {}, study.part("fine_tune").surface is not None
     for target in select.targets(study, "fine_tune"):
-        mean = dice_of(study, target).mean(axis=1)
+        dice = dice_of(study, target)
+        mean = dice.mean(axis=1)
         level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
         rows[target] = {
-            **vars(order_of(study, target)),
+            **vars(_order(study, target, dice)),
             **level,
-            "surface": surface_of(study, target)[1],
+            "surface": _surface(study, target, dice)[1] if measured else float("nan"),
             "untrained": mean[untrained_models(study, target)].mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")

@@ -10,6 +10,11 @@ def frame(**columns):
     return pd.DataFrame(columns, index=[f"bank {i}" for i in range(len(next(iter(columns.values()))))])
 
 
+def test_targets_are_counted_from_the_tables():
+    assert sceptic_texts.counted([frame(targets=[6, 2]), frame(targets=[6, 3])]) == "2 banks with 6, 2 to 3 targets"
+    assert sceptic_texts.counted([frame(targets=[1])]) == "1 bank with 1 target"
+
+
 def test_lists():
     one = frame(lost=[0.1, 0.4], by_score=[0.2, 0.1], random=[0.5, 0.5], p=[0.01, 0.5])
     assert sceptic_texts.lists(one).startswith("In 1 of 2 banks: the mean performance on other targets picks no worse")
@@ -57,13 +62,20 @@ def test_settings():
 
 
 @pytest.mark.parametrize(
-    ("held", "word"), [([0.8, 0.75], "about what they promise"), ([0.5, 0.6], ", less"), ([1.0, 1.0], ", more")]
+    ("held", "word"),
+    [
+        ([0.8, 0.75], "on average about what they promise"),
+        ([0.5, 0.6], "on average less"),
+        ([1.0, 1.0], "average more"),
+    ],
 )
 def test_expected(held, word):
     one = frame(expected=[0.5, 0.6], measured=[0.6, 0.6], **{"0.8": held}).rename(columns={"0.8": 0.8})
     said = sceptic_texts.expected(one)
     assert word in said and "off by 0.05 on average and by 0.10 at most" in said
     assert ("only" in said) == (min(held) < 0.8)
+    assert "a mean over 2 targets (from " in said and f"{min(held):.0%} on bank " in said
+    assert f" to {max(held):.0%})" in said
 
 
 def test_confident():

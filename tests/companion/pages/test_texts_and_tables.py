@@ -252,3 +252,19 @@ def test_the_tables_of_gain_and_control_show_their_numbers():
                              "pearson": 0.1, "kendall": 0.2, "p": 0.012, "targets": 6}])  # fmt: skip
     text = tables.control_table(control).to_html()
     assert "0.31 ± 0.20" in text and "-0.25 to 0.24" in text and "0.01" in text
+
+
+def test_surface_dice_is_explained_once_for_one_target_and_for_many():
+    one, many = texts.surface_order(1, [0.731]), texts.surface_order(2, [0.7, np.nan, 0.9])
+    assert "within 1 voxel of the other" in one and one.endswith("at τ = 0.73.")
+    assert "within 2 voxels of the other" in many and many.endswith("at τ = 0.70 to 0.90.")
+
+
+def test_an_untrained_network_that_is_best_or_near_it_is_named():
+    dice = pd.DataFrame({0: [0.50, 0.45, 0.20], 1: [0.52, 0.56, 0.22], 2: [0.51, 0.46, 0.21]}, index=["a", "u", "v"])
+    near = texts.untrained_ahead({"neck": (dice, ["u", "v"])}, "all trained")
+    assert "on neck it is number 2 of 3, 0.020 of Dice behind the best" in near and "over 3 seeds" in near
+    best = texts.untrained_ahead({"neck": (dice.drop(index="a"), ["u"])}, "all trained")
+    assert "on neck it is the best of 2 models (mean Dice 0.490)" in best
+    behind = texts.untrained_ahead({"neck": (dice, ["v"])}, "all trained")
+    assert behind.endswith("is clearly behind the best model on every target.")

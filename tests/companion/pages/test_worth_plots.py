@@ -14,15 +14,18 @@ def close():
     plt.close("all")
 
 
-def test_lost_per_way_has_a_dot_per_target_and_a_line_at_random():
+def test_lost_per_way_has_a_dot_per_target_at_random_too_and_a_line_at_their_mean():
     rows = [("a/x", "f1", "good", 0.1, 0.3), ("a/y", "f1", "good", 0.2, 0.5), ("a/x", "f1", "bad", 0.4, 0.3)]
     table = pd.DataFrame(rows, columns=["target", "measure", "way", "lost", "random"])
     figure = worth_plots.lost_per_way({"One": table}, ["good", "bad", "missing"], title="T")
     [axis] = figure.axes
     dots = [line.get_xdata()[0] for line in axis.lines if line.get_marker() not in ("None", None, "")]
-    assert sorted(dots) == [0.1, 0.2, 0.4]
-    assert any(list(line.get_xdata()) == [0.4, 0.4] for line in axis.lines)  # random: the mean over both targets
-    assert [text.get_text() for text in axis.texts] == ["no such score", " random pick"]
+    assert dots[:2] == [0.3, 0.5]  # what a random pick loses on each target, in the first row
+    assert dots[2:] == [0.1, 0.2, 0.4]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a pick at random", "good", "bad", "missing"]
+    (line,) = [line for line in axis.lines if line.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == [0.4, 0.4]  # the mean over both targets
+    assert [text.get_text() for text in axis.texts] == ["no such score"]
     assert "F1 lost" in axis.get_xlabel()
 
 
