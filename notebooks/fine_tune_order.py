@@ -110,13 +110,7 @@ _ = pictures.panel_grid(shown, names=words, perturbed=False)
 plt.show()
 
 # %% tags=["remove-input"]
-if shown.images is None:
-    display(
-        Markdown(
-            f"The volumes of this target are not on this machine, so the figure shows predictions alone. "
-            f"To see them, get the data from {entry.landing or entry.source} and name the folder with `-p data_root DIR`."
-        )
-    )
+texts.pictures_of(work, task, shown)
 
 # %% [markdown]
 # ## Does the order repeat itself?
@@ -214,6 +208,15 @@ facts = pd.DataFrame(
 ).sort_values("Dice here", ascending=False)
 numbers = {"Dice at home": "{:.2f}"} | dict.fromkeys(list(facts)[4:], "{:.3f}")
 tables.plain_table(facts, "model", numbers, ["learned", "Dice at home", "Dice here"])
+
+# %% tags=["remove-input"]
+if not work.config.phantom:
+    display(
+        boxes.what_next(
+            "Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes these scores.",
+            "One organ decides nothing: [all of them together](fine_tune_orders.ipynb).",
+        )
+    )
 
 # %% [markdown]
 # ## Rerun and provenance

@@ -246,6 +246,13 @@ spent = (
 )
 tables.plain_table(spent.sort_values("seconds"), "score", {"seconds": "{:.2f}", "mean τ-b": "{:.2f}"})
 
+# %% tags=["remove-input"]
+boxes.what_next(
+    f"Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes these scores. Here the pick of {least.name} lost least, {least['regret']:.3f} of Dice against {least['random_regret']:.3f} at random.",
+    "If you will train everything, and not the decoder alone, look first at [the other ways](../volumes-full/organs_otherwise.ipynb): the order need not be the same.",
+    "Fine-tune with more than one seed before you believe an order of your own: [two decide nothing](../two-seeds/two_seeds.ipynb).",
+)
+
 # %% [markdown]
 # ## Rerun
 

@@ -67,6 +67,9 @@ shown = {work.config.title: lost[lost["study"] == name] for name, work in studie
 fine = open_study(tuned, data_root=data_root)
 rows = select.where(recorded_agreement(fine), models="others")
 rows = rows[rows["undefined"].isna() | rows["undefined"].eq("")]
+by = rows.assign(way=[tables.label(select.Estimate(*(row[k] for k in select.KEY))) for row in rows.to_dict("records")])
+by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", "target", "way", "lost", "random"]]
+tuned_evidence = ways.against_random(by)
 
 # %% tags=["remove-input"]
 means = evidence.set_index(["study", "way"])
@@ -74,13 +77,16 @@ first = next(iter(studies))
 gains = means.loc[first].sort_values("lost")
 free = [way for way in gains.index if ways.NAMES[way] == "no label"]
 best, label = gains.loc[free[0]], gains.loc["one labelled image"]
+least = tuned_evidence.sort_values("lost", kind="stable").iloc[0]
 share = evidence["worse_on"] / evidence["targets"]
 worst = evidence[share == share.max()]
 boxes.in_short(
     {
         "What to do": "Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.",
-        "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {best['random']:.2f} of AP50 against the best model; "
+        "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {best['random']:.2f} of AP50 (objects found, as a share of those found, missed and invented) against the best model; "
         f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.",
+        "To fine-tune": f"On {int(least['targets'])} organs with a few labelled cases a pick at random loses {least['random']:.2f} of Dice; the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f}. "
+        "How sure that is stands [below](#a-few-labels-which-to-fine-tune).",
         "When not": f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()})}; "
         "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.",
     }
@@ -126,9 +132,6 @@ HTML(play.widget({work.config.title: play.recorded(work) for work in studies.val
 # ## A few labels: which to fine-tune
 
 # %% tags=["remove-input"]
-by = rows.assign(way=[tables.label(select.Estimate(*(row[k] for k in select.KEY))) for row in rows.to_dict("records")])
-by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", "target", "way", "lost", "random"]]
-tuned_evidence = ways.against_random(by)
 Markdown(
     "What is lost here is Dice after fine-tuning.\n\n"
     + "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))

@@ -13,9 +13,31 @@ from tte.agreement import bootstrap_ranking, rank_agreement
 from tte.errors import UndefinedScore
 
 __all__ = [
-    *("at_headline", "by_network", "groups_told_apart", "repeated_runs", "strengths"),
+    *("at_headline", "by_network", "dose", "groups_told_apart", "repeated_runs", "strengths"),
     "training_luck",
 ]
+
+
+def dose(table):
+    """Return a number per row that grows with the change, whatever a perturbation calls strong.
+
+    Parameters
+    ----------
+    table : DataFrame; columns perturbation, strength
+
+    Returns
+    -------
+    Series
+        The size of the strength, or for contrast and gamma how far its logarithm is from that of 1, which changes
+        nothing.
+
+    Examples
+    --------
+    >>> dose(pd.DataFrame({"perturbation": ["noise", "contrast"], "strength": [0.2, 1.0]})).tolist()
+    [0.2, 0.0]
+    """
+    factor, size = table["perturbation"].isin(["contrast", "gamma"]), table["strength"].abs()
+    return size.where(~factor, np.abs(np.log(size.clip(lower=1e-9))))
 
 
 def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):
@@ -28,13 +50,11 @@ def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):
     Returns
     -------
     DataFrame
-        The rows of `agreement` with `dose`, which grows with the change: the strength, or for contrast and gamma how
-        far its logarithm is from that of 1, which changes nothing.
+        The rows of `agreement` with their `dose`.
     """
     rows = select.where(agreement, estimator=estimator, variant=variant, models=models)
     rows = rows[rows["perturbation"].ne("") & rows["strength"].notna()].copy()
-    factor = rows["perturbation"].isin(["contrast", "gamma"])
-    rows["dose"] = rows["strength"].where(~factor, np.abs(np.log(rows["strength"].clip(lower=1e-9))))
+    rows["dose"] = dose(rows)
     return rows.sort_values(["perturbation", "target", "dose"]).reset_index(drop=True)
 
 

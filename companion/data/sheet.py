@@ -55,7 +55,7 @@ def upright(slice_):
     return np.rot90(slice_)
 
 
-def scale_bar(axes, shape, size, unit):
+def scale_bar(axes, shape, size, unit, fontsize=6):
     """Draw a bar of a round length, about a quarter of the picture, at its lower left; without a unit none is drawn.
 
     Parameters
@@ -64,6 +64,7 @@ def scale_bar(axes, shape, size, unit):
     shape : (H, W); pixels
     size : float; width of a pixel in `unit`
     unit : str
+    fontsize : float; points
     """
     if not unit:
         return
@@ -79,7 +80,7 @@ def scale_bar(axes, shape, size, unit):
         bottom - 0.02 * shape[0],
         f"{length:g} {unit}",
         color="white",
-        fontsize=6,
+        fontsize=fontsize,
         va="bottom",
         path_effects=outline,
     )

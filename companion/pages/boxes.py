@@ -9,7 +9,7 @@ from IPython.display import Markdown
 from companion.analysis.claims import LEVEL
 from companion.pages.texts import p_text
 
-__all__ = ["in_short", "picked", "says", "together", "what_next"]
+__all__ = ["in_short", "others", "picked", "says", "together", "what_next"]
 
 
 def in_short(parts):
@@ -65,6 +65,35 @@ def says(tau, p, what, order="the models", apart=None):
         return f"{what} orders {order} in a way that cannot be told from chance."
     return f"{what} orders {order} " + (
         "as their performance does, beyond chance." if tau > 0 else "the wrong way round, beyond chance."
+    )
+
+
+def others(rows, names, measure):
+    """Return which of the other scores of a table order the models beyond chance, and in which direction.
+
+    Parameters
+    ----------
+    rows : sequence of mapping; of a table of agreement, without the score that leads
+    names : sequence of str; how the scores are called
+    measure : str; of the performance
+
+    Examples
+    --------
+    >>> row = {"undefined": "", "kendall": 0.5, "kendall_p": 0.2}
+    >>> others([row, row], ["Steadiness", "Confidence"], "F1")
+    'None of the other 2 scores in the table of F1 orders the models beyond chance.'
+    """
+    known = [(name, row) for name, row in zip(names, rows, strict=True) if not row["undefined"]]
+    clear = [(name, row) for name, row in known if row["kendall_p"] < LEVEL]
+    if not clear:
+        return f"None of the other {len(known)} scores in the table of {measure} orders the models beyond chance."
+    said = []
+    for way, sign in (("as their performance does", 1), ("the wrong way round", -1)):
+        listed = [name for name, row in clear if sign * row["kendall"] > 0]
+        said += [f"{way}: {', '.join(listed)}"] if listed else []
+    return (
+        f"Beyond chance, before correction for their number, {len(clear)} of the other {len(known)} scores in the "
+        f"table of {measure} order{'s' * (len(clear) == 1)} the models, {'; '.join(said)}."
     )
 
 

@@ -77,7 +77,8 @@ def dice_map(dice, *, title):
     dice : DataFrame
     title : str; the message
     """
-    figure, axes = plt.subplots(figsize=(1.0 * len(dice.columns) + 2.6, 0.34 * len(dice) + 1.6))
+    figure, axes = plt.subplots(figsize=(0.72 * len(dice.columns) + 3.2, 0.34 * len(dice) + 1.6))
+    small = max(9, figure.get_figwidth())  # points: at least nine pixels on a page of 1250
     sns.heatmap(
         dice,
         annot=True,
@@ -85,12 +86,12 @@ def dice_map(dice, *, title):
         cmap="viridis",
         vmin=0,
         ax=axes,
-        annot_kws={"fontsize": 8},
+        annot_kws={"fontsize": small},
         cbar_kws={"label": "mean Dice"},
     )
     axes.grid(False)
     axes.set(xlabel="target", ylabel="model", title=title)
-    axes.tick_params(axis="both", labelsize=8.5)
+    axes.tick_params(axis="both", labelsize=small)
     plt.setp(axes.get_xticklabels(), rotation=30, ha="right")
     return figure
 
@@ -140,7 +141,7 @@ def way_against_way(pairs, *, xlabel, ylabel, title):
         axes.set_title(target)
     figure.supxlabel(xlabel, fontsize=10)
     figure.supylabel(ylabel, fontsize=10)
-    grid[0][-1].legend(frameon=False, fontsize=8.5, loc="best")
+    grid[0][-1].legend(frameon=False, fontsize=max(9, figure.get_figwidth()), loc="best")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 

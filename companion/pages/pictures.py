@@ -16,21 +16,23 @@ from companion.pages.plots import palette
 
 __all__ = ["feature_maps", "panel_grid"]
 
+_WIDTH, _TEXT = 9, 9.3  # inches and points: nine pixels of text or more where a page of 1250 shows 648 of them
+
 
 def panel_grid(panels, *, names, perturbed):
     """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
 
     Contours are predictions; where `perturbed`, pixels whose foreground flips under the perturbation are filled. A
-    picture is cut to what there is to see in it. Slices of volumes stand upright, in the proportions of their voxels
-    and with a scale bar.
+    picture in which a model finds nothing is headed so. A picture is cut to what there is to see in it. Slices of
+    volumes stand upright, in the proportions of their voxels and with a scale bar.
     """
     panels = _upright(panels) if panels.volumes and not panels.rows_first else panels
     with_image, colours = panels.images is not None, sns.color_palette("colorblind")
     columns = len(panels.models) + with_image
     windows = [_window(panels, i) for i in range(len(panels.ids))]
     ratios = [(w[0].stop - w[0].start) / (w[1].stop - w[1].start) for w in windows]
-    width = 11 / columns
-    size = (11, sum(min(ratio, 1.2) for ratio in ratios) * width + 0.5)
+    width = _WIDTH / columns
+    size = (_WIDTH, sum(min(ratio, 1.2) for ratio in ratios) * width + 0.5)
     layout = {"height_ratios": [min(ratio, 1.2) for ratio in ratios]}
     figure, grid = plt.subplots(len(panels.ids), columns, figsize=size, squeeze=False, gridspec_kw=layout)
     for i, (row, window) in enumerate(zip(grid, windows, strict=True)):
@@ -38,9 +40,9 @@ def panel_grid(panels, *, names, perturbed):
         if with_image:
             height, width = panels.pixels[i] if panels.pixels else (1, 1)
             _picture(row[0], image, height / width)
-            scale_bar(row[0], image.shape, width, panels.unit if panels.pixels else "")
+            scale_bar(row[0], image.shape, width, panels.unit if panels.pixels else "", _TEXT)
             _contour(row[0], panels.references[i][window], colours[8])
-            row[0].set_title("reference" if i == 0 else "", loc="center")
+            row[0].set_title("reference" if i == 0 else "", loc="center", fontsize=_TEXT)
         for axes, model in zip(row[int(with_image) :], panels.models, strict=True):
             masks = panels.masks[model][i][(slice(None), *window)]
             height, width = panels.pixels[i] if panels.pixels else (1, 1)
@@ -48,7 +50,9 @@ def panel_grid(panels, *, names, perturbed):
             if perturbed:
                 _fill(axes, (masks[0] > 0) != (masks[1] > 0), colours[1])
             _contour(axes, masks[0], colours[9])
-            axes.set_title(names[model] if i == 0 else "", loc="center")
+            nothing = f"nothing found in this {'slice' if panels.volumes else 'picture'}"
+            words = [*([names[model]] if i == 0 else []), *([] if (masks[0] > 0).any() else [nothing])]
+            axes.set_title("\n".join(words), loc="center", fontsize=_TEXT)
     return figure
 
 

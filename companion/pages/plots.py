@@ -268,7 +268,7 @@ def transfer_map(table, *, value, title, fmt=".2f"):
     """
     wide = table.pivot(index="model", columns="target", values=value)
     wide = wide.loc[list(dict.fromkeys(table["model"])), list(dict.fromkeys(table["target"]))]
-    figure, axes = plt.subplots(figsize=(1.25 * wide.shape[1] + 2.6, 0.5 * wide.shape[0] + 1.8))
+    figure, axes = plt.subplots(figsize=(min(1.25 * wide.shape[1], 8) + 2.6, 0.5 * wide.shape[0] + 1.8))
     sns.heatmap(wide, annot=True, fmt=fmt, cmap="cividis", ax=axes, cbar_kws={"label": value})
     for row in table[table["own"]].itertuples():
         corner = (wide.columns.get_loc(row.target), wide.index.get_loc(row.model))

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from companion.analysis.strength import dose
 from companion.pages.plots import palette, point
 from companion.study import display_name
 from companion.zero_shot.scores import EVERY_LEVEL
@@ -57,12 +58,15 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
     return figure
 
 
-def _in_rows(number, ylabel):
-    """Return a figure and a grid of so many panels: more than three beside each other are too small on a page."""
+def _in_rows(number, ylabel, beside=2.6):
+    """Return a figure and a grid of so many panels: more than three beside each other are too small on a page.
+
+    `beside` is the room for a legend, in inches.
+    """
     across = 2 if number == 4 else min(number, 3)
     down = -(-number // across)
     figure, grid = plt.subplots(
-        down, across, figsize=(2.6 * across + 2.6, 3.2 * down + 0.6), sharey=True, squeeze=False
+        down, across, figsize=(2.6 * across + beside, 3.2 * down + 0.6), sharey=True, squeeze=False
     )
     for axes in grid.flat[number:]:
         axes.set_axis_off()
@@ -132,12 +136,13 @@ def performance_by_strength(scores, *, table, xlabel, ylabel, title):
     strengths = sorted(scores["strength"].unique())
     columns = min(3, len(strengths))
     rows = -(-len(strengths) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(2.5 * columns + 2.6, 2.6 * rows), sharey=True, squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(2.15 * columns + 2.5, 2.6 * rows), sharey=True, squeeze=False)
     for axes, strength in zip(grid.flat, strengths, strict=False):
         at = scores[np.isclose(scores["strength"], strength)].set_index("model")["score"]
         _models(axes, table.assign(score=table["model"].map(at)))
         axes.set_title(f"strength {strength:g}")
-        axes.locator_params(axis="x", nbins=3)
+        axes.locator_params(axis="x", nbins=2)
+        axes.tick_params(axis="x", labelsize=9.5)
     for axes in list(grid.flat)[len(strengths) :]:
         axes.set_visible(False)
     figure.supxlabel(xlabel, fontsize=10)
@@ -165,7 +170,7 @@ def _models(axes, table):
 
 
 def score_sweeps(scores, *, table, ylabel, title):
-    """Score of every model against the strength, a panel per input perturbation.
+    """Score of every model against the strength, a panel per input perturbation, the stronger change to the right.
 
     Parameters
     ----------
@@ -173,14 +178,22 @@ def score_sweeps(scores, *, table, ylabel, title):
     table : DataFrame; as `companion.analysis.agreement.ranking_on` returns it
     """
     kinds = [kind for kind in _AXES if kind in set(scores["perturbation"])]
-    figure, grid = _in_rows(len(kinds), ylabel)
+    figure, grid = _in_rows(len(kinds), ylabel, beside=1.0)
     order = table.sort_values("performance", ascending=False)
+    looks = list(zip(sns.color_palette("cividis", len(order)), "os^Dv" * len(order), strict=False))
     for axes, kind in zip(grid.flat, kinds, strict=False):
-        for colour, row in zip(sns.color_palette("cividis", len(order)), order.itertuples(), strict=True):
-            line = scores[(scores["model"] == row.model) & (scores["perturbation"] == kind)].sort_values("strength")
-            axes.plot(line["strength"], line["score"], color=colour, marker="o", ms=3.5, label=f"{row.performance:.2f}")
-        axes.set(xlabel=_AXES[kind])
-    grid[0][-1].legend(title="performance", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+        rows = scores[scores["perturbation"] == kind]
+        steps = rows.assign(dose=dose(rows)).sort_values(["dose", "strength"])["strength"].unique().tolist()
+        for (colour, marker), row in zip(looks, order.itertuples(), strict=True):
+            line = rows[rows["model"] == row.model].set_index("strength")["score"].reindex(steps)
+            name = display_name(row.model) + (" (the target's own)" if row.own else "")
+            label = f"{name}: {row.performance:.2f}"
+            axes.plot(range(len(steps)), line, color=colour, marker=marker, ms=4.5, label=label)
+        axes.set_xticks(range(len(steps)), [f"{step:g}" for step in steps])
+        axes.set(xlabel=f"{_AXES[kind]} →")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    legend = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 9}
+    figure.legend(handles, labels, title="model: performance, the best first", title_fontsize=10, **legend)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 

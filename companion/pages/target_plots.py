@@ -29,7 +29,7 @@ def score_panels(tables, *, score, performance, labels, title):
     title : str; the message
     """
     n_rows = -(-len(tables) // _PER_ROW)
-    size = (10.5, 2.6 * n_rows + 0.9)
+    size = (9, 2.4 * n_rows + 0.9)  # inches, as the least size of a text in points
     figure, axes = plt.subplots(n_rows, _PER_ROW, figsize=size, sharex=True, sharey=True, squeeze=False)
     names = list(dict.fromkeys(name for table in tables.values() for name in table.index))
     colours = sns.color_palette("colorblind", len(names))
@@ -44,9 +44,9 @@ def score_panels(tables, *, score, performance, labels, title):
     for axis in free:
         axis.axis("off")
     if len(free):  # the first empty panel holds the legend
-        free[0].legend(handles.values(), handles, loc="center left", frameon=False, fontsize=8)
+        free[0].legend(handles.values(), handles, loc="center left", frameon=False, fontsize=9)
     else:
-        figure.legend(handles.values(), handles, loc="outside right center", frameon=False, fontsize=8)
+        figure.legend(handles.values(), handles, loc="outside right center", frameon=False, fontsize=9)
     figure.supxlabel(labels[0], fontsize=10)
     figure.supylabel(labels[1], fontsize=10)
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
@@ -68,7 +68,7 @@ def flips_by_target(tables, *, performance, title, names=None):
     """
     rows = -(-len(tables) // _COLUMNS)
     columns = min(_COLUMNS, len(tables))
-    figure, grid = plt.subplots(rows, columns, figsize=(3.7 * columns, 3.0 * rows + 0.9), squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(3.0 * columns, 2.7 * rows + 0.9), squeeze=False)
     colours = palette(3)
     for axes, (target, table) in zip(grid.flat, tables.items(), strict=False):
         others = table[table["ranked"] & ~table["own"]]
@@ -86,7 +86,7 @@ def flips_by_target(tables, *, performance, title, names=None):
         axes.set_xscale("log")
         axes.set_title((names or {}).get(target, target), fontsize=10)
         axes.set(xlabel="flipped pixels (%)", ylabel=performance)
-        axes.tick_params(labelsize=8.5)
+        axes.tick_params(labelsize=9)
         axes.minorticks_off()
     for axes in grid.flat[len(tables) :]:
         axes.axis("off")

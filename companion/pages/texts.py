@@ -67,14 +67,18 @@ def pictures_of(study, target, shown):
     """Return whose images a figure shows and on which terms, or how to get them where it shows predictions alone."""
     entry = study.dataset_entry(target)
     if shown.images is None:
+        why = "" if entry.redistribute else " may not be passed on and"
         return Markdown(
-            "The images of this target may not be passed on and are not on this machine, so the figure shows "
-            f"predictions alone. To see them, get the data from {entry.landing or entry.source} and name the "
-            "folder with `-p data_root DIR`."
+            f"The images of this target{why} are not on this machine, so the figure shows predictions alone. "
+            f"To see them, get the data from {entry.landing or entry.source} and name the folder with "
+            "`-p data_root DIR`."
         )
     if entry.phantom:
         return None
-    what = f"parts of at most {CROP} × {CROP} pixels" if entry.pictured else "from this machine, not passed on"
+    what = "one slice of each case" if shown.volumes else f"parts of at most {CROP} × {CROP} pixels"
+    if not entry.pictured:
+        kept = "keeps no copy of them" if entry.redistribute else "may not keep a copy of them"
+        what = f"read from the data on this machine for this figure; the project {kept}"
     return Markdown(f"Images: {entry.citation.rstrip('.')}; licence {entry.licence}; {what}.")
 
 
@@ -189,16 +193,16 @@ def untrained_ahead(orders, way, close=2):
         best, drawn = mean.idxmax(), mean[list(untrained)].idxmax()
         lead = dice.loc[best] - dice.loc[drawn]
         if best == drawn:
-            said.append(f"on {target} it is the best of {len(dice)} models (mean Dice {mean[best]:.3f})")
+            said.append(f"on {target} one that was never trained is the best of {len(dice)} models")
         elif lead.mean() < close * lead.std(ddof=1) / np.sqrt(len(lead)):
             place = int((mean > mean[drawn]).sum()) + 1
             said.append(
-                f"on {target} it is number {place} of {len(dice)}, {lead.mean():.3f} of Dice behind the best, which is "
-                f"less than {close} standard errors over {len(lead)} seeds"
+                f"on {target} one that was never trained is number {place} of {len(dice)}, {lead.mean():.3f} of Dice "
+                f"behind the best, which is less than {close} standard errors over {len(lead)} seeds"
             )
     if not said:
-        return f"With {way}, the best network that was never trained is clearly behind the best model on every target."
-    return f"With {way}, training before fine-tuning need not help: the best network that was never trained: {'; '.join(said)}."
+        return f"With {way}, every network that was never trained is clearly behind the best model on every target."
+    return f"With {way}, a network need not have been trained before to fine-tune well: {'; '.join(said)}."
 
 
 def sentence(row, name="kendall"):

@@ -75,7 +75,7 @@ def _dots(axis, place, rows, looks, small):
     for offset, row in zip(np.linspace(-0.22, 0.22, len(rows)), rows.itertuples(), strict=True):
         colour, marker = looks[row.target]
         look = {"marker": marker, "color": colour, "label": row.target.rsplit("/", 1)[-1]}
-        axis.plot(row.lost, place + offset, ls="none", ms=5, **look)
+        axis.plot(row.lost, place + offset, ls="none", ms=5, zorder=5, **look)
     axis.plot([rows["lost"].mean()] * 2, [place - 0.36, place + 0.36], color="black", lw=3, zorder=4)
 
 

@@ -53,9 +53,11 @@ def _sentence(evidence, titles, better):
     if row["corrected"] < LEVEL:
         return f"Picking by {row['way']} does {word} than a random pick: {numbers}."
     if row["p"] < LEVEL:
+        out_of_reach = 2.0 ** (1 - row["targets"]) * len(evidence) >= LEVEL  # the least p of all changes of sign
+        few = f"; on {row['targets']} targets no difference could pass it" if out_of_reach else ""
         return (
             f"Taken alone, picking by {row['way']} does {word} than a random pick, but as the clearest of "
-            f"{len(evidence)} comparisons it could be chance: {numbers}."
+            f"{len(evidence)} comparisons it could be chance: {numbers}{few}."
         )
     return f"Nothing does {word} than a random pick beyond what chance gives; nearest is {row['way']}: {numbers}."
 

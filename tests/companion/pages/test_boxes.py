@@ -21,6 +21,16 @@ def test_an_answer_follows_the_coefficient_and_its_p(tau, p, words):
     assert words in boxes.says(tau, p, "Steadiness")
 
 
+def test_other_scores_are_named_where_they_order_the_models_beyond_chance():
+    chance, right, wrong = {**ROW, "kendall_p": 0.3}, ROW, {**ROW, "kendall": -0.6}
+    none = boxes.others([chance, {**ROW, "undefined": "constant"}], ["A", "B"], "F1")
+    assert none == "None of the other 1 scores in the table of F1 orders the models beyond chance."
+    one = boxes.others([chance, right], ["A", "B"], "F1")
+    assert "1 of the other 2 scores in the table of F1 orders the models, as their performance does: B." in one
+    both = boxes.others([wrong, right], ["A", "B"], "F1")
+    assert both.endswith("order the models, as their performance does: B; the wrong way round: A.")
+
+
 def test_what_a_pick_loses_turns_round_with_the_numbers():
     better = boxes.picked(ROW, "F1", "steadiness")
     assert "loses 0.010 of F1, less than a random pick (0.080)" in better and "p\xa0<\xa00.01, 10 models" in better

@@ -58,10 +58,22 @@ def test_sweeps_go_from_dark_for_the_best_model_to_bright_for_the_worst(table):
     rows = [(m, kind, x, 1 - x) for m in table["model"] for kind in ("noise", "gamma") for x in (0.1, 0.2)]
     scores = pd.DataFrame(rows, columns=["model", "perturbation", "strength", "score"])
     figure = strength_plots.score_sweeps(scores, table=table, ylabel="y", title="t")
-    assert [axes.get_xlabel() for axes in figure.axes] == ["noise, standard deviation", "gamma exponent"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["noise, standard deviation →", "gamma exponent →"]
     brightness = [sum(to_rgb(line.get_color())) for line in figure.axes[0].lines]
     assert len(brightness) == 4 and brightness == sorted(brightness)
     assert figure.axes[0].lines[0].get_ydata().tolist() == [0.9, 0.8]
+    plt.close("all")
+
+
+def test_in_every_panel_the_change_grows_to_the_right_and_every_model_has_its_name(table):
+    steps = {"noise": [0.05, 0.2], "brightness": [0.05, 0.1], "contrast": [0.85, 0.4], "gamma": [1.25, 2.0]}
+    rows = [(m, kind, x, 0.0) for m in table["model"] for kind, them in steps.items() for x in sorted(them)]
+    scores = pd.DataFrame(rows, columns=["model", "perturbation", "strength", "score"])
+    figure = strength_plots.score_sweeps(scores, table=table, ylabel="y", title="t")
+    shown = [[float(label.get_text()) for label in axes.get_xticklabels()] for axes in figure.axes]
+    assert shown == list(steps.values())
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[0] == "a, deep (the target's own): 0.80" and names[-1] == "b, unet: 0.50" and len(names) == 4
     plt.close("all")
 
 

@@ -3,8 +3,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
+from matplotlib.text import Text
 
-from companion.pages.target_plots import flips_by_target
+from companion.analysis.panels import Panels
+from companion.pages import order_plots, pictures, plots, strength_plots, worth_plots
+from companion.pages.target_plots import flips_by_target, score_panels
 
 
 def table(scores, performance):
@@ -32,3 +36,57 @@ def test_no_flips_at_all_are_drawn_left_of_all_others():
     (dots,) = [axes.collections[0].get_offsets() for axes in figure.axes if axes.collections]
     np.testing.assert_allclose(dots[:, 0], [5, 10])
     plt.close(figure)
+
+
+def picture(found=(1, 0)):
+    masks = [np.full((1, 20, 30), mark) for mark in found]
+    images = [np.eye(20, 30) for _ in found]
+    where = {"volumes": True, "pixels": [(1.0, 1.0)] * len(found), "unit": "mm", "rows_first": True}
+    return Panels([*"ab"], ["m", "n", "o"], dict.fromkeys("mno", masks), images, [m[0] for m in masks], **where)
+
+
+def sweeps(draw):
+    models = [f"a_unet{i}_s0" for i in range(6)]
+    ranks = table(np.linspace(0.9, 1, 6), np.linspace(0.5, 1, 6)).assign(model=models, source="a", network="unet")
+    kinds = ("noise", "gamma") if draw is strength_plots.score_sweeps else ("dropout",) * 3
+    rows = [(m, kind, x, 0.5 + x) for m in models for kind in kinds for x in (0.1, 0.2, 0.3)]
+    scores = pd.DataFrame(rows, columns=["model", "perturbation", "strength", "score"]).drop_duplicates()
+    labels = {} if draw is strength_plots.score_sweeps else {"xlabel": "x"}
+    return draw(scores, table=ranks, ylabel="y", title="t", **labels)
+
+
+DICE = pd.DataFrame(0.5, index=[f"model {i}" for i in range(16)], columns=[f"organ {i}" for i in range(8)])
+LOST = pd.DataFrame({"target": ["a", "b"], "measure": "f1", "way": "w", "lost": [0.1, 0.2], "random": 0.3})
+TARGETS = {name: DICE for name in "abc"}
+FLIPS = {name: table([0.9, 0.8, 1], [0.5, 0.6, 1]) for name in "abc"}
+FIGURES = {
+    "pictures": lambda: pictures.panel_grid(picture(), names=dict.fromkeys("mno", "m"), perturbed=False),
+    "Dice": lambda: order_plots.dice_map(DICE, title="t"),
+    "ways": lambda: order_plots.way_against_way(
+        {name: (DICE, DICE, []) for name in TARGETS}, xlabel="x", ylabel="y", title="t"
+    ),
+    "lost": lambda: worth_plots.lost_per_way({"a": LOST, "b": LOST}, ["w", "none"], title="t"),
+    "sweeps": lambda: sweeps(strength_plots.score_sweeps),
+    "strengths": lambda: sweeps(strength_plots.performance_by_strength),
+    "flips": lambda: flips_by_target(FLIPS, performance="F1", title="t"),
+    "scores": lambda: score_panels(TARGETS, score="organ 0", performance="organ 1", labels=("x", "y"), title="t"),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_word_of_a_figure_has_nine_pixels_on_a_page_of_1250(name):
+    plots.use_style()
+    figure = FIGURES[name]()
+    scale = 648 / figure.get_figwidth() / 72  # the column of text is 648 pixels wide there
+    words = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
+    assert words and min(t.get_fontsize() for t in words) * scale >= 9
+    plt.close("all")
+
+
+def test_a_model_that_finds_nothing_in_a_slice_is_said_to():
+    figure = pictures.panel_grid(picture((1, 0)), names=dict.fromkeys("mno", "m"), perturbed=False)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["reference", "m", "m", "m", "", *["nothing found in this slice"] * 3]
+    first = pictures.panel_grid(picture((0, 1)), names=dict.fromkeys("mno", "m"), perturbed=False).axes[1]
+    assert first.get_title() == "m\nnothing found in this slice"
+    plt.close("all")

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -254,6 +255,23 @@ def test_the_tables_of_gain_and_control_show_their_numbers():
     assert "0.31 ± 0.20" in text and "-0.25 to 0.24" in text and "0.01" in text
 
 
+def test_what_is_said_of_pictures_fits_where_they_come_from():
+    def said(images, *, redistribute, pictured, volumes=False):
+        entry = SimpleNamespace(
+            redistribute=redistribute, pictured=pictured, phantom=False, citation="A.", licence="L", landing="home"
+        )
+        study = SimpleNamespace(dataset_entry=lambda name: entry)
+        return texts.pictures_of(study, "t", SimpleNamespace(images=images, volumes=volumes)).data
+
+    assert "may not be passed on and are not on this machine" in said(None, redistribute=False, pictured=False)
+    assert "passed on" not in said(None, redistribute=True, pictured=False)
+    local = said([1], redistribute=False, pictured=False)
+    assert "passed on" not in local and "on this machine for this figure; the project may not keep a copy" in local
+    assert "keeps no copy" in said([1], redistribute=True, pictured=False)
+    assert said([1], redistribute=True, pictured=True).endswith("parts of at most 256 × 256 pixels.")
+    assert said([1], redistribute=True, pictured=True, volumes=True).endswith("one slice of each case.")
+
+
 def test_surface_dice_is_explained_once_for_one_target_and_for_many():
     one, many = texts.surface_order(1, [0.731]), texts.surface_order(2, [0.7, np.nan, 0.9])
     assert "within 1 voxel of the other" in one and one.endswith("at τ = 0.73.")
@@ -263,8 +281,11 @@ def test_surface_dice_is_explained_once_for_one_target_and_for_many():
 def test_an_untrained_network_that_is_best_or_near_it_is_named():
     dice = pd.DataFrame({0: [0.50, 0.45, 0.20], 1: [0.52, 0.56, 0.22], 2: [0.51, 0.46, 0.21]}, index=["a", "u", "v"])
     near = texts.untrained_ahead({"neck": (dice, ["u", "v"])}, "all trained")
-    assert "on neck it is number 2 of 3, 0.020 of Dice behind the best" in near and "over 3 seeds" in near
+    assert (
+        "on neck one that was never trained is number 2 of 3, 0.020 of Dice behind the best" in near
+        and "over 3 seeds" in near
+    )
     best = texts.untrained_ahead({"neck": (dice.drop(index="a"), ["u"])}, "all trained")
-    assert "on neck it is the best of 2 models (mean Dice 0.490)" in best
+    assert best.endswith("on neck one that was never trained is the best of 2 models.")
     behind = texts.untrained_ahead({"neck": (dice, ["v"])}, "all trained")
     assert behind.endswith("is clearly behind the best model on every target.")

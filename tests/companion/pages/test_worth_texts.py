@@ -50,6 +50,9 @@ def test_what_the_correction_takes_back_is_not_claimed_either():
     assert better.startswith("Taken alone, picking by good does better than a random pick, but as the clearest of 2")
     assert worse.startswith("Taken alone, picking by bad does worse")
     assert "(p\xa0=\xa00.03, and p\xa0=\xa00.06 after Holm's correction for 2 comparisons)" in better
+    assert better.endswith("comparisons); on 6 targets no difference could pass it.")
+    eight = evidence_sentences(evidence(**{way: (*row[:2], 8, *row[3:]) for way, row in rows.items()}), TITLES)
+    assert all(sentence.endswith("for 2 comparisons).") for sentence in eight)
     better, _ = evidence_sentences(evidence(good=rows["good"]), TITLES)
     assert better.startswith("Picking by good does better")
 
