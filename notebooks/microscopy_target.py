@@ -80,7 +80,7 @@ else:
         by = f"By {unit}: " if with_instances else ""
         answers[unit] = (
             f"{by}{boxes.says(row['kendall'], row['kendall_p'], steady if by else steady[0].upper() + steady[1:], apart=row['n_resolvable_pairs'])} "
-            + boxes.others(beside, [tables.label(e) for e in listed], unit)
+            + (boxes.others(beside, [tables.label(e) for e in listed], unit) if row["n_resolvable_pairs"] != 0 else "")
         )
         evidence[unit] = boxes.picked(row, unit, steady)
     limits = f"One target and {int(lead_row['n_models'])} models of other sources, small ones from one laboratory, trained for minutes."
