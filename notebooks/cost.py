@@ -195,7 +195,6 @@ if not on_gpu.empty:
 boxes.what_next(
     "Give `tte rank zero-shot` as many `--workers` as the machine has cores; on a cluster add `--profile slurm`. The ranking is the same to the byte.",
     "State what a job needs in the `resources` of a study: cells to a job, threads, memory, minutes per cell, GPUs. A job that fails is repeated with twice the memory and time.",
-    "Split a study of very many records by target: its tables are written anew for every couple of hundred records, and grow.",
     "Run `python -m benchmarks.growth`, `.scheduling`, `.workers` and `.footprint` where you work: they write the numbers of this page.",
 )
 

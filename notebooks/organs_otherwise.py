@@ -60,7 +60,7 @@ best_of = {
 }
 repeats = rows[rows["study"] != first.name]
 answer = (
-    "No: which model is best depends on how it is fine-tuned."
+    "No: which model is best depends on how it is fine-tuned; whether a score orders them stands in the tables below."
     if same.max() < 0.5
     else "In part: on some targets the order stays, on others it does not."
     if same.min() < 0.5
@@ -85,14 +85,14 @@ display(
         {
             "Answer": answer,
             "Evidence": f"With nothing frozen the order of the models agrees with that of the frozen encoder at Kendall τ-b {same.min():.2f} to {same.max():.2f} over {len(full)} targets. "
-            f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored.",
+            f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored, with {repeats['n_seeds'].min():.0f} to {repeats['n_seeds'].max():.0f} paired seeds: more were run where the first ones did not repeat.",
             "With a transformer": transformer,
             "At stake": "; ".join(
                 f"{order.short_target(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
                 for row in full.itertuples()
             )
             + ".",
-            "Caveat": f"{len(full)} targets and {part.split.finetune} labelled cases each, {part.finetuning.iterations} iterations; the targets were chosen from those of the other page before anything was fine-tuned in this way.",
+            "Caveat": f"{len(full)} targets and {part.split.finetune} labelled cases each, {part.finetuning.iterations} iterations{' of a U-Net' if other else ''}; the targets were chosen from those of the other page before anything was fine-tuned in this way.",
         }
     )
 )
@@ -109,7 +109,7 @@ columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc":
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
-decides = ["fine-tuned", "ICC", "ceiling", "mean Dice", "same order (τ)"]
+decides = ["fine-tuned", "seeds", "ICC", "ceiling", "mean Dice", "same order (τ)"]
 tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides)
 
 # %% tags=["remove-input"]
@@ -129,7 +129,7 @@ if other:
     longer = ways[-1].part("fine_tune").finetuning.iterations
     display(
         Markdown(
-            f"UNETR networks are fine-tuned for {longer} iterations, U-Nets for {part.finetuning.iterations}; how long was decided by Dice alone, before any score was held against it."
+            f"UNETR networks are fine-tuned for {longer} iterations, U-Nets for {part.finetuning.iterations}; how long was decided by Dice and its repetition over seeds alone."
         )
     )
 

@@ -258,7 +258,7 @@ if len(lost):
 # %% tags=["remove-input"]
 calibrated = {name: coverage(name, level=0.8) for name in scores_with_evidence() if name == "consensus_instances"}
 Markdown(
-    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {calibrated['consensus_instances']:.0%} of the models."
+    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {calibrated['consensus_instances']:.0%} of the models of a target on average over the targets of this bank and of our own."
 )
 
 # %% tags=["remove-input"]

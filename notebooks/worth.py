@@ -61,8 +61,8 @@ display(
             "Answer": worth_texts.labels_answer(with_two),
             "Evidence": better,
             "The other way round": worse,
-            "Caveat": f"{n_targets} pairs of a bank and a target, and several of them share their images; "
-            "a dozen images each. Holm's correction counts the comparisons, and not the images that they share.",
+            "Caveat": f"{n_targets} combinations of a bank, a measure and a target, and several of them share their images, which are few. "
+            "Holm's correction counts the comparisons, and not the images that they share.",
         }
     )
 )

@@ -59,7 +59,8 @@ def _sentence(evidence, titles, better):
             f"Taken alone, picking by {row['way']} does {word} than a random pick, but as the clearest of "
             f"{len(evidence)} comparisons it could be chance: {numbers}{few}."
         )
-    return f"Nothing does {word} than a random pick beyond what chance gives; nearest is {row['way']}: {numbers}."
+    nearest = f"nearest is {row['way']}: {numbers}."
+    return f"None of these ways does {word} than a random pick beyond what chance gives; {nearest}"
 
 
 def worst_ways(rows, titles):

@@ -209,4 +209,5 @@ def _record_of(name, measure):
         return words
     best, worst = max(others, key=others.get), min(others, key=others.get)
     rest = "" if worst == best else f", and {others[worst]:.2f} for the worst ({in_words(worst)})"
-    return f"{words}, beside {others[best]:.2f} for the best of the other scores computed here ({in_words(best)}){rest}"
+    beside = f"beside {others[best]:.2f} for the best of the other kinds of score computed on them ({in_words(best)})"
+    return f"{words}, {beside}{rest}"
