@@ -54,6 +54,20 @@ def _disc(radius):
     return y**2 + x**2 <= radius**2
 
 
+def bank():
+    """The first of the book's nuclei models."""
+    paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
+    return [BankEntry(name=path.stem, source="torch", weights=str(path)) for path in paths]
+
+
+def ready(entries, stored, device):
+    """Return open models that have run once, and the inputs of each."""
+    models = [on_device(open_model(entry), device).fitted(stored) for entry in entries]
+    inputs = [[torch.from_numpy(model.input(image))[None].to(device) for image in stored] for model in models]
+    bare_passes(models, [batch[:1] for batch in inputs], device)
+    return models, inputs
+
+
 def bare_passes(models, inputs, device):
     """Run every model on its inputs, clean and dropped; return how many images each model saw."""
     seen = []
@@ -81,13 +95,10 @@ def rows(n_images=N_IMAGES, device="cpu"):
     """Return the comparison: time on the clock, and on a CPU that of the thread of the passes and of the processor."""
     device, threads = torch.device(device), 1 if device == "cpu" else len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
-    entries = [BankEntry(name=path.stem, source="torch", weights=str(path)) for path in paths]
+    entries = bank()
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
         stored = images(Path(folder), n_images)
-        models = [on_device(open_model(entry), device).fitted(stored) for entry in entries]
-        inputs = [[torch.from_numpy(model.input(image))[None].to(device) for image in stored] for model in models]
-        bare_passes(models, [batch[:1] for batch in inputs], device)
+        models, inputs = ready(entries, stored, device)
         before, *first = measured(lambda: bare_passes(models, [batch[: n_images // 2] for batch in inputs], device))
         ranking, *whole = measured(lambda: rank_zero_shot(entries, folder, device=device))
         behind, *second = measured(lambda: bare_passes(models, [batch[n_images // 2 :] for batch in inputs], device))

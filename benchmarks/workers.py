@@ -21,9 +21,7 @@ import torch
 import yaml
 
 from benchmarks import Row, record
-from benchmarks.rank import MODELS, N_IMAGES, N_MODELS, SIDE, bare_passes, images
-from tte.zoo.file import BankEntry
-from tte.zoo.model import open_model
+from benchmarks.rank import N_IMAGES, SIDE, bank, bare_passes, images, ready
 
 TARGET = 1.8
 
@@ -81,17 +79,10 @@ def passes(folder, first, step):
     """Run every model from the `first` on in steps, clean and with dropout, once told to."""
     torch.set_num_threads(1)
     stored = [iio.imread(path)[None].astype(np.float32) for path in sorted((folder / "images").iterdir())]
-    models = [open_model(BankEntry(**entry)).fitted(stored) for entry in _entries()[first::step]]
-    inputs = [[torch.from_numpy(model.input(image))[None] for image in stored] for model in models]
-    bare_passes(models, [batch[:1] for batch in inputs], torch.device("cpu"))
+    models, inputs = ready(bank()[first::step], stored, torch.device("cpu"))
     print("ready", flush=True)
     sys.stdin.readline()
     bare_passes(models, inputs, torch.device("cpu"))
-
-
-def _entries():
-    paths = sorted(MODELS.glob("*.safetensors"))[:N_MODELS]
-    return [{"name": path.stem, "source": "torch", "weights": str(path)} for path in paths]
 
 
 def rows(n_images=N_IMAGES):
@@ -100,7 +91,7 @@ def rows(n_images=N_IMAGES):
         folder = Path(name)
         (folder / "images").mkdir()
         images(folder / "images", n_images)
-        entries = _entries()
+        entries = [{"name": entry.name, "source": entry.source, "weights": entry.weights} for entry in bank()]
         (folder / "bank.yml").write_text(yaml.safe_dump({"models": entries}))
         (one, expected), (two, found) = ranked(folder, 1), ranked(folder, 2)
         assert found == expected, "two workers wrote other tables than one"

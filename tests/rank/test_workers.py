@@ -132,6 +132,21 @@ def test_another_machine_with_other_files_is_refused(bank, monkeypatch):
         help_run(bank / "begun")
 
 
+@pytest.mark.parametrize("way", [rank_zero_shot, rank_fine_tune])
+def test_an_image_that_goes_bad_during_a_shared_run_is_left_out_once(bank, way, monkeypatch):
+    spread = starting._together
+
+    def later(*arguments):
+        (bank / "images" / "0.png").write_bytes(b"no image")
+        spread(*arguments)
+
+    monkeypatch.setattr(starting.sys, "executable", "false")  # this process claims every unit
+    monkeypatch.setattr(starting, "_together", later)
+    ranking = way(bank / "bank.yml", bank / "images", labels=bank / "labels", out=bank / "out", device="cpu", workers=2)
+    assert [(one.kind, one.name) for one in ranking.left_out] == [("image", "0")]
+    assert set(ranking.table["images"]) == {5}
+
+
 def test_a_second_run_says_who_holds_the_folder(bank, monkeypatch):
     def hold():
         monkeypatch.setattr(starting, "_together", lambda *_: time.sleep(60))  # with its work written

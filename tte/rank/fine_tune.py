@@ -126,8 +126,8 @@ def rank_fine_tune(
         keys = _keys(found, bank, settings)
         share = partial(_sample, found, bank, cells, keys, settings, device, silent=True)
         spread("fine-tune", given, keys, cells, helpers, share)
-        keys, failures = _sampled(found, bank, cells, settings, device)
-        kept = tuple(name for name in found.names if name in keys)
+        keys, failures = _sampled(found, bank, cells, keys, settings, device)
+        kept = tuple(keys)
         observed = _observed(bank, cells, keys, kept, lead, seed)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
     observed.warnings += [*doubts, *found.warnings, *few(told)]
@@ -172,12 +172,11 @@ def share_fine_tune(work, cells):
         _sample(found, bank, cells, keys, settings, device_of(given["device"]), missing)
 
 
-def _sampled(found, bank, cells, settings, device):
-    """Sample what has no cell yet; return {case: {model: key}} and what failed."""
-    keys = _keys(found, bank, settings)
-    missing = {n: [m for m, key in of.items() if not cells.has(key)] for n, of in keys.items()}
+def _sampled(found, bank, cells, keys, settings, device):
+    """Sample what has no cell yet; return {case: {model: key}} of the cases that could be read, and what failed."""
+    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in found.names}
     failures = _sample(found, bank, cells, keys, settings, device, missing)
-    return {name: keys[name] for name in found.names if name in keys}, failures
+    return {name: keys[name] for name in found.names}, failures
 
 
 def _sample(found, bank, cells, keys, settings, device, missing, silent=False):

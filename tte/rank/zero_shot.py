@@ -142,8 +142,8 @@ def rank_zero_shot(
         keys = _keys(found, bank, settings)
         share = partial(_run, found, bank, cells, keys, settings, silent=True)
         spread("zero-shot", given, keys, cells, helpers, share)
-        keys, failures = _computed(found, bank, cells, settings)
-        kept = tuple(name for name in found.names if name in keys)
+        keys, failures = _computed(found, bank, cells, keys, settings)
+        kept = tuple(keys)
         observed = gathered("zero-shot", bank.names, kept, found, cells, keys, objects, bank.groups)
     observed.cards, observed.pictures = bank.cards, _pictures(found, cells, keys)
     observed.left_out = [*bank.left_out, *found.left_out, *failures]
@@ -216,13 +216,11 @@ def share_zero_shot(work, cells):
         _run(found, bank, cells, keys, settings, missing)
 
 
-def _computed(found, bank, cells, settings):
-    """Run what has no cell yet; return {image: {model: key}} and what failed."""
-    keys = _keys(found, bank, settings)
-    missing = {n: [m for m, key in of.items() if not cells.has(key)] for n, of in keys.items()}
+def _computed(found, bank, cells, keys, settings):
+    """Run what has no cell yet; return {image: {model: key}} of the images that could be read, and what failed."""
+    missing = {n: [m for m, key in keys[n].items() if not cells.has(key)] for n in found.names}
     failures = _run(found, bank, cells, keys, settings, missing)
-    unread = {one.name for one in found.left_out}
-    return {name: found_keys for name, found_keys in keys.items() if name not in unread}, failures
+    return {name: keys[name] for name in found.names}, failures
 
 
 def _run(found, bank, cells, keys, settings, missing, silent=False):

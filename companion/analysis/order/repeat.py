@@ -64,17 +64,14 @@ def dice_of(study, target, metric="dice_mean"):
     return wide
 
 
-def surface_of(study, target):
+def surface_of(study, target, dice=None):
     """Return the mean surface Dice of every model over the seeds, and τ-b between its order and that of mean Dice.
 
     Where the study does not measure it: None and NaN.
     """
     if study.part("fine_tune").surface is None:
         return None, float("nan")
-    return _surface(study, target, dice_of(study, target))
-
-
-def _surface(study, target, dice):
+    dice = dice_of(study, target) if dice is None else dice
     surface = dice_of(study, target, "surface_dice_mean").mean(axis=1)
     return surface, kendall(surface, dice.mean(axis=1))
 
@@ -84,12 +81,9 @@ def untrained_models(study, target):
     return [model for model, (source, *_) in models_on(study, target).items() if is_untrained(study, source)]
 
 
-def order_of(study, target):
-    """Return the `Order` of a target."""
-    return _order(study, target, dice_of(study, target))
-
-
-def _order(study, target, table):
+def order_of(study, target, dice=None):
+    """Return the `Order` of a target; `dice` is what `dice_of` returns, where it was read already."""
+    table = dice_of(study, target) if dice is None else dice
     trained = table.drop(index=untrained_models(study, target))
     found = [(icc(t.to_numpy()), half_kendall(t.to_numpy())) for t in (table, trained)]
     (reliability, half), (reliability_trained, half_trained) = found
@@ -103,15 +97,15 @@ def _order(study, target, table):
 
 def order_table(study):
     """Return a row per target: the fields of its `Order`, the mean Dice of some of its models, τ with surface Dice."""
-    rows, measured = {}, study.part("fine_tune").surface is not None
+    rows = {}
     for target in select.targets(study, "fine_tune"):
         dice = dice_of(study, target)
         mean = dice.mean(axis=1)
         level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
         rows[target] = {
-            **vars(_order(study, target, dice)),
+            **vars(order_of(study, target, dice)),
             **level,
-            "surface": _surface(study, target, dice)[1] if measured else float("nan"),
+            "surface": surface_of(study, target, dice)[1],
             "untrained": mean[untrained_models(study, target)].mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")

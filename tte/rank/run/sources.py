@@ -84,9 +84,11 @@ class ImageSet:
             return sample
 
     def chunks(self, names):
-        """Yield lists of (name, Sample) of bounded size; an image that cannot be read goes to `left_out`."""
+        """Yield lists of (name, Sample) of bounded size; an image that cannot be read goes to `left_out`, once."""
         held, size = [], 0
         for name in names:
+            if name not in self.entries:  # left out since the names were listed
+                continue
             try:
                 sample = self.read(name)
             except (TTEError, OSError) as error:

@@ -22,6 +22,7 @@ from tte.rank.spread.work import Work
 __all__ = ["crew", "spread"]
 
 _HERE = Path(__file__).parent
+_THREADS = "OMP_NUM_THREADS"
 _PAUSE = 1.0  # seconds between looks at what is done
 
 
@@ -58,12 +59,12 @@ def crew(workers, profile, cells):
     if profile is not None:
         yield workers, _jobs(profile, workers)
         return
-    running = []
+    running, environment = [], {_THREADS: str(_share_of(workers)), **os.environ}
     try:
         for number in range(1, workers):
             with (cells.folder / "logs" / f"worker-{number}.txt").open("w") as log:
                 command = [sys.executable, "-m", "tte.cli", "rank", "worker", "-"]
-                options = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "env": _threads(workers)}
+                options = {"stdin": subprocess.PIPE, "stdout": log, "stderr": log, "env": environment}
                 running.append(subprocess.Popen(command, text=True, encoding="utf-8", **options))
         yield workers, partial(_together, running)
     finally:
@@ -117,7 +118,8 @@ def _together(running, cells, keys, work, share):
             process.stdin.write(f"{cells.folder.parent}\n")
             process.stdin.flush()
     workers, threads = len(running) + 1, torch.get_num_threads()
-    torch.set_num_threads(int(_threads(workers)["OMP_NUM_THREADS"]))
+    if _THREADS not in os.environ:  # else torch has it from there
+        torch.set_num_threads(_share_of(workers))
     try:
         with _progress(cells, {keys[name][model] for model, names in work.units for name in names}, workers):
             for missing in work.claimed(keys, cells):
@@ -137,9 +139,10 @@ def _progress(cells, missing, workers):
     over = threading.Event()
 
     def look():
-        left, pause = set(missing), _PAUSE
+        left, pause, ended = set(missing), _PAUSE, False
         with tqdm(total=len(missing), desc=f"models × images, {workers} workers", disable=None) as bar:
-            while left and not over.wait(pause):
+            while left and not ended:
+                ended = over.wait(pause)  # then looks once more
                 begun = time.perf_counter()
                 done = {key for key in left if cells.has(key)}
                 left -= done
@@ -155,10 +158,10 @@ def _progress(cells, missing, workers):
         thread.join()
 
 
-def _threads(workers):
-    """The environment of workers that share the processors of this machine."""
+def _share_of(workers):
+    """How many of the processors of this machine each worker has."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"OMP_NUM_THREADS": str(max(1, processors // workers)), **os.environ}
+    return max(1, processors // workers)
 
 
 def _jobs(profile, most):
