@@ -144,11 +144,10 @@ def test_a_figure_opens_by_itself_and_stays_legible_on_a_phone(visit):
 @in_browser
 def test_equations_are_drawn_and_numbered(visit):
     page = visit("book/methods")
-    page.wait_for_selector("mjx-container", timeout=20000)
-    assert page.locator("mjx-merror").count() == 0
     source = (ROOT / "book" / "methods.md").read_text(encoding="utf-8")
     labels = re.findall(r"^\$\$ \((eq-[a-z0-9-]+)\)$", source, flags=re.MULTILINE)
-    assert page.locator("div.math mjx-container").count() == len(set(labels)) == 13
+    page.wait_for_function("document.querySelectorAll('div.math mjx-container').length === 13", timeout=20000)
+    assert len(set(labels)) == 13 and page.locator("mjx-merror").count() == 0
     assert page.locator("span.eqno").count() == len(labels)
 
 
@@ -176,6 +175,14 @@ def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
     assert min(ratios) >= 4.5  # the least that WCAG 2 (level AA) asks of text
 
 
+def searched(visit, query):
+    """Return the page of a search that has ended: its results come one by one."""
+    page = visit("search", query=f"?q={query.replace(' ', '+')}")
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText.startsWith('Search finished')")
+    assert page.locator("ul.search > li > a").count() > 0
+    return page
+
+
 @in_browser
 @pytest.mark.parametrize(
     ("query", "expected", "among"),
@@ -184,16 +191,13 @@ def test_text_and_tables_are_legible_in_the_dark_theme(visit, name):
      ("worth", "What a label is worth", 3)],
 )  # fmt: skip
 def test_search_leads_to_the_page_that_answers(visit, query, expected, among):
-    page = visit("search", query=f"?q={query.replace(' ', '+')}")
-    page.wait_for_selector("ul.search li a", timeout=10000)
-    titles = page.locator("ul.search > li > a").all_inner_texts()
+    titles = searched(visit, query).locator("ul.search > li > a").all_inner_texts()
     assert any(expected in title for title in titles[:among]), titles[:among]
 
 
 @in_browser
 def test_phantoms_come_last_in_the_search(visit):
-    page = visit("search", query="?q=dropout")
-    page.wait_for_selector("ul.search li a", timeout=10000)
+    page = searched(visit, "dropout")
     places = page.eval_on_selector_all("ul.search > li > a", "links => links.map(a => a.href.includes('phantom'))")
     assert True in places and False in places and places == sorted(places)
 

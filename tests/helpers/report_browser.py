@@ -31,7 +31,7 @@ def look_at(page, n_models):
         tab.keyboard.press("Enter")
         tab.wait_for_selector("dialog[open] figure")
         assert tab.locator("dialog figure").count() == n_models
-        assert tab.locator("dialog img.over").first.evaluate("image => image.complete && image.naturalWidth > 0")
+        tab.wait_for_function("document.querySelector('dialog img.over').naturalWidth > 0")  # decoded a moment later
         tab.keyboard.press("Escape")
         assert tab.locator("dialog[open]").count() == 0
         assert tab.evaluate("window.broken") is None
