@@ -95,6 +95,17 @@ def test_it_says_what_the_ranking_says(text):
     assert "3 models, 9 images, 1 model left out, 1 image left out." in text
 
 
+@pytest.mark.parametrize(("measured", "said"), [(0.0, "below"), (1.0, "above"), (0.6, "")])
+def test_labels_that_contradict_what_was_expected_are_spoken_of(measured, said):
+    seen = np.full((3, 9), np.nan)
+    seen[:, :2] = measured
+    values = {"consensus_instances": np.tile([[0.8], [0.7], [0.6]], 9), "measured_ap50": seen}
+    told = [text for text in ranking(values=values, warnings=[]).warnings if "expected" in text]
+    assert [f"models is {said} what was to be expected" in text for text in told] == ([True] if said else [])
+    seen[:, 1] = np.nan
+    assert not any("expected" in text for text in ranking(values=values, warnings=[]).warnings), "one image is no proof"
+
+
 def test_nothing_is_loaded_from_outside_and_no_name_becomes_markup(text):
     addresses = re.findall(r"""(?:src|href)=["']?([^"'> ]+)|url\(([^)]*)\)""", text)
     assert addresses and all((a or b).startswith("data:") for a, b in addresses)

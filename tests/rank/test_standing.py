@@ -20,6 +20,16 @@ def test_a_model_behind_a_clear_loser_can_still_share_the_first_group():
     assert found.rank_interval[2].tolist() == [1, 3]
 
 
+def test_where_doubtful_models_lead_the_others_are_compared_among_themselves():
+    draws = np.linspace(0, 0.01, 50)[:, None] + np.array([0.9, 0.8, 0.7, 0.6])
+    draws[:, 2] += np.linspace(-0.3, 0.3, 50)
+    value = np.array([0.9, 0.8, 0.7, 0.6])
+    assert standing(value, draws).group == ("A", "B", "A", "C")
+    assert standing(value, draws, doubtful=[0]).group == ("", "A", "A", "B")
+    assert standing(value, draws, doubtful=[1]).group == ("A", "B", "A", "C"), "it leads nothing"
+    assert standing(value, draws, doubtful=[0, 1, 2, 3]).group == ("",) * 4
+
+
 def test_equal_scores_share_a_rank_and_a_group():
     found = standing(np.array([0.5, 0.5]), np.full((10, 2), 0.5))
     assert found.rank.tolist() == [1, 1] and found.group == ("A", "A")

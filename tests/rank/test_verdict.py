@@ -24,6 +24,15 @@ def test_one_model_ahead_of_all():
     assert verdict(table([0.9, 0.5], "AB")) == "Use `b`. `d` is clearly behind."
 
 
+def test_only_who_is_below_all_close_ones_is_clearly_behind():
+    words = verdict(table([0.9, 0.7, 0.5, 0.3], "ABAB"))
+    between = "`d` is behind by this score, though not below all that are too close."
+    assert words == f"Use `b`. `b` and `a` are too close to call; `c` is clearly behind. {between}"
+    words = verdict(table([0.9, 0.7, 0.5, 0.3], "ABBA"))
+    assert words.endswith("close to call. `d` and `a` are behind by this score, though not below all that are too close.")
+    assert "though" not in verdict(table([0.9, 0.7, 0.5, 0.3], "AABB"))
+
+
 def test_models_that_lie_close_are_said_to_lie_close_even_where_the_images_tell_them_apart():
     close = "All of them lie within 0.04 of each other in this score, so any of them may do as well."
     assert close in verdict(table([0.95, 0.93, 0.91], "ABB"))
@@ -44,7 +53,7 @@ def test_the_model_to_use_is_named_once_where_many_are_close():
         "model": names, "score": np.linspace(0.9, 0.1, 9), "group": list("AAAAAAAAB"), "finds_nothing": np.zeros(9),
         "probability_best": np.eye(9)[0], "expected_high": np.full(9, np.nan),
     })  # fmt: skip
-    close = "It and 7 others (`m1`, `m2`, `m3`, `m4`, `m5` and 2 more) are too close to call, `m8` is clearly behind."
+    close = "It and 7 others (`m1`, `m2`, `m3`, `m4`, `m5` and 2 more) are too close to call; `m8` is clearly behind."
     assert verdict(many) == f"Use `m0`. {close}"
     assert "look at it first. `m1` and 6 others (`m2`," in verdict(many, doubts={"m0": "constant"})
     assert verdict(many[:2]) == "Use `m0`. `m0` and `m1` are too close to call."

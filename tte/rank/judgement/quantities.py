@@ -42,7 +42,7 @@ MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice after fine-tuning"}
 MEASURED = ("measured_ap50", "measured_f1")
 
 _WHY = {
-    "consensus": ("models that know nothing of each other rarely make the same mistake",
+    "consensus": ("models of other sources rarely make the same mistake",
                   "book/pages/strangers/strangers.html"),
     "consistency": ("fewer than three groups of models have an opinion, so they cannot be asked about each other",
                     "book/methods.html#consistency"),

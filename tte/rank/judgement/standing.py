@@ -4,6 +4,7 @@ Takes one value per model and draws of it; returns ranks with intervals and the 
 """
 
 from dataclasses import dataclass
+from itertools import dropwhile
 
 import numpy as np
 
@@ -91,13 +92,16 @@ def drawn_by_jackknife(value, left_out, seed=0):
     return value + weights @ deviations / np.sqrt(rng.chisquare(n - 1, (RESAMPLES, 1)) / (n - 1))
 
 
-def standing(value, draws):
+def standing(value, draws, doubtful=()):
     """Order the models.
 
     Parameters
     ----------
     value : array, shape (M,)
     draws : array, shape (R, M)
+    doubtful : collection of int
+        Models whose score may mean nothing. Where such models lead they get no letter, and the others are compared with
+        the first of themselves.
 
     Returns
     -------
@@ -127,15 +131,17 @@ def standing(value, draws):
     else:
         interval = percentile_interval(draws, LEVEL)
     low_high = np.stack([np.floor(ranks[:, 0]), np.ceil(ranks[:, 1])], axis=1).astype(int)
-    return Standing(value, interval, rank, low_high, _groups(order, draws), top_share(draws).mean(axis=0), order, draws)
+    group = _groups(order, draws, doubtful)
+    return Standing(value, interval, rank, low_high, group, top_share(draws).mean(axis=0), order, draws)
 
 
-def _groups(order, draws):
+def _groups(order, draws, doubtful=()):
     """Give each model a letter: A to all that the first one does not clearly beat, B the same among the others, and on.
 
     A model that images could put first is therefore never called behind, whatever stands between it and the first.
     """
-    letters, rest, position = [""] * len(order), list(order), 0
+    letters, position = [""] * len(order), 0
+    rest = list(dropwhile(lambda model: model in doubtful, order))
     while rest:
         lows = percentile_interval(draws[:, rest[:1]] - draws[:, rest], LEVEL)[:, 0] if len(draws) > 1 else np.zeros(1)
         close = np.broadcast_to(lows <= 1e-12, len(rest))  # a tie, but for the rounding of sums

@@ -11,7 +11,7 @@ import pandas as pd
 from tte.errors import TTEError, UndefinedScore
 from tte.rank.expected import EXPECTED, evidence_of, expected_performance
 from tte.rank.judgement.measured import interval, probability_best
-from tte.rank.judgement.quantities import MEASURED, choose_lead
+from tte.rank.judgement.quantities import MEASURED, MEASURES, choose_lead
 from tte.rank.judgement.standing import drawn_by_images, drawn_by_jackknife, standing
 from tte.rank.judgement.verdict import images_to_label, verdict
 from tte.rank.result import LeftOut, Ranking
@@ -19,6 +19,7 @@ from tte.rank.result import LeftOut, Ranking
 __all__ = ["Observed", "ranking_of_run"]
 
 FEWEST = 5  # images below which resampling them says nothing of other images
+FEWEST_LABELLED = 2  # labelled images below which what they measure says little of the others
 HALF = 1.2816  # half of a range that holds `EXPECTED`, in standard deviations
 
 
@@ -89,7 +90,9 @@ def ranking_of_run(observed, lead=None, seed=0):
         raise UndefinedScore(f"no model could be ranked{': ' if reasons else ''}{'; '.join(reasons[:3])}")
     chosen = choose_lead(available, lead, observed.objects)
     kept, dropped = _with_value(observed, chosen.name)
-    found = _standing(observed, chosen.name, kept, seed)
+    names = [observed.models[m] for m in kept]
+    doubts = _doubts(observed, chosen.name, names)
+    found = _standing(observed, chosen.name, kept, [names.index(name) for name in doubts], seed)
     measured = _measured(observed, chosen.name, kept)
     low, high = _expected(chosen, found.value)
     scale = None if np.isnan(low).all() else float(np.nanmean(high - low)) / (2 * HALF)
@@ -98,8 +101,7 @@ def ranking_of_run(observed, lead=None, seed=0):
     table = _table(observed, found, kept, best, low, high)
     ask = () if observed.pairs is None else images_to_label(observed.pairs, _for_all(best, kept, observed), labelled)
     n_labelled = 0 if measured is None else int(np.isfinite(measured).all(axis=0).sum())
-    names = [observed.models[m] for m in kept]
-    doubts = _doubts(observed, chosen.name, names)
+    observed.warnings.extend(_surprise(observed, chosen, kept, low, high))
     return Ranking(
         way=observed.way,
         table=table,
@@ -137,15 +139,15 @@ def _doubts(observed, lead, names):
     return {name: tuple(told) for name, told in found.items() if told}
 
 
-def _standing(observed, lead, kept, seed):
+def _standing(observed, lead, kept, doubtful, seed):
     if lead in observed.whole:
         value, without = observed.whole[lead]
-        return standing(value[kept], drawn_by_jackknife(value[kept], without[:, kept], seed))
-    found = standing(*drawn_by_images(observed.values[lead][kept], seed))
+        return standing(value[kept], drawn_by_jackknife(value[kept], without[:, kept], seed), doubtful)
+    found = standing(*drawn_by_images(observed.values[lead][kept], seed), doubtful)
     n_images = len(observed.images)
     if n_images < FEWEST:
         observed.warnings.append(f"{n_images} image(s): fewer than {FEWEST} tell no models apart; rank more images")
-        found = replace(found, group=("A",) * len(kept))
+        found = replace(found, group=tuple("A" if letter else "" for letter in found.group))
     return found
 
 
@@ -183,6 +185,20 @@ def _expected(lead, value):
     except TTEError:
         return unknown, unknown
     return low, high
+
+
+def _surprise(observed, lead, kept, low, high):
+    """Yield a warning where most models measure on the same side of the performance to expect of their scores."""
+    values = observed.values.get(f"measured_{lead.measure}")
+    if values is None or np.isfinite(values).any(axis=0).sum() < FEWEST_LABELLED:
+        return
+    mean = _mean(values)[kept]
+    for outside, side, kind in ((mean < low, "below", "harder"), (mean > high, "above", "easier")):
+        if 2 * outside.sum() > len(kept):
+            yield (
+                f"the {MEASURES[lead.measure]} measured of {outside.sum()} of {len(kept)} models is {side} what was to "
+                f"be expected of them: these images seem {kind} than those behind the expectation, so go by the measured"
+            )
 
 
 def _table(observed, found, kept, best, low, high):

@@ -21,7 +21,7 @@ def verdict(table, n_labelled=0, doubts=None):
     Parameters
     ----------
     table : DataFrame
-        As `Ranking.table`, best first.
+        As `Ranking.table`, best first, with an index that counts its rows.
     n_labelled : int
         Images whose labels entered `probability_best`; with some the most probable model is the one to use.
 
@@ -37,7 +37,7 @@ def verdict(table, n_labelled=0, doubts=None):
     >>> import pandas as pd
     >>> verdict(pd.DataFrame({"model": ["b", "d", "a"], "group": ["A", "A", "B"], "finds_nothing": [0.0, 0.0, 0.4],
     ...     "probability_best": [0.6, 0.4, 0.0], "expected_high": [np.nan] * 3}))
-    'Use `b`. `b` and `d` are too close to call, `a` is clearly behind. `a` finds nothing in 40% of the images.'
+    'Use `b`. `b` and `d` are too close to call; `a` is clearly behind. `a` finds nothing in 40% of the images.'
     """
     doubts = doubts or {}
     sound = table[~table["model"].isin(list(doubts))]
@@ -84,19 +84,32 @@ def _alike(table):
 
 
 def _groups(table, chosen, just_named=True):
-    """Who is too close to call and who is behind; of a list too long to give, the model to use is not part."""
-    close = table["model"][table["group"] == table["group"].iloc[0]].tolist()
-    behind = table["model"][table["group"] != table["group"].iloc[0]].tolist()
+    """Who is too close to call and who is behind; of a list too long to give, the model to use is not part.
+
+    Clearly behind is who stands below all that are too close to call. Each model is compared with the first alone, so
+    one whose score varies much from image to image may be too close, and a steadier one above it not.
+    """
+    close = table["group"] == table["group"].iloc[0]
+    below = table.index > close[close].index[-1]
+    names, between = table["model"][close].tolist(), table["model"][~close & ~below].tolist()
+    behind = table["model"][below].tolist()
     parts = []
-    if len(close) > _LISTED and chosen in close:
-        others = [name for name in close if name != chosen]
+    if len(names) > _LISTED and chosen in names:
+        others = [name for name in names if name != chosen]
         subject = "It" if just_named else f"`{chosen}`"
         parts.append(f"{subject} and {len(others)} others ({_named(others)}) are too close to call")
-    elif len(close) > 1:
-        parts.append(f"{_named(close)} are too close to call")
+    elif len(names) > 1:
+        parts.append(f"{_named(names)} are too close to call")
     if behind:
-        parts.append(f"{_named(behind)} {'is' if len(behind) == 1 else 'are'} clearly behind")
-    return f"{', '.join(parts)}." if parts else ""
+        parts.append(f"{_named(behind)} {_are(behind)} clearly behind")
+    told = f"{'; '.join(parts)}." if parts else ""
+    if between:
+        told += f" {_named(between)} {_are(between)} behind by this score, though not below all that are too close."
+    return told.strip()
+
+
+def _are(names):
+    return "is" if len(names) == 1 else "are"
 
 
 def _named(names):
