@@ -125,7 +125,7 @@ lines = [
 failed = int((select.where(work.records.table("performance", task), metric="dice_mean")["value"] < 0.05).sum())
 if failed:
     lines.append(f"In {failed} of {dice.size} runs the fine-tuned model found next to nothing (Dice below 0.05).")
-surface, same_order = order.surface_of(work, task)
+surface, same_order = order.beside(work, task, "surface")
 if surface is not None:
     surface.index = surface.index.map(names)
     lines.append(texts.surface_order(part.surface, [same_order]))

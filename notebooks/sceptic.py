@@ -54,7 +54,7 @@ for title, bank in banks.items():
     }
 orders = pd.DataFrame(orders).T
 organs = others["organs, Dice"]
-surface = {target: order.surface_of(organs, target)[1] for target in select.targets(organs, "fine_tune")}
+surface = {target: order.beside(organs, target, "surface")[1] for target in select.targets(organs, "fine_tune")}
 leads = {title: f"{bank.score}, for {MEASURES[bank.measure]}" for title, bank in banks.items()}
 
 # %% tags=["remove-input"]

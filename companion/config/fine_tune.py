@@ -77,7 +77,7 @@ class FineTune(Grown):
     Without `bank` there is a model for each task, fine-tuned on every other task, and an untrained one.
     """
 
-    later: ClassVar = ("targets", "bank", "box", "frozen", "short", "rim", "surface", "reliability")
+    later: ClassVar = ("targets", "bank", "box", "frozen", "short", "rim", "surface", "whole", "reliability")
 
     tasks: dict[str, Task]
     targets: tuple[str, ...] = ()  # the tasks that models are fine-tuned for; none: all
@@ -96,6 +96,7 @@ class FineTune(Grown):
     short: Annotated[int, Field(gt=0)] | None = None  # iterations of a short fine-tuning that is a score of its own
     rim: Annotated[int, Field(gt=0)] | None = None  # voxels around the foreground that relative variety compares with
     surface: Annotated[float, Field(ge=0)] | None = None  # tolerance in voxels of surface Dice, measured beside Dice
+    whole: tuple[int, int, int] | None = None  # windows in which whole volumes are predicted; their Dice, beside Dice
     reliability: Reliability | None = None  # None: every target gets all seeds and is scored
     resamples: Annotated[int, Field(ge=100)] = 2000
 

@@ -17,16 +17,16 @@ from tte.errors import DataNotFound
 __all__ = ["boxed", "cases", "classes_of", "fingerprint", "inputs_of", "joint_cases", "window"]
 
 
-def cases(study, task, which):
+def cases(study, task, which, *, whole=False):
     """Return the prepared cases of one part ("pretrain", "finetune" or "test") of a task.
 
     Tasks that share patients are split by patient: a case is in the same part for every organ. Where the study looks
-    at a box around the foreground they are cut to it.
+    at a box around the foreground they are cut to it, unless they are asked for `whole`.
     """
     part = study.part("fine_tune")
     require(task, part.tasks, f"task of study {study.name!r}")
     found = _prepared(study, task, _parts(study, (task,))[which])
-    return found if part.box is None else boxed(found, part.box)
+    return found if whole or part.box is None else boxed(found, part.box)
 
 
 def joint_cases(study, tasks, n=None):

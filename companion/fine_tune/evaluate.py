@@ -26,7 +26,9 @@ __all__ = ["evaluate", "fine_tune_missing", "measure", "score", "seeds_on"]
 
 
 def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup=None, load=None):
-    """Return the `Cell` with the Dice, and surface Dice, of a fine-tuned model on the test cases; it never trains.
+    """Return the `Cell` with the Dice of a fine-tuned model on the test cases; it never trains.
+
+    Surface Dice, and the Dice on whole volumes, stand beside it where the study asks for them.
 
     Fine-tuned weights need not be kept: the record is known by what they were made from. `recompute` repeats the
     inference where the weights are at hand, and reads the record where they are not.
@@ -47,7 +49,10 @@ def measure(study, task, initial, seed, *, device="cpu", recompute=False, lookup
         classes = classes_of(study, task)
         module = fine_tune.load_tuned(study, task, initial, seed, device)
         same = {"study": study.name, "target": task, "model": initial, "seed": seed}
-        found = fine_tune.performance_per_case(module, test, classes, window(part), device, part.surface)
+        found = list(fine_tune.performance_per_case(module, test, classes, window(part), device, part.surface))
+        if part.whole is not None:
+            on_whole = fine_tune.dice_per_case(module, read(task, "test", whole=True), classes, part.whole, device)
+            found += [(case, {"whole_dice": value}) for case, value in on_whole]
         values = [
             {**same, "quantity": quantity, "image": case, "value": value}
             for case, measured in found
@@ -111,7 +116,7 @@ def _dice_identity(study, task, initial, seed, data):
     part = study.part("fine_tune")
     _, settings = fine_tune.recipe(study, task, initial_models(study)[initial][1], seed, initial)
     return settings, {
-        "config": config_hash(*settings, *(() if part.surface is None else [part.surface]), ROWS),
+        "config": config_hash(*settings, *(x for x in (part.surface, part.whole) if x is not None), ROWS),
         "inputs": config_hash(*(d.fingerprint for d in data.values())) if all(data.values()) else None,
         "weights": weights_hash(study.models, initial),
     }

@@ -3,10 +3,11 @@
 from companion.analysis.order.compare import compared
 from companion.analysis.order.names import learned, short_name, short_target
 from companion.analysis.order.reach import cost_of, over_targets, primary, score_table, seconds_of
-from companion.analysis.order.repeat import Order, dice_of, order_of, order_table, surface_of, untrained_models
+from companion.analysis.order.repeat import Order, beside, dice_of, order_of, order_table, untrained_models
 
 __all__ = [
     "Order",
+    "beside",
     "compared",
     "cost_of",
     "dice_of",
@@ -19,6 +20,5 @@ __all__ = [
     "seconds_of",
     "short_name",
     "short_target",
-    "surface_of",
     "untrained_models",
 ]

@@ -14,7 +14,7 @@ from companion.fine_tune.evaluate import seeds_on
 from companion.fine_tune.reliability import ceiling, half_kendall, icc
 from tte.errors import DataNotFound
 
-__all__ = ["Order", "dice_of", "order_of", "order_table", "surface_of", "untrained_models"]
+__all__ = ["Order", "beside", "dice_of", "order_of", "order_table", "untrained_models"]
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,23 @@ def dice_of(study, target, metric="dice_mean"):
     return wide
 
 
-def surface_of(study, target, dice=None):
-    """Return the mean surface Dice of every model over the seeds, and τ-b between its order and that of mean Dice.
+def beside(study, target, quantity, dice=None):
+    """Return what a model's mean over the seeds is by another measure, and τ-b between its order and that of mean Dice.
 
-    Where the study does not measure it: None and NaN.
+    Parameters
+    ----------
+    quantity : {"surface", "whole"}; surface Dice, or the Dice on whole volumes
+    dice : DataFrame, optional; what `dice_of` returns, where it was read already
+
+    Returns
+    -------
+    (Series by model, float), or (None, NaN) where the study does not measure it
     """
-    if study.part("fine_tune").surface is None:
+    if getattr(study.part("fine_tune"), quantity) is None:
         return None, float("nan")
     dice = dice_of(study, target) if dice is None else dice
-    surface = dice_of(study, target, "surface_dice_mean").mean(axis=1)
-    return surface, kendall(surface, dice.mean(axis=1))
+    other = dice_of(study, target, f"{quantity}_dice_mean").mean(axis=1)
+    return other, kendall(other, dice.mean(axis=1))
 
 
 def untrained_models(study, target):
@@ -105,7 +112,7 @@ def order_table(study):
         rows[target] = {
             **vars(order_of(study, target, dice)),
             **level,
-            "surface": surface_of(study, target, dice)[1],
+            "surface": beside(study, target, "surface", dice)[1],
             "untrained": mean[untrained_models(study, target)].mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")

@@ -19,6 +19,7 @@ from companion.records import Records
 from companion.training import loop
 from tte.errors import ConfigError, DataNotFound
 from tte.segmentation.boundaries import surface_dice
+from tte.segmentation.metrics import mean_dice
 from tte.zoo.card import load_weights, read_card
 
 KIDNEY, VERTEBRA = "phantom/organ-kidney", "phantom/organ-vertebra"
@@ -41,7 +42,7 @@ def banked(tiny, tmp_path_factory):
     raw |= {"name": "banked", "zero_shot": None}
     raw["fine_tune"] |= {
         "targets": [KIDNEY], "bank": BANK, "box": [20, 20, 20], "frozen": {"unet": FROZEN}, "short": 2, "rim": 2,
-        "surface": 1.5,
+        "surface": 1.5, "whole": [24, 24, 24],
         "finetune_seeds": [0, 1, 2], "reliability": {"seeds": 2, "least": 0.5, "primary": ["relative_variety", "ccfv"]},
     }  # fmt: skip
     raw["fine_tune"]["finetuning"] |= {"decay": "none", "average": 0.5}
@@ -59,6 +60,23 @@ def prepared(images, labels):
     return Prepared(tuple("abc"[: len(images)]), tuple(images), tuple(labels), tuple(images), "f")
 
 
+def test_dice_on_whole_volumes_stands_beside_that_in_boxes(banked):
+    boxes, whole = cases(banked, KIDNEY, "test"), cases(banked, KIDNEY, "test", whole=True)
+    assert boxes.cases == whole.cases and boxes.images[0].shape[1:] == (20, 20, 20)
+    assert np.prod(whole.images[0].shape) > boxes.images[0].size and whole.fingerprint == boxes.fingerprint
+    model = list(bank.models_on(banked, KIDNEY))[-1]
+    found = fine_tune.load_tuned(banked, KIDNEY, model, 1)
+    values = [mean_dice(fine_tune.predict(found, image, (24, 24, 24)), label, [1]) for image, label in whole.pairs]
+    per_image = select.where(banked.records.table("per_image"), quantity="whole_dice", model=model, seed=1)
+    np.testing.assert_allclose(per_image["value"], values, rtol=1e-9)
+    means, same_order = order.beside(banked, KIDNEY, "whole")
+    assert means[model] == pytest.approx(order.dice_of(banked, KIDNEY, "whole_dice_mean").loc[model].mean())
+    assert -1 <= same_order <= 1
+    boxed_only = banked.config.model_dump(mode="json")
+    boxed_only["fine_tune"]["whole"] = None
+    assert order.beside(replace(banked, config=StudyConfig.model_validate(boxed_only)), KIDNEY, "whole")[0] is None
+
+
 def test_surface_dice_stands_beside_dice(banked):
     test = cases(banked, KIDNEY, "test")
     per_image, performance = (banked.records.table(name) for name in ("per_image", "performance"))
@@ -74,8 +92,8 @@ def test_surface_dice_stands_beside_dice(banked):
     mean = select.where(performance, metric="surface_dice_mean", **of)["value"]
     np.testing.assert_allclose(mean, [np.mean(values)], rtol=1e-9)
     counted = select.where(per_image, **of)["quantity"].value_counts().to_dict()
-    assert counted == {"dice": len(values), "surface_dice": len(values)}
-    surface, same_order = order.surface_of(banked, KIDNEY)
+    assert counted == dict.fromkeys(("dice", "surface_dice", "whole_dice"), len(values))
+    surface, same_order = order.beside(banked, KIDNEY, "surface")
     assert surface[model] == pytest.approx(order.dice_of(banked, KIDNEY, "surface_dice_mean").loc[model].mean())
     assert order.order_table(banked).loc[KIDNEY, "surface"] == same_order and -1 <= same_order <= 1
 
