@@ -105,12 +105,13 @@ display(
 # The last column compares the models that both ways have: 1 is the same order, 0 none in common; a dash for the frozen encoder itself, and where an order does not repeat.
 
 # %% tags=["remove-input"]
-columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "icc_trained": "ICC, trained only", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "same_order": "same order (τ)"}  # fmt: skip
+columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "icc_trained": "ICC, trained only", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "surface": "same order by surface Dice (τ)", "same_order": "same order (τ)"}  # fmt: skip
 shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
-formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
+formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order by surface Dice (τ)": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 decides = ["fine-tuned", "seeds", "ICC", "ceiling", "mean Dice", "same order (τ)"]
-tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides)
+display(tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides))
+Markdown(texts.surface_order(part.surface, rows["surface"]))
 
 # %% tags=["remove-input"]
 apart = rows[rows["scored"] & (rows["icc_trained"] < part.reliability.least)]

@@ -8,7 +8,7 @@ import pandas as pd
 from companion.analysis import select
 from companion.analysis.kendall import kendall
 from companion.analysis.order.reach import primary, score_table
-from companion.analysis.order.repeat import dice_of, order_of
+from companion.analysis.order.repeat import beside, dice_of, order_of
 from companion.fine_tune.bank import initial_models
 
 __all__ = ["compared"]
@@ -28,7 +28,8 @@ def compared(base, ways, *, seed=0):
     orders : DataFrame
         A row per study and target, those of the base for the targets of some way first: study, target, the fields of
         `Order`, mean and spread (of the mean Dice of its models: best less worst), random_regret, mean_base and
-        spread_base, and same_order (τ-b with the base, over the models of both); of the base itself that is NaN.
+        spread_base, surface (τ-b between the order by surface Dice and that by Dice) and same_order (τ-b with the base,
+        over the models of both; of the base itself NaN).
     scores : DataFrame
         A row per study, target and primary score of the study: study, target, scored, estimate, kendall, p, regret.
     """
@@ -43,6 +44,7 @@ def compared(base, ways, *, seed=0):
             "study": study.name, "target": target, **vars(found),
             "mean": dice.mean(), "spread": dice.max() - dice.min(), "random_regret": dice.max() - dice.mean(),
             "mean_base": reference.mean(), "spread_base": reference.max() - reference.min(),
+            "surface": beside(study, target, "surface")[1],
             "same_order": kendall(dice[shared], reference[shared]) if study is not base else float("nan"),
         })  # fmt: skip
         for row in primary(study, score_table(study, target, seed=seed)).itertuples():

@@ -163,3 +163,4 @@ def test_on_record_the_order_with_nothing_frozen_is_another_matter():
     """What the landing page says of it in a fixed sentence."""
     orders, _ = order.compared(open_study("volumes"), [open_study("volumes-full")])
     assert len(orders["same_order"].dropna()) == 3 and (orders["same_order"].dropna() < 0.5).all()
+    assert orders["surface"].between(-1, 1).all(), "surface Dice was measured in both"
