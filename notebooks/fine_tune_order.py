@@ -67,7 +67,7 @@ if not found.scored:
         "so this target is reported and not scored."
     )
 elif significant:
-    answer = f"Of the {len(primary)} scores named before the run, {' and '.join(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives, before any correction for their number."
+    answer = f"Of the {len(primary)} scores named before the run, {texts.listed(significant)} {'order' if len(significant) > 1 else 'orders'} the models beyond what chance gives, before any correction for their number."
 else:
     answer = f"None of the {len(primary)} scores named before the run orders the models beyond what chance gives, although there is an order."
 evidence = (

@@ -72,7 +72,7 @@ losing = {least.name: f"{least['regret']:.3f} of Dice by {least.name}, the least
 for row in (best, ccfv):  # each once, also where it is the one that loses least
     losing.setdefault(row.name, f"{row['regret']:.3f} by {row.name}")
 answer = (
-    f"Of the {len(primary)} scores named before the run, {' and '.join(won.index)} {'order' if len(won) > 1 else 'orders'} the models beyond what chance gives."
+    f"Of the {len(primary)} scores named before the run, {texts.listed(won.index)} {'order' if len(won) > 1 else 'orders'} the models beyond what chance gives."
     if len(won)
     else f"No score of the {len(primary)} that were named before the run orders the models beyond what chance gives, although the models have an order."
 )

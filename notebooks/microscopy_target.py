@@ -219,7 +219,7 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## Agreement of every estimator
 #
-# Kendall's τ-b says how far an estimator orders the models as their F1 does; its p is two-sided, over the orders of the models: all of them up to eight models, 10,000 random ones above.
+# Kendall's τ-b says how far an estimator orders the models as their F1 does; its p is two-sided, over the orders of the models: all of them up to eight models, 10,000 random ones above, where the same τ-b can have a p that differs by some thousandths.
 # Beside it stands what the estimator's pick loses of F1, and what a pick at random loses on average.
 # The rows of other perturbations and variants open below.
 # The intervals that open below are over images alone: they say what other images would change, not other models, so one that excludes 0 can stand beside a large p.
@@ -388,7 +388,7 @@ if with_instances:
     paper_map = published.published_target(work, target, "map")
     if len(paper_map):
         extra = published.pixels_only(work)
-        also = f" The paper has models of {' and '.join(extra)} for pixels alone; here they take part." if extra else ""
+        also = f" The paper has models of {texts.listed(extra)} for pixels alone; here they take part." if extra else ""
         display(
             Markdown(f"Published for instances, for no target alone but as an average over the paper's targets.{also}"),
             tables.paper_table(paper_map),

@@ -140,7 +140,7 @@ if len(weak):
     display(
         Markdown(
             f"The UNETR networks find little of the organ after so few iterations: mean Dice {weak['mean'].min():.2f} to {weak['mean'].max():.2f} on {len(weak)} of {int((rows['study'] == other).sum())} targets, where U-Nets reach {weak['mean_base'].min():.2f} to {weak['mean_base'].max():.2f}. "
-            f"{int(weak['scored'].sum())} of their orders repeat{'s' if weak['scored'].sum() == 1 else ''}, so they say {'little' if weak['scored'].any() else 'nothing'} about scores: a transformer wants a longer schedule than this study has."
+            f"{texts.none_or(int(weak['scored'].sum())).capitalize()} of their orders repeat{'s' if weak['scored'].sum() == 1 else ''}, so they say {'little' if weak['scored'].any() else 'nothing'} about scores: a transformer wants a longer schedule than this study has."
         )
     )
 
@@ -155,7 +155,7 @@ figure = order_plots.way_against_way(
     both,
     xlabel="mean Dice, encoder frozen",
     ylabel="mean Dice, nothing frozen",
-    title=f"Training everything raises the mean Dice on {gain} of {len(full)} targets; orders agree at τ {same.min():.2f} to {same.max():.2f}",
+    title=f"Training everything raises the mean Dice on {texts.none_or(gain)} of {len(full)} targets; orders agree at τ {same.min():.2f} to {same.max():.2f}",
 )
 plt.show()
 

@@ -119,7 +119,7 @@ heads = {
     "random_regret": "lost at random",
     "targets": "targets",
 }
-formats = {"mean τ-b": "{:.2f}", "p": "{:.2g}", "AP50 lost": "{:.3f}", "lost at random": "{:.3f}", "targets": "{:.0f}"}
+formats = {"mean τ-b": "{:.2f}", "p": texts.p_number, "AP50 lost": "{:.3f}", "lost at random": "{:.3f}", "targets": "{:.0f}"}
 ordered = summary.sort_values("kendall", ascending=False, kind="stable")[list(heads)]
 tables.plain_table(ordered.rename(columns=heads), "score", formats)
 
@@ -156,7 +156,7 @@ for name in names:
     for score, estimate in named.items():
         row = estimate.rows(here).iloc[0]
         cells_of[score] = (
-            "–" if row["undefined"] else f"{row['kendall']:.2f} (p {row['kendall_p']:.2g}), {row['regret']:.2f}"
+            "–" if row["undefined"] else f"{row['kendall']:.2f} ({texts.p_text(row['kendall_p'])}), {row['regret']:.2f}"
         )
     rows[short(name) + (" *" if name in part.seen else "")] = cells_of
 display(tables.plain_table(pd.DataFrame(rows).T, "target", {}))
@@ -268,7 +268,7 @@ for name in decoded:
     picked = [t for t in judged if found[t]["consensus, instances"].idxmax() == name]
     display(
         Markdown(
-            f"{name}, whose decoder parts nuclei that touch, has the highest AP50 on {len(first)} of {len(judged)} targets and is the pick of consensus on {len(picked)}. "
+            f"{name}, whose decoder parts nuclei that touch, has the highest AP50 on {texts.none_or(len(first))} of {len(judged)} targets and is the pick of consensus on {texts.none_or(len(picked))}. "
             + (
                 "The others join touching nuclei into one connected part and agree on that: an error they share, and the reason why a pick by consensus still loses AP50 here."
                 if len(first) > len(picked)

@@ -113,14 +113,14 @@ Markdown(
     f"to {lead_rows['kendall'].max():.2f} over the targets.\n"
     + (f"Under changes of the input its mean is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
-    f"Where the target's own models may be picked too, the pick loses {lead.rows(agreement, models='all')['regret'].mean():.3f}.\n"
+    f"Where the target's own models may be picked too, the pick loses {lead.rows(agreement, models='all')['regret'].mean():.3f} of F1 on average.\n"
     + (
         f"For instances, V-Rand under the same dropout reaches a mean τ-b of "
         f"**{select.headline(work, 'zero_shot', 'map').rows(agreements['map'], models='others')['kendall'].mean():.2f}** with mAP.\n"
         if "map" in measures
         else ""
     )
-    + "With the target's own models, the p of a mean deals scores in the same way on every target."
+    + "Where the target's own models are counted too, the p of a mean τ-b deals the scores to the models anew, in the same way on all targets."
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
@@ -141,7 +141,7 @@ figure = target_plots.flips_by_target(
     rankings,
     performance="median F1",
     names=titles,
-    title=f"The model with the fewest flipped pixels is the best one on {hits} of {len(lead_rows)} targets",
+    title=f"The model with the fewest flipped pixels is the best one on {texts.none_or(hits)} of {len(lead_rows)} targets",
 )
 plt.show()
 
@@ -345,7 +345,7 @@ if not work.config.phantom:  # phantoms do not test a paper
         )
     )
     held = claims.claims(work, agreements_at_every_strength, seed=seed)
-    formats = {"p": "{:.3f}", "targets": "{:.0f}"}
+    formats = {"p": texts.p_number, "targets": "{:.0f}"}
     display(tables.plain_table(held.set_index("claim").drop(columns="value"), "the paper says", formats))
 
 # %% tags=["remove-input"]

@@ -7,7 +7,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from companion.analysis.claims import LEVEL
-from companion.pages.texts import p_text
+from companion.pages.texts import none_or, p_text
 
 __all__ = ["in_short", "others", "picked", "says", "together", "what_next"]
 
@@ -133,5 +133,5 @@ def together(rows, p, unit, what):
     return (
         f"Mean Kendall's τ-b over {len(kept)} targets {kept['kendall'].mean():.2f} ({p_text(p)}). "
         f"The model that {what} picks loses {lost:.3f} of {unit} on average, a random pick {random:.3f}, "
-        f"and on {worse} of the targets it loses more."
+        f"and on {none_or(worse)} of the targets it loses more."
     )

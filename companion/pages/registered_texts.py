@@ -3,7 +3,7 @@
 Takes a row of `companion.worth.registered.verdicts`; returns text.
 """
 
-from companion.pages.texts import p_text
+from companion.pages.texts import listed, p_text
 
 __all__ = ["answer", "outcome", "result"]
 
@@ -15,8 +15,7 @@ def answer(table):
     if waiting := counts.get("not yet judged", 0):
         be = "is" if waiting == 1 else "are"
         parts.append(f"{waiting} {be} not yet judged, for want of targets that nobody had seen")
-    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    return f"Of {len(table)} registered questions, {listed}."
+    return f"Of {len(table)} registered questions, {listed(parts)}."
 
 
 def outcome(table, name, score, link="registered_tests.ipynb"):

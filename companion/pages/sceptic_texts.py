@@ -4,6 +4,7 @@ Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has 
 """
 
 from companion.analysis.claims import LEVEL
+from companion.pages.texts import none_or
 
 __all__ = [
     *("alike", "averaging", "ceiling", "confident", "counted", "expected", "left_out", "lists", "settings"),
@@ -71,7 +72,7 @@ def averaging(table):
     clearly = "" if len(clear) else ", nowhere beyond what chance gives" if len(wins) else ""
     return (
         f"{beginning} the mean of all probabilities loses less than the pick of the leading score{clearly}; "
-        f"it beats the best single model on {beats} of {n} targets."
+        f"it beats the best single model on {none_or(beats)} of {n} targets."
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from companion.analysis import select
+from companion.analysis.claims import LEVEL
 from companion.analysis.panels import CROP
 from companion.analysis.recorded import recorded_agreement
 from companion.paths import project_root
@@ -16,8 +17,8 @@ from tte.errors import ConfigError, DataNotFound
 from tte.zoo.card import read_card
 
 __all__ = [
-    "NO_BREAK", "banner", "cards_of", "lead_of_rank", "note", "p_number", "p_text", "pictures_of", "provenance",
-    "rerun", "sentence", "surface_order", "three_digits", "trained_out", "unlearned", "untrained_ahead",
+    "NO_BREAK", "banner", "cards_of", "lead_of_rank", "listed", "none_or", "note", "p_number", "p_text", "pictures_of",
+    "provenance", "rerun", "sentence", "surface_order", "three_digits", "trained_out", "unlearned", "untrained_ahead",
 ]  # fmt: skip
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -116,15 +117,40 @@ def note(study):
 def p_text(p):
     """Return "p = 0.12", or "p < 0.01", which no line breaks; the same in sentences and in tables.
 
-    >>> [p_text(p).replace(NO_BREAK, " ") for p in (0.123, 0.006, 0.01)]
-    ['p = 0.12', 'p < 0.01', 'p = 0.01']
+    >>> [p_text(p).replace(NO_BREAK, " ") for p in (0.123, 0.006, 0.01, 0.0488)]
+    ['p = 0.12', 'p < 0.01', 'p = 0.01', 'p = 0.049']
     """
     return f"p {'' if p < 0.01 else '= '}{p_number(p)}".replace(" ", NO_BREAK)
 
 
 def p_number(p):
-    """Return "0.12", or "< 0.01": a p-value in the cell of a table."""
-    return f"<{NO_BREAK}0.01" if p < 0.01 else f"{p:.2f}"
+    """Return "0.12", or "< 0.01": a p-value in the cell of a table; near `LEVEL` with the digit that decides.
+
+    >>> p_number(0.0488), p_number(0.0521), p_number(0.0562)
+    ('0.049', '0.052', '0.06')
+    """
+    if p < 0.01:
+        return f"<{NO_BREAK}0.01"
+    return f"{p:.3f}" if f"{p:.2f}" == f"{LEVEL:.2f}" else f"{p:.2f}"
+
+
+def listed(names):
+    """Return names as a sentence lists them.
+
+    >>> listed(["A"]), listed(["A", "B"]), listed(["A", "B", "C"])
+    ('A', 'A and B', 'A, B and C')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else str(last)
+
+
+def none_or(number):
+    """Return a count for "on … of 8 targets": 0 is "none".
+
+    >>> none_or(0), none_or(3)
+    ('none', '3')
+    """
+    return str(number) if number else "none"
 
 
 def cards_of(study, kind):
@@ -139,7 +165,7 @@ def trained_out(cards):
         quarter = max(1, len(card.losses) // 4)
         before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
         falling += before > 1.05 * end
-    return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+    return f"In {none_or(falling)} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
 
 
 def unlearned(cards, below=0.5):

@@ -4,7 +4,7 @@ Takes tables of `companion.analysis`; returns text.
 """
 
 from companion.analysis.claims import LEVEL, holm
-from companion.pages.texts import p_text
+from companion.pages.texts import listed, none_or, p_text
 from companion.worth.tuning import TRIAL
 
 __all__ = [
@@ -77,7 +77,7 @@ def worst_ways(rows, titles):
         f"by {row.way} on {row.worse_on} of {row.targets} targets of {titles[row.study].lower()}"
         for row in rows.itertuples()
     ]
-    return f"Picking loses more than at random {' and '.join(said)}"
+    return f"Picking loses more than at random {listed(said)}"
 
 
 def labels_answer(lost, two="two labelled images"):
@@ -171,5 +171,5 @@ def tuning_sentence(found, spent, n_seeds):
     named = f" ({', '.join(better)})" if better else ""
     return (
         f"{said} In the same processor seconds, short fine-tunings of random models lose less than the pick of "
-        f"{len(better)} of {len(both)} scores{named}."
+        f"{none_or(len(better))} of {len(both)} scores{named}."
     )

@@ -48,7 +48,8 @@ def test_over_targets_only_defined_ones_count():
     text = boxes.together(rows, 0.2, "F1", "steadiness")
     assert "over 2 targets 0.30 (p\xa0=\xa00.20)" in text
     assert "loses 0.105 of F1 on average, a random pick 0.080" in text
-    assert "on 1 of the targets" in text
+    assert "and on 1 of the targets it loses more" in text
+    assert "and on none of the targets it loses more" in boxes.together(rows[:1], 0.2, "F1", "steadiness")
     assert "on any target" in boxes.together(rows[2:], 0.2, "F1", "steadiness")
 
 

@@ -126,7 +126,7 @@ def test_fine_tuning_at_equal_cost():
     assert plain.endswith("so the ways are not put at equal cost.")
     spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
     assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")
-    assert tuning_sentence(found, spent + 0.5, 3).endswith("lose less than the pick of 0 of 2 scores.")
+    assert tuning_sentence(found, spent + 0.5, 3).endswith("lose less than the pick of none of 2 scores.")
 
 
 def test_the_worst_ways_are_named_with_their_counts():
