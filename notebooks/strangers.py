@@ -119,7 +119,13 @@ heads = {
     "random_regret": "lost at random",
     "targets": "targets",
 }
-formats = {"mean τ-b": "{:.2f}", "p": texts.p_number, "AP50 lost": "{:.3f}", "lost at random": "{:.3f}", "targets": "{:.0f}"}
+formats = {
+    "mean τ-b": "{:.2f}",
+    "p": texts.p_number,
+    "AP50 lost": "{:.3f}",
+    "lost at random": "{:.3f}",
+    "targets": "{:.0f}",
+}
 ordered = summary.sort_values("kendall", ascending=False, kind="stable")[list(heads)]
 tables.plain_table(ordered.rename(columns=heads), "score", formats)
 

@@ -47,22 +47,24 @@ everything = pd.concat([*(e.assign(study=str(key)) for key, e in evidence.items(
 titles = {str(key): called for key, (_, called) in SHOWN.items()} | {"volumes": "organs, by the Dice after fine-tuning"}
 unlabelled = [way for way, needs in ways.NAMES.items() if needs == "no label"]
 levels = {key: e[e["way"].isin(unlabelled)].set_index("way")["lost"] for key, e in evidence.items()}
-means = {key: e.set_index("way")["lost"] for key, e in evidence.items()}
+counts = dict(reversed(SHOWN))  # by study, the measure that counts: its first
+one, two = (
+    {SHOWN[key][0]: ways.beside(lost[key], number) for key in SHOWN if counts[key[0]] == key[1]}
+    for number in ("one labelled image", "two labelled images")
+)
 rule = {key: labels.rule_against_random(table) for key, table in curves.items()}
 
 # %% tags=["remove-input"]
 scores = everything[~everything["way"].str.contains("label|^try ")]  # what labels are worth stands in the answer
 better, worse = worth_texts.evidence_sentences(scores, titles)
-with_two = {SHOWN[key][0]: means[key].reindex([*levels[key].index, "two labelled images"]) for key in SHOWN}
-n_targets = sum(table["target"].nunique() for table in lost.values())
+counted = {tuple(SHOWN[key][0].rsplit(", ", 1)): table["target"].unique() for key, table in lost.items()}
 display(
     boxes.in_short(
         {
-            "Answer": worth_texts.labels_answer(with_two),
+            "Answer": worth_texts.labels_answer(two),
             "Evidence": better,
             "The other way round": worse,
-            "Caveat": f"{n_targets} combinations of a bank, a measure and a target, and several of them share their images, which are few. "
-            "Holm's correction counts the comparisons, and not the images that they share.",
+            "Caveat": f"{worth_texts.counted_once(counted)} Holm's correction knows nothing of the images that comparisons share.",
         }
     )
 )
@@ -73,13 +75,13 @@ display(
 # What is lost is the median performance of the best model over the images, less that of the pick.
 # A labelled image picks the model that does best on it, and the loss is counted on the other images; it is the mean over random draws of the image.
 # Of our own models those that were trained on the target's own images take no part; some of the strangers' have seen images of these collections.
-# A way that is not defined on a target is averaged over the others, so its random pick is another one.
+# A way that is not defined on a target is averaged over the others, and so is the random pick beside it.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean; the first row is what a random pick loses on average on each target, and the dashed line goes on from its mean. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost-per-way", "caption": "Performance lost by the pick: a symbol per target, black bars at the mean over the targets where a way is defined; the first row is what a random pick loses on average on each target, and the dashed line goes on from its mean. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Performance lost per way of picking a model, a panel per bank and measure, a symbol per target"}}
 figure = worth_plots.lost_per_way(
     {SHOWN[key][0]: table for key, table in lost.items()},
     list(ways.NAMES),
-    title=worth_texts.lost_title(list(means.values())),
+    title=worth_texts.lost_title(list(one.values()), list(two.values())),
 )
 plt.show()
 
@@ -90,14 +92,10 @@ plots.as_svg(figure, "worth-ways")
 rows = {}
 for key, found in evidence.items():
     by = found.set_index("way")
-    cells = {
-        way: f"{by.loc[way, 'lost']:.3f} ({texts.p_text(by.loc[way, 'p'])})" if way in by.index else "–"
-        for way in ways.NAMES
-    }
-    rows[SHOWN[key][0]] = {**cells, "random pick": f"{lost[key].groupby('target')['random'].first().mean():.3f}"}
+    rows[SHOWN[key][0]] = {w: worth_texts.lost_cell(by.loc[w]) if w in by.index else "–" for w in ways.NAMES}
 display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}))
 Markdown(
-    "p: two-sided, of the mean difference from a random pick on the same targets, over all changes of sign of the targets. "
+    "Beside each loss stands that of a random pick on the same targets. p: two-sided, of the mean difference between the two, over all changes of sign of the targets. "
     "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
     "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
 )
@@ -109,7 +107,7 @@ Markdown(
 # The images are labelled in a random order, or in the order in which `tte rank` asks for them: the next one is that on which the models still in play disagree most.
 # A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over targets; dotted lines are scores without labels. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over targets; dotted lines are scores without labels, each over the targets on which it is defined. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
 figure = worth_plots.label_curves(
     {SHOWN[key][0]: table for key, table in curves.items()},
     {SHOWN[key][0]: level for key, level in levels.items()},
@@ -131,16 +129,20 @@ display(
 # %% tags=["remove-input"]
 rows, sure = {}, []
 for key, table in curves.items():
-    by = table.groupby(["choice", "labels"])[["lost", "best"]].mean()
-    best = levels[key].idxmin()
-    row = {"best score without labels": best, "it loses": levels[key][best]}
-    for choice in ("random", "random and score", "rule and score"):
-        row[labels.CHOICES[choice]] = labels.labels_needed(by["lost"][choice], levels[key][best])
-        sure.append(labels.labels_needed(by["best"][choice], 0.95, "best"))
-    rows[SHOWN[key][0]] = row
+    best = table.groupby(["choice", "labels"])["best"].mean()
+    choices = ("random", "random and score", "rule and score")
+    found = labels.needed_beside(table, lost[key], choices)
+    sure += [labels.labels_needed(best[choice], 0.95, "best") for choice in choices]
+    row = {"best score without labels": found["way"], "it loses": found["lost"], "targets": found["targets"]}
+    rows[SHOWN[key][0]] = row | {f"{labels.CHOICES[choice]}: from": found[choice] for choice in choices}
 needed = pd.DataFrame(rows).T
-shown = {name: "{:.0f}" for name in labels.CHOICES.values() if name in needed} | {"it loses": "{:.3f}"}
-display(Markdown("**How many labels lose no more than the best score without labels?**"))
+shown = {name: "{:.0f}" for name in list(needed)[2:]} | {"it loses": "{:.3f}"}
+display(
+    Markdown(
+        "**From how many labels on does a pick lose no more than the best score without labels, and stays there with every further label?**\n"
+        "On the targets where that score and the curve are defined; a dash where the loss does not stay below within the labels that were tried."
+    )
+)
 display(tables.plain_table(needed, "bank", shown))
 Markdown(worth_texts.sure_sentence(sure))
 
@@ -148,7 +150,9 @@ Markdown(worth_texts.sure_sentence(sure))
 # ## Before fine-tuning: try two models out
 #
 # Where a few labels are there to fine-tune with, the plain rival of every estimator is to fine-tune a little and look.
-# A pick by such a trial is judged by the seeds of fine-tuning that it did not see, and every other pick by the same seeds, so that its loss differs a little from that on [the page on organs](volumes/fine_tune_orders.ipynb), where the other variants of the scores stand too.
+# Every pick is judged by the same seeds of fine-tuning, which no trial saw, and so is the pick at random.
+# On [the page on organs](volumes/fine_tune_orders.ipynb) and on [the first page](which_model.ipynb) all seeds judge, so losses differ a little from those here.
+# There every variant of a score counts as a comparison; here each score stands in the one variant that is named, CC-FV in that of its paper.
 
 # %% tags=["remove-input"]
 shown = of_organs.set_index("way").sort_values("lost", kind="stable")

@@ -165,7 +165,10 @@ def trained_out(cards):
         quarter = max(1, len(card.losses) // 4)
         before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
         falling += before > 1.05 * end
-    return f"In {none_or(falling)} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+    return (
+        f"In {none_or(falling)} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter "
+        "before"
+    )
 
 
 def unlearned(cards, below=0.5):

@@ -5,20 +5,20 @@ Takes tables of `companion.analysis`; returns text.
 
 from companion.analysis.claims import LEVEL, holm
 from companion.pages.texts import listed, none_or, p_text
-from companion.worth.tuning import TRIAL
+from companion.worth.tuning import TRIAL, judging_seeds
 
 __all__ = [
+    "counted_once",
     "curves_title",
     "evidence_sentences",
     "labels_answer",
+    "lost_cell",
     "lost_title",
     "rule_sentence",
     "sure_sentence",
     "tuning_sentence",
     "worst_ways",
 ]
-
-_LABELS = (("one", ""), ("two", "s"))
 
 
 def evidence_sentences(evidence, titles):
@@ -80,35 +80,77 @@ def worst_ways(rows, titles):
     return f"Picking loses more than at random {listed(said)}"
 
 
-def labels_answer(lost, two="two labelled images"):
+def lost_cell(row):
+    """Return what a way loses with the random pick on the same targets, of `companion.worth.ways.against_random`.
+
+    >>> " ".join(lost_cell({"lost": 0.125, "random": 0.155, "targets": 6, "p": 0.81}).split())
+    '0.125 (random 0.155, p = 0.81, 6 targets)'
+    """
+    where = f"{row['targets']} target{'s' if row['targets'] > 1 else ''}"
+    return f"{row['lost']:.3f} (random {row['random']:.3f}, {p_text(row['p'])}, {where})"
+
+
+def labels_answer(beside):
     """Return what two labelled images are worth beside every score without labels, from the mean losses per panel.
 
     Parameters
     ----------
-    lost : dict of str to Series; by the name of a panel, the mean loss of `two` and of every way without a label
-    two : str; the way with labels
+    beside : dict of str to DataFrame; by the name of a panel, `companion.worth.ways.beside` of two labelled images
     """
-    beaten = [name for name, ways in lost.items() if ways[two] < ways.drop(two).min()]
+    lost = {name: ways["other"] - ways["lost"] for name, ways in beside.items()}  # by labels, more than by the score
+    beaten = [name for name, more in lost.items() if (more < 0).all()]
     others = [name for name in lost if name not in beaten]
     if not others:
-        return f"Label two images: in all {len(lost)} comparisons they lose less than every score without labels."
-    matched = "; ".join(f"{name}: {lost[name].drop(two).idxmin()}" for name in others)
+        return f"Label two images: in all {len(lost)} banks they lose less than every score without labels."
+    matched = "; ".join(f"{name}: {lost[name].idxmax()}" for name in others)
     if not beaten:
-        return f"Two labelled images lose no less: in all {len(lost)} comparisons a score does as well ({matched})."
+        return f"Two labelled images lose no less: in all {len(lost)} banks a score does as well ({matched})."
     return (
-        f"Label two images if you can: in {len(beaten)} of {len(lost)} comparisons they lose less than every score "
+        f"Label two images if you can: in {len(beaten)} of {len(lost)} banks they lose less than every score "
         f"without labels. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
     )
 
 
-def lost_title(means):
-    """Return the message of `worth_plots.lost_per_way`, from the mean losses of each panel by way."""
-    one, two = (sum(panel[f"{number} labelled image{s}"] for panel in means) / len(means) for number, s in _LABELS)
-    scores = [panel.drop([f"{number} labelled image{s}" for number, s in _LABELS]) for panel in means]
-    best, mean = (sum(each) / len(means) for each in zip(*((s.min(), s.mean()) for s in scores), strict=True))
+def counted_once(targets):
+    """Return how many comparisons stand on the page, and which measure counts where a bank has several.
+
+    Parameters
+    ----------
+    targets : dict of (str, str) to sequence of str; by bank and measure, as a sentence calls them, the first measure of
+        a bank being that which counts
+
+    Examples
+    --------
+    >>> counted_once({("zoo", "AP50"): ["a", "b"]})
+    '2 combinations of a bank and a target, and several of them share their images, which are few.'
+    """
+    pairs = {(bank, target) for (bank, _), names in targets.items() for target in names}
+    said = f"{len(pairs)} combinations of a bank and a target, and several of them share their images, which are few."
+    measures = {}
+    for bank, measure in targets:
+        measures.setdefault(bank, []).append(measure)
+    for bank, (first, *more) in measures.items():
+        if more:
+            said += (
+                f" {bank} stand here by {listed([first, *more])}: answer and titles count them once, by {first}, the "
+                "correction counts every measure."
+            )
+    return said
+
+
+def lost_title(one, two):
+    """Return the message of `worth_plots.lost_per_way`: what scores lose, and labels on the same targets.
+
+    Parameters
+    ----------
+    one, two : sequence of DataFrame; by bank, `companion.worth.ways.beside` of one and of two labelled images
+    """
+    n = len(two)
+    mean, best = (sum(getattr(ways["lost"], how)() for ways in two) / n for how in ("mean", "min"))
+    labelled = (sum(ways["other"].mean() for ways in tables) / n for tables in (one, two))
     return (
-        f"Lost on average: {mean:.2f} by a score without labels, {best:.2f} by the one that turned out best, "
-        f"{one:.2f} by one labelled image, {two:.2f} by two"
+        f"Lost on average over {n} banks: {mean:.2f} by a score without labels, {best:.2f} by the one that turned out "
+        "best, {:.2f} by one labelled image, {:.2f} by two".format(*labelled)
     )
 
 
@@ -124,11 +166,14 @@ def sure_sentence(needed):
     reached = [int(k) for k in needed if k == k]
     if not reached:
         return (
-            "In no case is the pick the very best model in 95% of the draws: the best are too close for eight labels."
+            "In no case does the pick come to be the very best model in 95% of the draws and stay so: the best are too "
+            "close for eight labels."
         )
+    few, many = min(reached), max(reached)
+    numbers = f"{few} label{'s' * (few != 1)}" if few == many else f"{few} to {many} labels"
     return (
-        f"In {len(reached)} of {len(needed)} cases the pick is the very best model in 95% of the draws, with "
-        f"{min(reached)} to {max(reached)} labels."
+        f"In {len(reached)} of {len(needed)} cases the pick is the very best model in 95% of the draws, from "
+        f"{numbers} on."
     )
 
 
@@ -160,8 +205,11 @@ def tuning_sentence(found, spent, n_seeds):
     n_seeds : int
     """
     first, last = found["lost"].idxmin(), found["lost"].idxmax()
+    judging = judging_seeds(n_seeds)
     said = (
-        f"{n_seeds} seeds of fine-tuning. The smallest mean loss is that of {first} ({p_text(found.loc[first, 'p'])}), "
+        f"{n_seeds} seeds of fine-tuning; every row, and the pick at random, is judged by the {judging} "
+        f"seed{'s' * (judging > 1)} that the trials leave, each in turn. "
+        f"The smallest mean loss is that of {first} ({p_text(found.loc[first, 'p'])}), "
         f"the largest that of {last} ({p_text(found.loc[last, 'p'])})."
     )
     if spent is None:

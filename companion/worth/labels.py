@@ -24,8 +24,8 @@ from tte.rank.judgement.table import EXPECTED, HALF
 from tte.rank.judgement.verdict import images_to_label
 
 __all__ = [
-    *("CHOICES", "MOST", "Target", "labels_needed", "of_target", "recorded_labels", "rule_against_random"),
-    *("simulated", "write_labels"),
+    *("CHOICES", "MOST", "Target", "labels_needed", "needed_beside", "of_target", "recorded_labels"),
+    *("rule_against_random", "simulated", "write_labels"),
 ]
 
 MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
@@ -218,6 +218,29 @@ def rule_against_random(table, labels=4):
     needed = labels_needed(mean["rule and score"], mean["random and score"][labels] + CLOSE)
     p = paired_p(random, rule[random.index]) if len(random) > 1 else float("nan")
     return {"saved": float((random - rule).mean()), "p": p, "targets": len(random), "needed": needed, "labels": labels}
+
+
+def needed_beside(table, lost, choices=tuple(CHOICES)):
+    """Return from how many labels on picks lose no more than the best score without labels, and which score that is.
+
+    Parameters
+    ----------
+    table : DataFrame; as `recorded_labels` returns it; one study and measure
+    lost : DataFrame; as `ways.lost_by_ways` returns it; the same
+
+    Returns
+    -------
+    dict
+        way (the score with the smallest mean loss), lost, targets (on which that score and the curves are defined, and
+        both are taken), and by choice the labels of `labels_needed`, NaN where a curve does not stay.
+    """
+    lost = lost[lost["target"].isin(table["target"])]  # a target of few images has no curve
+    scores = ways.beside(lost)
+    way = scores["lost"].idxmin()
+    there = table[table["target"].isin(lost.loc[lost["way"] == way, "target"])]
+    curves = there.groupby(["choice", "labels"])["lost"].mean()
+    needed = {choice: labels_needed(curves[choice], scores.loc[way, "lost"]) for choice in choices}
+    return {"way": way, "lost": scores.loc[way, "lost"], "targets": int(scores.loc[way, "targets"]), **needed}
 
 
 def labels_needed(curve, level, column="lost"):

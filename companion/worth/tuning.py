@@ -3,6 +3,8 @@
 Takes tables of Dice and of seconds; `of_records` makes them from the records of a study. Writes nothing.
 """
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from companion.estimate import Estimate
 from tte.agreement import expected_regret
 from tte.estimators import ESTIMATORS
 
-__all__ = ["TRIAL", "lost_by_tuning", "of_records"]
+__all__ = ["TRIAL", "judging_seeds", "lost_by_tuning", "of_records"]
 
 TRIAL = "short fine-tuning"  # as tables call this score: how well a model does after a few iterations
 N_DRAWS = 500  # of models, where not all are tried
@@ -22,8 +24,8 @@ _TRIAL = "short_fine_tuning"
 def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
     """Return what picks lose on each target: by every estimator, and by trying models out in short fine-tunings.
 
-    A pick by trying out is judged by the seeds that it did not see; so is every other pick, averaged over the seeds
-    that a single trial would leave.
+    Every pick, that at random too, is judged by the same seeds: those that two trials leave, or one where there are two
+    seeds, averaged over the runs of seeds that the trials may have.
 
     Parameters
     ----------
@@ -44,9 +46,10 @@ def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
     for target, table in dice.groupby("target", sort=False):
         wide = table.pivot(index="model", columns="seed", values="value")
         values, cost = wide.to_numpy(dtype=float), _seconds(seconds, target, wide.index)
-        random = float(np.mean([_left(values, [s]).max() - _left(values, [s]).mean() for s in range(values.shape[1])]))
+        judges = [left for _, left in _splits(values)]
+        random = float(np.mean([left.max() - left.mean() for left in judges]))
         by_score = dict(_scores(scores, target, wide.index))
-        found = {way: _by_score(values, score) for way, score in by_score.items()}
+        found = {way: _by_score(judges, score) for way, score in by_score.items()}
         found["try two models"] = _by_trying(values, 2, 1, n_draws, seed)
         found["try every model"] = _by_trying(values, len(wide), 1, 1, seed)
         if values.shape[1] > 2:
@@ -55,40 +58,57 @@ def lost_by_tuning(dice, scores, seconds=None, *, n_draws=N_DRAWS, seed=0):
             spent, affordable, tried = cost.get(way, np.nan), np.nan, np.nan
             if TRIAL in by_score and TRIAL in cost and np.isfinite(spent):
                 affordable = spent * len(wide) / cost[TRIAL]
-                tried = _best_of_some(values.mean(axis=1), by_score[TRIAL], int(affordable), n_draws, seed)
+                tried = _best_of_some(judges, by_score[TRIAL], int(affordable), n_draws, seed)
             costs = {"seconds": spent, "affordable": affordable, "lost_tried": tried}
             rows.append({"target": target, "way": way, "lost": lost, "random": random, **costs})
     return pd.DataFrame(rows, columns=["target", "way", "lost", "random", "seconds", "affordable", "lost_tried"])
 
 
-def _best_of_some(performance, trial, n_models, n_draws, seed):
+def _best_of_some(judges, trial, n_models, n_draws, seed):
     """Mean loss of the best by trial among `n_models` random models; of one, or none, it is that of a random pick."""
     rng, found = np.random.default_rng(seed), []
-    for _ in range(n_draws):
-        models = rng.permutation(len(performance))[: max(n_models, 1)]
-        best = trial[models] == trial[models].max()
-        found.append(performance.max() - performance[models][best].mean())
+    for left in judges:
+        for _ in range(n_draws):
+            models = rng.permutation(len(left))[: max(n_models, 1)]
+            best = trial[models] == trial[models].max()
+            found.append(left.max() - left[models][best].mean())
     return float(np.mean(found))
 
 
-def _left(values, seen):
-    """Mean over the seeds that were not seen, (M,)."""
-    return np.delete(values, seen, axis=1).mean(axis=1)
+def _splits(values):
+    """Yield (the seeds of trials, mean over the other seeds (M,)) for every run of seeds."""
+    n_seeds = values.shape[1]
+    for first in range(n_seeds):
+        seen = [(first + step) % n_seeds for step in range(_seen(n_seeds))]
+        yield seen, np.delete(values, seen, axis=1).mean(axis=1)
 
 
-def _by_score(values, scores):
-    return float(np.mean([expected_regret(scores, _left(values, [s])) for s in range(values.shape[1])]))
+def _seen(n_seeds):
+    return min(2, n_seeds - 1)
+
+
+def judging_seeds(n_seeds):
+    """Return how many of the seeds judge a pick in `lost_by_tuning`.
+
+    >>> judging_seeds(2), judging_seeds(3), judging_seeds(5)
+    (1, 1, 3)
+    """
+    return n_seeds - _seen(n_seeds)
+
+
+def _by_score(judges, scores):
+    return float(np.mean([expected_regret(scores, left) for left in judges]))
 
 
 def _by_trying(values, n_models, n_seeds, n_draws, seed):
-    """Mean loss of the best of `n_models` random models by `n_seeds` seeds, over every run of seeds and draws."""
+    """Mean loss of the best of `n_models` random models by `n_seeds` of the seeds of trials, over runs and draws."""
     rng, found = np.random.default_rng(seed), []
-    for first in range(values.shape[1]):
-        seen = [(first + step) % values.shape[1] for step in range(n_seeds)]
-        tried, left = values[:, seen].mean(axis=1), _left(values, seen)
-        for _ in range(n_draws):
-            models = rng.permutation(len(values))[:n_models]
-            found.append(left.max() - left[models][tried[models] == tried[models].max()].mean())
+    for seen, left in _splits(values):
+        for some in combinations(seen, n_seeds):
+            tried = values[:, some].mean(axis=1)
+            for _ in range(n_draws):
+                models = rng.permutation(len(values))[:n_models]
+                found.append(left.max() - left[models][tried[models] == tried[models].max()].mean())
     return float(np.mean(found))
 
 
@@ -132,5 +152,12 @@ def of_records(study, *, seed=0):
 
 def _ways(study):
     """{way: Estimate}: the methods of the CC-FV paper, relative variety, and the trial where it is an estimator."""
-    more = [(name, ESTIMATORS[name]) for name in ("relative_variety", _TRIAL) if name in ESTIMATORS]
-    return over_targets.table_1(study) | {known.label: Estimate(name, known.lead) for name, known in more}
+    more = [Estimate(name, ESTIMATORS[name].lead) for name in ("relative_variety", _TRIAL) if name in ESTIMATORS]
+    return {_called(estimate): estimate for estimate in (*over_targets.table_1(study).values(), *more)}
+
+
+def _called(estimate):
+    """The name of an estimator, with its variant where it has several; that of the trial is known without."""
+    if estimate.estimator == _TRIAL or not (variant := estimate.how.label or estimate.variant):
+        return estimate.known.label
+    return f"{estimate.known.label} ({variant})"

@@ -13,7 +13,7 @@ from companion.study import open_study
 from tte.agreement import expected_regret
 
 __all__ = [
-    *("NAMES", "base_of", "against_random", "has_objects", "lost_by_labels", "lost_by_ways"),
+    *("NAMES", "base_of", "against_random", "beside", "has_objects", "lost_by_labels", "lost_by_ways"),
     *("measures", "performance_matrix", "scores_of"),
 ]
 
@@ -22,7 +22,7 @@ NAMES = {  # way: what it takes, in the order of tables and figures
     "steady probabilities under input changes (CTE-EI)": "no label",
     "mean confidence": "no label",
     "agreement with the other models (consensus)": "no label",
-    "performance on its own data": "no label",
+    "F1 on its own data": "no label",
     "one labelled image": "1 label",
     "two labelled images": "2 labels",
 }
@@ -107,6 +107,26 @@ def lost_by_ways(study, measure, *, targets=None):
         random = float(median.max() - median.mean())
         rows += [{**same, "way": way, "lost": value, "random": random} for way, value in lost.items()]
     return pd.DataFrame(rows, columns=["study", "target", "measure", "way", "lost", "random"])
+
+
+def beside(table, other="two labelled images"):
+    """Return what each way without a label loses beside another way, both on the targets where it is defined.
+
+    Parameters
+    ----------
+    table : DataFrame; as `lost_by_ways` returns it; one study and one measure
+    other : str; a way that is defined on every target
+
+    Returns
+    -------
+    DataFrame
+        By way: lost, other (means over targets) and targets.
+    """
+    each = table.pivot(index="target", columns="way", values="lost")
+    free = [way for way, needs in NAMES.items() if needs == "no label" and way in each]
+    rows = {way: each[[way, other]].dropna() for way in free}
+    found = {way: (row[way].mean(), row[other].mean(), len(row)) for way, row in rows.items()}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["lost", "other", "targets"])
 
 
 def lost_by_labels(values, most, *, n_draws=500, seed=0):

@@ -39,7 +39,9 @@ def test_averaging():
         "In 1 of 2 banks (bank 0) the mean of all probabilities loses less than the pick of the leading score; "
         "it beats the best single model on 1 of 8 targets."
     )
-    assert sceptic_texts.averaging(one.assign(beats_best=0)).endswith("it beats the best single model on none of 8 targets.")
+    assert sceptic_texts.averaging(one.assign(beats_best=0)).endswith(
+        "it beats the best single model on none of 8 targets."
+    )
     assert "nowhere beyond what chance gives" in sceptic_texts.averaging(one.assign(p=0.5))
     assert sceptic_texts.averaging(one.assign(average=0.9)).startswith("No: in none of the banks the mean")
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from companion.pages.worth_texts import (
+    counted_once,
     curves_title,
     evidence_sentences,
     labels_answer,
@@ -59,26 +60,29 @@ def test_what_the_correction_takes_back_is_not_claimed_either():
     assert better.startswith("Picking by good does better")
 
 
-def panel(**lost):
-    return pd.Series(lost).rename({"one": "one labelled image", "two": "two labelled images"})
+def panel(other=0.1, **lost):
+    return pd.DataFrame({"lost": lost, "other": other, "targets": 6})
 
 
 def test_the_answer_about_labels_flips_with_the_losses():
-    good, bad = panel(score=0.3, other=0.4, two=0.1), panel(score=0.05, other=0.4, two=0.1)
+    good, bad = panel(score=0.3, wrong=0.4), panel(score=0.05, wrong=0.4)
     assert labels_answer({"A": good, "B": good}) == (
-        "Label two images: in all 2 comparisons they lose less than every score without labels."
+        "Label two images: in all 2 banks they lose less than every score without labels."
     )
     assert labels_answer({"A": good, "B": bad}) == (
-        "Label two images if you can: in 1 of 2 comparisons they lose less than every score without labels. "
+        "Label two images if you can: in 1 of 2 banks they lose less than every score without labels. "
         "In the other a score does as well or better (B: score)."
     )
-    assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 comparisons")
+    assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 banks")
+    mixed = panel(score=0.3, wrong=0.4).assign(other=[0.35, 0.1])  # on the targets of that score labels lose more
+    assert labels_answer({"A": mixed}).endswith("(A: score).")
 
 
 def test_titles_are_means_of_their_tables():
-    assert lost_title([panel(a=0.1, b=0.3, one=0.2, two=0.1), panel(a=0.4, one=0.0, two=0.1)]) == (
-        "Lost on average: 0.30 by a score without labels, 0.25 by the one that turned out best, "
-        "0.10 by one labelled image, 0.10 by two"
+    one, two = ([panel(other, a=0.1, b=0.3), panel(other, a=0.4)] for other in (0.2, 0.1))
+    assert lost_title(one, two) == (
+        "Lost on average over 2 banks: 0.30 by a score without labels, 0.25 by the one that turned out best, "
+        "0.20 by one labelled image, 0.10 by two"
     )
     rows = [("random", k, lost) for k, lost in enumerate([0.4, 0.3, 0.2, 0.2, 0.1])]
     table = pd.DataFrame(rows, columns=["choice", "labels", "lost"])
@@ -114,7 +118,18 @@ def test_how_often_one_is_sure():
     nan = float("nan")
     assert sure_sentence([nan, nan]).startswith("In no case")
     assert sure_sentence([nan, 3, 5]) == (
-        "In 2 of 3 cases the pick is the very best model in 95% of the draws, with 3 to 5 labels."
+        "In 2 of 3 cases the pick is the very best model in 95% of the draws, from 3 to 5 labels on."
+    )
+    assert sure_sentence([nan, 1]).endswith("from 1 label on.")
+
+
+def test_a_bank_by_two_measures_is_counted_once():
+    twice = counted_once(
+        {("Own models", "AP50"): ["a", "b"], ("Own models", "F1"): ["a", "b", "c"], ("Zoo", "AP50"): "a"}
+    )
+    assert twice.startswith("4 combinations of a bank and a target,") and twice.endswith(
+        "Own models stand here by AP50 and F1: answer and titles count them once, by AP50, the correction counts every "
+        "measure."
     )
 
 
@@ -122,7 +137,9 @@ def test_fine_tuning_at_equal_cost():
     found = pd.DataFrame({"lost": [0.1, 0.3], "p": [0.5, 0.02]}, index=["LogME", "CC-FV"])
     plain = tuning_sentence(found, None, 2)
     least = "The smallest mean loss is that of LogME (p\xa0=\xa00.50), the largest"
-    assert plain.startswith(f"2 seeds of fine-tuning. {least}")
+    judged = "every row, and the pick at random, is judged by the 1 seed that the trials leave, each in turn."
+    assert plain.startswith(f"2 seeds of fine-tuning; {judged} {least}")
+    assert "by the 3 seeds that the trials leave" in tuning_sentence(found, None, 5)
     assert plain.endswith("so the ways are not put at equal cost.")
     spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
     assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")

@@ -89,6 +89,20 @@ def test_labels_needed_is_where_a_curve_arrives_for_good():
     assert labels.labels_needed(pd.Series([0.1, 0.96, 0.97]), 0.95, "best") == 1
 
 
+def test_labels_are_counted_on_the_targets_of_the_best_score():
+    """On target b the score is not defined; the curve of a alone falls below it with two labels for good."""
+    rows = [("a", k, lost) for k, lost in enumerate([0.5, 0.1, 0.3, 0.1])] + [("b", k, 0.9) for k in range(4)]
+    table = pd.DataFrame(rows, columns=["target", "labels", "lost"]).assign(choice="random")
+    picks = [("a", "mean confidence", 0.2), ("a", "two labelled images", 0.3), ("b", "two labelled images", 0.9)]
+    lost = pd.DataFrame(picks, columns=["target", "way", "lost"])
+    found = labels.needed_beside(table, lost, choices=["random"])
+    assert found == {"way": "mean confidence", "lost": 0.2, "targets": 1, "random": 3}
+    few = pd.concat([lost, lost.assign(target="of few images", lost=0.9)])
+    assert labels.needed_beside(table, few, choices=["random"]) == found
+    both = pd.concat([lost, pd.DataFrame([("b", "mean confidence", 0.2)], columns=lost.columns)])
+    assert np.isnan(labels.needed_beside(table, both, choices=["random"])["random"])
+
+
 @pytest.mark.parametrize("name", ["strangers", "cells-bank"])
 def test_the_recorded_table_is_what_the_records_give(name):
     study = open_study(name)

@@ -34,6 +34,16 @@ def test_with_an_order_two_tries_find_the_better_of_two_models():
     assert found.loc["LogME", "lost"] == pytest.approx(0.6)
 
 
+def test_both_kinds_of_trial_and_the_random_pick_are_judged_by_the_same_seeds():
+    """Of three seeds one judges: what two trials leave, for a single trial too."""
+    found = tuning.lost_by_tuning(*tables([[0.9, 0.8, 0.1], [0.5, 0.6, 0.4]], [1.0, 0.0])).set_index("way")
+    assert found.loc["LogME", "lost"] == pytest.approx((0 + 0 + 0.3) / 3)
+    assert found.loc["try every model twice", "lost"] == pytest.approx((0.4 + 0 + 0.3) / 3)
+    # by one of the two other seeds: the third misleads where the first or second judges, both where the third does
+    assert found.loc["try every model", "lost"] == pytest.approx((0.4 / 2 + 0.2 / 2 + 0.3) / 3)
+    assert found["random"].tolist() == pytest.approx([(0.2 + 0.1 + 0.15) / 3] * len(found))
+
+
 def test_costs_are_those_of_all_models_and_buy_so_many_trials():
     """LogME takes half as long as a trial: for its seconds on four models, two of them could be tried."""
     dice, scores = tables([[0.9] * 2, [0.6] * 2, [0.3] * 2, [0.0] * 2], [0, 1, 2, 3])
@@ -61,5 +71,5 @@ def test_an_estimator_without_a_score_of_every_model_is_left_out():
 
 def test_the_recorded_organs_have_a_row_per_estimator():
     found = tuning.lost_by_tuning(*tuning.of_records(open_study("volumes")))
-    assert {"CC-FV", "LogME", "try two models", "try every model"} <= set(found["way"])
+    assert {"CC-FV (paper)", "LogME", tuning.TRIAL, "try two models", "try every model"} <= set(found["way"])
     assert found["lost"].ge(0).all() and found.groupby("target").size().nunique() == 1

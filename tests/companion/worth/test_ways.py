@@ -40,6 +40,14 @@ def test_against_random_counts_targets_and_takes_all_changes_of_sign():
     assert np.isnan(ways.against_random(table(once=[0.1]))["p"].iloc[0])
 
 
+def test_labels_are_held_against_a_score_on_the_targets_where_it_is_defined():
+    rows = [("a", CONSENSUS, 0.1), ("a", "two labelled images", 0.2), ("b", "two labelled images", 0.0)]
+    rows += [("a", "mean confidence", 0.3), ("b", "mean confidence", 0.1)]
+    found = ways.beside(pd.DataFrame(rows, columns=["target", "way", "lost"]))
+    assert found.loc[CONSENSUS].tolist() == [0.1, 0.2, 1] and list(found.index) == ["mean confidence", CONSENSUS]
+    assert found.loc["mean confidence"].tolist() == pytest.approx([0.2, 0.1, 2])
+
+
 @pytest.mark.parametrize("name", ["strangers", "nuclei-bank", "mitochondria-bank", "cells-bank"])
 def test_losses_are_those_of_the_records(name):
     study = open_study(name)
