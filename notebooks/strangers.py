@@ -32,9 +32,10 @@ from IPython.display import Markdown, display
 from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
-from companion.pages import boxes, plots, tables, target_plots, texts
+from companion.pages import boxes, plots, registered_texts, tables, target_plots, texts
 from companion.study import open_page, open_study
-from tte.rank.expected import coverage, scores_with_evidence
+from companion.worth import registered
+from tte.rank.expected import coverage, read_evidence
 
 plots.use_style()
 work = open_page(study, data_root=data_root, out=out, seed=seed)
@@ -69,10 +70,16 @@ display(
     boxes.in_short(
         {
             "Answer": verdict,
-            "Evidence": f"Mean Kendall τ-b with AP50 over {len(judged)} targets: consensus {consensus['kendall']:.2f} "
+            "Evidence": f"Mean Kendall τ-b with AP50 over {boxes.scope(len(judged), len(names), 'this zoo')}: consensus {consensus['kendall']:.2f} "
             f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.",
-            "Lost by the pick": f"Over these {len(judged)} targets {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
-            f"{confidence['regret']:.2f} by mean confidence, {summary.loc['soft Dice confidence', 'regret']:.2f} by soft Dice confidence, {consensus['random_regret']:.2f} by a random pick.",
+            "Lost by the pick": f"Over the same targets {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
+            f"{confidence['regret']:.2f} by mean confidence, {summary.loc['soft Dice confidence', 'regret']:.2f} by soft Dice confidence, {consensus['random_regret']:.2f} by a random pick; over every target on record it stands on [the first page](../which_model.ipynb).",
+            "Registered": registered_texts.outcome(
+                registered.verdicts(registered.registration()),
+                "consensus-strangers",
+                "consensus",
+                "../registered_tests.ipynb",
+            ),
             "Caveat": f"{len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.",
         }
     )
@@ -228,13 +235,14 @@ if len(undefined):
             f"Consensus of instances is undefined on {', '.join(short(t) for t in undefined)}: so many models predict nearly the same objects there (median AP50 above {part.merge:g}) that fewer than three groups are left beside a model's own."
         )
     )
-gap = consensus["kendall"] - own_summary.loc["consensus, instances", "kendall"]
+own_consensus = own_summary.loc["consensus, instances"]
 Markdown(
-    f"Consensus reaches {own_summary.loc['consensus, instances', 'kendall']:.2f} here against {consensus['kendall']:.2f} among strangers; "
+    f"Of the {len(own_names)} targets on record {len(own_judged)} have models that can be told apart. "
+    f"On the {int(own_consensus['targets'])} of them where it is defined, consensus reaches {own_consensus['kendall']:.2f} with AP50, against {consensus['kendall']:.2f} on {int(consensus['targets'])} among strangers; "
     + (
         "strangers differ in what they find at all, models of one kind in how they draw a boundary, and that is the harder order."
-        if gap > 0
-        else f"with {int(own_summary.loc['consensus, instances', 'targets'])} targets here and {int(consensus['targets'])} there, which bank is harder cannot be told."
+        if consensus["kendall"] > own_consensus["kendall"]
+        else "with so few targets, which bank is harder cannot be told."
     )
 )
 
@@ -262,9 +270,9 @@ if len(lost):
     )
 
 # %% tags=["remove-input"]
-calibrated = {name: coverage(name, level=0.8) for name in scores_with_evidence() if name == "consensus_instances"}
+foretold = read_evidence()[["target", "consensus_instances", "ap50"]].dropna()["target"].nunique()
 Markdown(
-    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {calibrated['consensus_instances']:.0%} of the models of a target on average over the targets of this bank and of our own."
+    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {coverage('consensus_instances', level=0.8):.0%} of the models of a target, on average over the {foretold} targets on which models of this bank or of our own have a consensus, resolvable or not ([each of them](../sceptic.ipynb))."
 )
 
 # %% tags=["remove-input"]

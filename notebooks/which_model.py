@@ -72,22 +72,25 @@ by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", 
 tuned_evidence = ways.against_random(by)
 
 # %% tags=["remove-input"]
-means = evidence.set_index(["study", "way"])
 first = next(iter(studies))
-gains = means.loc[first].sort_values("lost")
-free = [way for way in gains.index if ways.NAMES[way] == "no label"]
-best, label = gains.loc[free[0]], gains.loc["one labelled image"]
+gains = ways.beside(lost[lost["study"] == first], "one labelled image").sort_values("lost", kind="stable")
+free, best = gains.index[0], gains.iloc[0]
+at_random = evidence.set_index(["study", "way"]).loc[(first, free), "random"]
+measure = {"ap50": "AP50", "f1": "F1"}[ways.measures(studies[first])[0]]
+verdicts = registered.verdicts(registered.registration())
 least = tuned_evidence.sort_values("lost", kind="stable").iloc[0]
 share = evidence["worse_on"] / evidence["targets"]
 worst = evidence[share == share.max()]
 boxes.in_short(
     {
         "What to do": "Run every model once and let `tte rank` compare them; where it calls models too close, label one or two images and give it the labels.",
-        "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), a pick at random loses {best['random']:.2f} of AP50 (objects found, as a share of those found, missed and invented) against the best model; "
-        f"picking by {free[0]} loses {best['lost']:.2f}, by one labelled image {label['lost']:.2f}.",
+        "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), over {int(best['targets'])} targets, a pick at random loses {at_random:.2f} of {measure} (objects found, as a share of those found, missed and invented) against the best model; "
+        f"picking by {free} loses {best['lost']:.2f}, by one labelled image {best['other']:.2f}. "
+        "[Their page](strangers/strangers.ipynb) counts the targets alone on which the models can be told apart, so its numbers differ.",
+        "Registered": registered_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
         "To fine-tune": f"On {int(least['targets'])} organs with a few labelled cases a pick at random loses {least['random']:.2f} of Dice; the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f}. "
         "How sure that is stands [below](#a-few-labels-which-to-fine-tune).",
-        "When not": f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()})}; "
+        "When not": f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()}, measure)}; "
         "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.",
     }
 )
@@ -95,7 +98,7 @@ boxes.in_short(
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-lost", "caption": "What the pick of each way loses against the best model of the bank. A dot is a target, a bar the mean over targets; the first row is what a pick at random loses on average on each target, and the dashed line goes on from its mean. A way that is not defined on a target has no dot there: the table below has the random pick on the targets of each way. Labelled images are drawn at random, and every pick with labels is judged on the other images. Of our own models those trained on a target's own data take no part; some of the strangers' have seen images of these collections. Source: [notebook](../../notebooks/which_model.py)."}, "image": {"alt": "Performance lost by the pick for a pick at random and for each way of picking, a dot per target, a panel per bank"}}
 order = [way for way in ways.NAMES if (lost["way"] == way).any()]
 figure = worth_plots.lost_per_way(
-    shown, order, title=f"Without a label, {free[0]} loses least on {studies[first].config.title.lower()}"
+    shown, order, title=f"Without a label, {free} loses least on {studies[first].config.title.lower()}"
 )
 plt.show()
 
@@ -103,7 +106,7 @@ plt.show()
 plots.as_svg(figure, "lost-per-way")
 
 # %% tags=["remove-input"]
-titles = {name: f"targets of {work.config.title.lower()}" for name, work in studies.items()}
+titles = {name: f"targets of {work.config.title.lower()}, by {measure}" for name, work in studies.items()}
 unlabelled = evidence[evidence["way"].map(ways.NAMES).eq("no label")]
 Markdown(
     " ".join(worth_texts.evidence_sentences(unlabelled, titles)) + " Both sentences are of the ways that take no label."
@@ -135,8 +138,8 @@ HTML(play.widget({work.config.title: play.recorded(work) for work in studies.val
 Markdown(
     "What is lost here is Dice after fine-tuning.\n\n"
     + "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
-    + f" {registered_texts.outcome(registered.verdicts(registered.registration()), 'relative-variety', 'relative variety')}"
-    + " The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all; "
+    + f" {registered_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
+    + " Every variant of a score counts here as a comparison, and all seeds judge; [what a label is worth](worth.ipynb) takes each score in one variant, CC-FV in that of its paper, and judges by the seeds that trials leave, so its numbers differ a little. The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all; "
     "[with nothing frozen](volumes-full/organs_otherwise.ipynb) the order is another matter."
 )
 

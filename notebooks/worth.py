@@ -97,6 +97,7 @@ display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {})
 Markdown(
     "Beside each loss stands that of a random pick on the same targets. p: two-sided, of the mean difference between the two, over all changes of sign of the targets. "
     "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
+    "Consensus on the targets alone whose models can be told apart stands on [the page of the zoo](strangers/strangers.ipynb). "
     "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
 )
 

@@ -67,6 +67,13 @@ def test_a_published_book_has_a_map_and_pages_say_where_they_are(published, tmp_
     assert sentence.endswith("…") and len(sentence) <= 200
 
 
+@pytest.mark.parametrize(("title", "tab"), [("Which model?", "Start"), ("Methods", "Methods")])
+def test_no_tab_says_the_title_of_the_book_twice(published, tmp_path, title, tab):
+    context = {"title": title}
+    published._tab(book(tmp_path), PAGE, "", context, None)
+    assert context["title"] == tab
+
+
 def test_without_an_address_there_is_no_map(published, tmp_path, monkeypatch):
     monkeypatch.delenv("BOOK_URL", raising=False)
     app = book(tmp_path)

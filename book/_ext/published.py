@@ -33,6 +33,12 @@ def _sentence(tree):
     return text if len(text) <= 200 else text[:199].rsplit(" ", 1)[0] + "…"
 
 
+def _tab(app, pagename, templatename, context, doctree):
+    """Call a page that has the title of the book otherwise in its tab, where the title of the book follows."""
+    if context.get("title") == app.config.html_title:
+        context["title"] = "Start"
+
+
 def _tell(app, pagename, templatename, context, doctree):
     said = {"og:type": "article", "og:title": context.get("title", ""), "og:site_name": app.config.html_title}
     said["og:description"] = _sentence(doctree)
@@ -84,6 +90,7 @@ def _map(app, exception):
 def setup(app):
     app.connect("config-inited", _address)
     app.connect("html-page-context", _tell)
+    app.connect("html-page-context", _tab, priority=501)  # after `_tell`, which tells the real title
     app.connect("html-page-context", _lead, priority=502)  # after the theme's own buttons
     app.connect("build-finished", _map)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 from companion.analysis.claims import LEVEL
 from companion.pages.texts import none_or, p_text
 
-__all__ = ["in_short", "others", "picked", "says", "together", "what_next"]
+__all__ = ["in_short", "others", "picked", "says", "scope", "together", "what_next"]
 
 
 def in_short(parts):
@@ -95,6 +95,24 @@ def others(rows, names, measure):
         f"Beyond chance, before correction for their number, {len(clear)} of the other {len(known)} scores in the "
         f"table of {measure} order{'s' * (len(clear) == 1)} the models, {'; '.join(said)}."
     )
+
+
+def scope(judged, recorded, what):
+    """Return over which targets a mean is, where those whose models cannot be told apart are left out.
+
+    Parameters
+    ----------
+    judged, recorded : int; how many targets count, and how many are on record
+    what : str; whose targets they are
+
+    Examples
+    --------
+    >>> scope(6, 7, "this zoo"), scope(7, 7, "this zoo")
+    ('the 6 of 7 targets of this zoo whose models can be told apart', 'all 7 targets of this zoo')
+    """
+    if judged == recorded:
+        return f"all {recorded} targets of {what}"
+    return f"the {judged} of {recorded} targets of {what} whose models can be told apart"
 
 
 def picked(row, unit, what):

@@ -19,10 +19,13 @@ def answer(table):
 
 
 def outcome(table, name, score, link="registered_tests.ipynb"):
-    """Return how the registered test of one score ended, for pages that praise it; "" where it is not yet judged."""
+    """Return how the registered test of one score ended, or that it is not yet judged, for pages that praise it."""
     row = table.loc[name]
     if row["verdict"] == "not yet judged":
-        return ""
+        return (
+            f"The [registered test]({link}) of {score} could not yet be judged: there is no target on record that "
+            "nobody had looked at."
+        )
     how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
     return (
         f"The [registered test]({link}) of {score} {how} (τ-b over its nearest rival {row['difference']:+.2f}, "

@@ -80,7 +80,13 @@ def pictures_of(study, target, shown):
     if not entry.pictured:
         kept = "keeps no copy of them" if entry.redistribute else "may not keep a copy of them"
         what = f"read from the data on this machine for this figure; the project {kept}"
-    return Markdown(f"Images: {entry.citation.rstrip('.')}; licence {entry.licence}; {what}.")
+    return Markdown(f"Images: {entry.citation.rstrip('.')}; {_terms(entry.licence)}; {what}.")
+
+
+def _terms(licence):
+    """A licence as a sentence names it: as the catalogue has it, or that none is stated."""
+    said, _, rest = licence.partition(" stated")
+    return f"licence {licence}" if said not in ("no data licence", "not") else f"no data licence is stated{rest}"
 
 
 def lead_of_rank(study, target):

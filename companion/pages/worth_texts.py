@@ -3,6 +3,8 @@
 Takes tables of `companion.analysis`; returns text.
 """
 
+import numpy as np
+
 from companion.analysis.claims import LEVEL, holm
 from companion.pages.texts import listed, none_or, p_text
 from companion.worth.tuning import TRIAL, judging_seeds
@@ -44,6 +46,8 @@ def _sentence(evidence, titles, better):
     if rows.empty:
         return f"On average over the targets no way of picking does {word} than a random pick."
     row = rows.sort_values(["p", "gap"], ascending=[True, False], kind="stable").iloc[0]
+    same = rows[np.isclose(rows["p"], row["p"]) & (rows.index != row.name)]
+    also = f" With the same p: {listed(f'{r.way} ({r.lost:.3f})' for r in same.itertuples())}." if len(same) else ""
     worse = row["worse_on"] if not better else row["targets"] - row["worse_on"]
     numbers = (
         f"it loses {row['lost']:.3f} where a random pick loses {row['random']:.3f}, {word} on {worse} of "
@@ -51,33 +55,34 @@ def _sentence(evidence, titles, better):
         f"and {p_text(row['corrected'])} after Holm's correction for {len(evidence)} comparisons)"
     )
     if row["corrected"] < LEVEL:
-        return f"Picking by {row['way']} does {word} than a random pick: {numbers}."
+        return f"Picking by {row['way']} does {word} than a random pick: {numbers}.{also}"
     if row["p"] < LEVEL:
         out_of_reach = 2.0 ** (1 - row["targets"]) * len(evidence) >= LEVEL  # the least p of all changes of sign
         few = f"; on {row['targets']} targets no difference could pass it" if out_of_reach else ""
         return (
-            f"Taken alone, picking by {row['way']} does {word} than a random pick, but as the clearest of "
-            f"{len(evidence)} comparisons it could be chance: {numbers}{few}."
+            f"Taken alone, picking by {row['way']} does {word} than a random pick, but among "
+            f"{len(evidence)} comparisons it could be chance: {numbers}{few}.{also}"
         )
     nearest = f"nearest is {row['way']}: {numbers}."
     return f"None of these ways does {word} than a random pick beyond what chance gives; {nearest}"
 
 
-def worst_ways(rows, titles):
+def worst_ways(rows, titles, measure):
     """Return which ways lose more than a random pick on the most targets.
 
     Parameters
     ----------
     rows : DataFrame; of `companion.worth.ways.against_random`, those with the largest share
     titles : dict of str to str; of a study
+    measure : str; of what is lost
     """
     if not (rows["worse_on"] > 0).any():
-        return "No way of picking loses more than a random pick on any target"
+        return f"By {measure}, no way of picking loses more than a random pick on any target"
     said = [
         f"by {row.way} on {row.worse_on} of {row.targets} targets of {titles[row.study].lower()}"
         for row in rows.itertuples()
     ]
-    return f"Picking loses more than at random {listed(said)}"
+    return f"By {measure}, picking loses more than at random {listed(said)}"
 
 
 def lost_cell(row):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from companion.pages.registered_texts import answer, result
+from companion.pages.registered_texts import answer, outcome, result
 from companion.worth.registered import Judged
 
 QUESTION = {"primary": "consensus"}
@@ -26,6 +26,22 @@ def test_a_failed_question_stays_with_its_numbers():
     said = result(QUESTION, row("failed", found, 0.7, 1.0))
     assert said.startswith("**Failed.** Mean difference of τ-b of consensus over 2 targets (a, b): -0.10 against")
     assert said.endswith("p\xa0=\xa00.70, corrected p\xa0=\xa01.00. Not judged on c: looked at before.")
+
+
+def test_a_page_that_praises_a_score_says_how_its_test_ended_or_that_it_did_not():
+    numbers = {"difference": 0.1, "p": 0.2, "corrected": 0.8}
+    rows = {
+        "a": {**numbers, "verdict": "failed"},
+        "b": {"verdict": "not yet judged"},
+        "c": {**numbers, "verdict": "succeeded"},
+    }
+    table = pd.DataFrame(rows).T
+    assert "of luck failed after correction (τ-b over its nearest rival +0.10" in outcome(table, "a", "luck")
+    assert "of luck succeeded (" in outcome(table, "c", "luck", "x.ipynb")
+    assert outcome(table, "b", "luck", "x.ipynb") == (
+        "The [registered test](x.ipynb) of luck could not yet be judged: there is no target on record that nobody had "
+        "looked at."
+    )
 
 
 def test_without_a_target_nothing_is_claimed():

@@ -256,9 +256,9 @@ def test_the_tables_of_gain_and_control_show_their_numbers():
 
 
 def test_what_is_said_of_pictures_fits_where_they_come_from():
-    def said(images, *, redistribute, pictured, volumes=False):
+    def said(images, *, redistribute, pictured, volumes=False, licence="L"):
         entry = SimpleNamespace(
-            redistribute=redistribute, pictured=pictured, phantom=False, citation="A.", licence="L", landing="home"
+            redistribute=redistribute, pictured=pictured, phantom=False, citation="A.", licence=licence, landing="home"
         )
         study = SimpleNamespace(dataset_entry=lambda name: entry)
         return texts.pictures_of(study, "t", SimpleNamespace(images=images, volumes=volumes)).data
@@ -270,6 +270,10 @@ def test_what_is_said_of_pictures_fits_where_they_come_from():
     assert "keeps no copy" in said([1], redistribute=True, pictured=False)
     assert said([1], redistribute=True, pictured=True).endswith("parts of at most 256 × 256 pixels.")
     assert said([1], redistribute=True, pictured=True, volumes=True).endswith("one slice of each case.")
+    assert "A; licence L; parts" in said([1], redistribute=True, pictured=True)
+    for none in ("no data licence stated: use, do not redistribute", "not stated: use, do not redistribute"):
+        unstated = said([1], redistribute=True, pictured=True, licence=none)
+        assert "A; no data licence is stated: use, do not redistribute; parts" in unstated
 
 
 def test_surface_dice_is_explained_once_for_one_target_and_for_many():

@@ -50,7 +50,7 @@ def test_what_chance_could_have_done_is_not_claimed(p, begins):
 def test_what_the_correction_takes_back_is_not_claimed_either():
     rows = {"good": (0.1, 0.3, 6, 0, 0.03), "bad": (0.5, 0.3, 6, 6, 0.04)}
     better, worse = evidence_sentences(evidence(**rows), TITLES)
-    assert better.startswith("Taken alone, picking by good does better than a random pick, but as the clearest of 2")
+    assert better.startswith("Taken alone, picking by good does better than a random pick, but among 2 comparisons")
     assert worse.startswith("Taken alone, picking by bad does worse")
     assert "(p\xa0=\xa00.03, and p\xa0=\xa00.06 after Holm's correction for 2 comparisons)" in better
     assert better.endswith("comparisons); on 6 targets no difference could pass it.")
@@ -58,6 +58,19 @@ def test_what_the_correction_takes_back_is_not_claimed_either():
     assert all(sentence.endswith("for 2 comparisons).") for sentence in eight)
     better, _ = evidence_sentences(evidence(good=rows["good"]), TITLES)
     assert better.startswith("Picking by good does better")
+
+
+def test_ways_with_the_same_p_share_the_first_place():
+    one, other = (0.1, 0.3, 6, 0, 0.03), (0.2, 0.3, 6, 0, 0.03)
+    better, _ = evidence_sentences(evidence(good=one, fair=other, poor=(0.25, 0.3, 6, 2, 0.2)), TITLES)
+    assert better.startswith("Taken alone, picking by good does better than a random pick, but among 3 comparisons")
+    assert better.endswith("With the same p: fair (0.200).")
+    better, _ = evidence_sentences(evidence(good=one, fair=(*other[:4], 0.04)), TITLES)
+    assert "but among 2 comparisons" in better and "same p" not in better
+    better, _ = evidence_sentences(evidence(good=(*one[:4], 0.01), fair=(*other[:4], 0.01)), TITLES)
+    assert better.startswith("Picking by good does better than a random pick: ") and better.endswith(
+        "With the same p: fair (0.200)."
+    )
 
 
 def panel(other=0.1, **lost):
@@ -148,8 +161,10 @@ def test_fine_tuning_at_equal_cost():
 
 def test_the_worst_ways_are_named_with_their_counts():
     rows = pd.DataFrame({"study": ["zoo", "own"], "way": ["luck", "habit"], "worse_on": [3, 3], "targets": [6, 6]})
-    said = worst_ways(rows, {"zoo": "A zoo", "own": "Our own"})
+    said = worst_ways(rows, {"zoo": "A zoo", "own": "Our own"}, "AP50")
     assert said == (
-        "Picking loses more than at random by luck on 3 of 6 targets of a zoo and by habit on 3 of 6 targets of our own"
+        "By AP50, picking loses more than at random by luck on 3 of 6 targets of a zoo and by habit on "
+        "3 of 6 targets of our own"
     )
-    assert worst_ways(rows.assign(worse_on=0), {}) == "No way of picking loses more than a random pick on any target"
+    none = worst_ways(rows.assign(worse_on=0), {}, "F1")
+    assert none == "By F1, no way of picking loses more than a random pick on any target"
