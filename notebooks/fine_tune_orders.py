@@ -96,7 +96,7 @@ display(
         {
             "Answer": answer,
             "Evidence": f"Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
-            f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), CC-FV {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
+            f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), {ccfv.name} {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
             "On targets that the search for these scores did not use": repeated,
             "Lost by the pick": f"{', '.join(losing.values())}, {best['random_regret']:.3f} by a pick at random.",
             "Caveat": f"{len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
@@ -174,7 +174,7 @@ for target, of_target in by_target.items():
 figure = order_plots.taus_by_score(
     pd.DataFrame(taus).reindex(main["name"]),
     {order.short_target(t): orders.loc[t, "ceiling"] for t in scored},
-    title=f"Highest mean τ: {main.iloc[0]['name']}, {main.iloc[0]['kendall']:.2f}; CC-FV: {ccfv['kendall']:.2f}",
+    title=f"Highest mean τ: {main.iloc[0]['name']}, {main.iloc[0]['kendall']:.2f}; {ccfv.name}: {ccfv['kendall']:.2f}",
 )
 plt.show()
 

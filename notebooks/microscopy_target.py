@@ -105,7 +105,7 @@ if work.config.note:
 n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
 tables.target_table(work, target, n_images)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Blue contours are a prediction, in a study of instances one each, yellow ones the reference where the images are at hand; pixels whose foreground flips when channels of the bottleneck are dropped are filled in orange. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Blue contours are a prediction, in a study of instances one each, yellow ones the reference where the images are at hand; orange is told below. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
@@ -114,6 +114,9 @@ names = {
 }
 _ = pictures.panel_grid(shown, names=names, perturbed=True)
 plt.show()
+
+# %% tags=["remove-input"]
+Markdown(pictures.flips(shown))
 
 # %% tags=["remove-input"]
 texts.pictures_of(work, target, shown)
@@ -179,17 +182,8 @@ None if work.config.phantom else plots.as_svg(figure, f"{work.name}-{target.repl
 
 # %% tags=["remove-input"]
 others = table[table["ranked"] & ~table["own"]]
-pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
 undefined = others[others["n_undefined"] > 0]
-lines = [
-    f"Trusting CTE-NHD picks **{display_name(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
-    f"the best model of other sources is **{display_name(best['model'])}** with {best['performance']:.3f}"
-    + (  # a page with a box says this there
-        f", so the pick loses {best['performance'] - pick['performance']:.3f}; one at random loses {lead_row['random_regret']:.3f} on average."
-        if work.config.phantom and not lead_row["undefined"]
-        else "."
-    )
-]
+lines = [boxes.trusted(others, lead_row, with_loss=work.config.phantom)]  # a page with a box says the loss there
 if not lead_row["undefined"]:
     lines += [
         f"Pairs of these models that differ in F1 by more than resampling the images explains: "
@@ -199,7 +193,7 @@ if not lead_row["undefined"]:
             if pd.notna(lead_row["resolvable_kendall"])
             else "."
         ),
-        f"With the target's own model the agreement is {texts.sentence(lead_row_all)}."
+        f"{boxes.with_own(table['own'].sum())} the agreement is {texts.sentence(lead_row_all)}."
         if table["own"].any()
         else "No model was trained on data of this target.",
     ]
@@ -224,7 +218,7 @@ Markdown("\n".join(lines))
 # The rows of other perturbations and variants open below.
 # The intervals that open below are over images alone: they say what other images would change, not other models, so one that excludes 0 can stand beside a large p.
 # Mean confidence and soft Dice confidence are trivial baselines that need one clean run only; the number of parameters and the performance on a model's own data need no image of the target at all.
-# An estimator that gives all models the same value is undefined, and so is the performance on own data of the model that is at home on the target.
+# An estimator that gives all models the same value is undefined, and so is the performance on own data where a model is at home on the target.
 
 # %% tags=["remove-input"]
 if part.features is not None:
@@ -236,17 +230,17 @@ if part.features is not None:
     )
 
 # %% [markdown]
-# Without the target's own model, which is what a user of a model bank meets:
+# Without models trained on the target's own images, which is what a user of a model bank meets:
 
 # %% tags=["remove-input"]
 tables.agreement_table(agreement[at_headline], leading=select.leading(about["f1"], lead))
 
 # %% tags=["remove-input"]
-texts.lead_of_rank(work, target)
+boxes.lead_of_rank(work, target)
 
 # %% tags=["remove-input"]
 if table["own"].any():
-    display(Markdown("With the target's own model, as the CTE paper counts, computed here:"))
+    display(Markdown(f"{boxes.with_own(table['own'].sum())}, as the CTE paper counts, computed here:"))
     display(tables.agreement_table(agreement_all[at_headline], leading=select.leading(about["f1"], lead)))
 else:
     display(
@@ -269,7 +263,7 @@ if len(paper):
     if len(rates):
         same = select.where(agreement_all, estimator="cte_nhd", perturbation="dropout")
         display(
-            Markdown("Computed here at the same dropout rates, with the target's own model:"),
+            Markdown("Computed here at the same dropout rates, every model counted:"),
             tables.agreement_table(same[same["strength"].isin(rates)]),
         )
 

@@ -109,7 +109,7 @@ Markdown(
         if work.config.phantom
         else ""
     )
-    + f"Without the target's own model, τ-b of CTE-NHD at dropout {lead.strength:g} ranges from {lead_rows['kendall'].min():.2f} "
+    + f"Without the target's own models, τ-b of CTE-NHD at dropout {lead.strength:g} ranges from {lead_rows['kendall'].min():.2f} "
     f"to {lead_rows['kendall'].max():.2f} over the targets.\n"
     + (f"Under changes of the input its mean is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"

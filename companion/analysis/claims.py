@@ -17,7 +17,7 @@ __all__ = ["LEVEL", "claims", "holm", "paired_p", "verdict"]
 _COMPARISONS = {
     "a feature perturbation orders them better than input perturbations": "CTE-NHD, input",
     "hard consistency (NHD) orders them better than soft (EI)": "CTE-EI, feature",
-    "without labels, CTE-NHD orders them better than CC-FV with labels": "CC-FV, released",
+    "without labels, CTE-NHD orders them better than CC-FV (released) with labels": "CC-FV, released",
     "(not in the paper) CTE-NHD orders them better than the mean confidence of one clean run": "mean confidence",
 }
 LEVEL = 0.05  # of a two-sided p; the tests of a study are not independent, so a verdict describes and proves nothing

@@ -6,10 +6,17 @@ Takes rows of tables of `companion.analysis`; returns Markdown text and writes n
 import numpy as np
 from IPython.display import Markdown
 
+from companion.analysis import select
 from companion.analysis.claims import LEVEL
+from companion.analysis.recorded import recorded_agreement
 from companion.pages.texts import none_or, p_text
+from companion.study import display_name, open_study
+from tte.errors import ConfigError, DataNotFound
 
-__all__ = ["in_short", "others", "picked", "says", "scope", "together", "what_next"]
+__all__ = [
+    *("in_short", "lead_of_rank", "led", "others", "picked", "says", "scope", "together", "trusted", "what_next"),
+    "with_own",
+]
 
 
 def in_short(parts):
@@ -126,12 +133,81 @@ def picked(row, unit, what):
     """
     if row["undefined"]:
         return f"No rank agreement is defined: {row['undefined'].removeprefix('rank agreement: ')}."
+    if row.get("n_resolvable_pairs") == 0:
+        return (
+            f"These images tell no two of the {int(row['n_models'])} models apart by {unit}, so what the model that "
+            f"{what} picks would lose means nothing."
+        )
     lost, random = row["regret"], row["random_regret"]
     word = "less than" if lost < random else "more than" if lost > random else "as much as"
     return (
         f"The model that {what} picks loses {lost:.3f} of {unit}, {word} a random pick ({random:.3f}); "
         f"Kendall's τ-b {row['kendall']:.2f}, {p_text(row['kendall_p'])}, {int(row['n_models'])} models."
     )
+
+
+def trusted(others, row, *, with_loss=False):
+    """Return which model CTE-NHD picks, beside the best one.
+
+    Parameters
+    ----------
+    others : DataFrame; the models of other sources, the pick first: model and performance (F1)
+    row : mapping; of the table of agreement
+    with_loss : bool; whether to say what the pick loses, which a page with a box says there
+    """
+    pick, best = others.iloc[0], others.sort_values("performance", ascending=False).iloc[0]
+    said = (
+        f"Trusting CTE-NHD picks **{display_name(pick['model'])}** with a median F1 of {pick['performance']:.3f}; "
+        f"the best model of other sources is **{display_name(best['model'])}** with {best['performance']:.3f}"
+    )
+    if row["undefined"]:
+        return f"{said}."
+    if row["n_resolvable_pairs"] == 0:
+        return f"{said}, a difference that other images could turn round: these tell no two of the models apart."
+    if with_loss:
+        lost = best["performance"] - pick["performance"]
+        said += f", so the pick loses {lost:.3f}; one at random loses {row['random_regret']:.3f} on average"
+    return f"{said}."
+
+
+def with_own(n_own):
+    """Return what an agreement counts that counts the target's own models too.
+
+    Examples
+    --------
+    >>> with_own(1), with_own(2)
+    ("With the target's own model", "With the target's 2 own models")
+    """
+    return "With the target's " + ("own model" if n_own == 1 else f"{n_own} own models")
+
+
+def lead_of_rank(study, target):
+    """Return what the score that leads in `tte rank` reaches on a target, or None where no bank has it.
+
+    The study `<name>-bank` has the same models on crops of the same images, by counted objects.
+    """
+    try:
+        found = recorded_agreement(open_study(f"{study.name}-bank"))
+    except (ConfigError, DataNotFound):
+        return None
+    rows = select.where(found, target=target, models="others", metric="ap50_median")
+    rows = select.Estimate("bank_consensus", "instances").rows(rows)
+    return None if rows.empty else Markdown(led(rows.iloc[0]))
+
+
+def led(row):
+    """Return the same from its row of a table of agreement."""
+    what = "Agreement with the other models, the score that leads in `tte rank`, is not in this table"
+    if row["undefined"]:
+        return f"{what}; it is undefined here, as fewer than three groups of models are left beside a model's own."
+    tau = (
+        f"{what}; on crops of these images, and against the objects that are found (AP50), its τ-b is "
+        f"{row['kendall']:.2f} ({p_text(row['kendall_p'])})"
+    )
+    link = "([what a label is worth](../worth.ipynb) has it beside the others)"
+    if row["n_resolvable_pairs"] == 0:
+        return f"{tau}, but these crops tell no two of the models apart, so what its pick loses means nothing {link}."
+    return f"{tau}, and its pick loses {row['regret']:.3f}, one at random {row['random_regret']:.3f} {link}."
 
 
 def together(rows, p, unit, what):

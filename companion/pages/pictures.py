@@ -14,7 +14,7 @@ from skimage.measure import find_contours, regionprops
 from companion.data.sheet import scale_bar, upright
 from companion.pages.plots import palette
 
-__all__ = ["feature_maps", "panel_grid"]
+__all__ = ["feature_maps", "flips", "panel_grid"]
 
 _WIDTH, _TEXT = 9, 9.3  # inches and points: nine pixels of text or more where a page of 1250 shows 648 of them
 
@@ -54,6 +54,17 @@ def panel_grid(panels, *, names, perturbed):
             words = [*([names[model]] if i == 0 else []), *([] if (masks[0] > 0).any() else [nothing])]
             axes.set_title("\n".join(words), loc="center", fontsize=_TEXT)
     return figure
+
+
+def flips(panels):
+    """Return what orange in `panel_grid` is, or that no pixel of its pictures flips."""
+    for i in range(len(panels.ids)):
+        window = _window(panels, i)
+        for model in panels.models:
+            clean, disturbed = panels.masks[model][i][(slice(None), *window)] > 0
+            if (clean != disturbed).any():
+                return "Pixels whose foreground flips when channels of the bottleneck are dropped are filled in orange."
+    return "No pixel of these pictures flips when channels of the bottleneck are dropped."
 
 
 def _window(panels, i, margin=4):

@@ -6,18 +6,16 @@ Takes tables and cells; returns Markdown text and writes nothing.
 import numpy as np
 from IPython.display import Markdown
 
-from companion.analysis import select
 from companion.analysis.claims import LEVEL
 from companion.analysis.panels import CROP
-from companion.analysis.recorded import recorded_agreement
 from companion.paths import project_root
-from companion.study import display_name, open_study, study_of
+from companion.study import display_name, study_of
 from companion.wings import WINGS, wing, wing_of
-from tte.errors import ConfigError, DataNotFound
+from tte.errors import ConfigError
 from tte.zoo.card import read_card
 
 __all__ = [
-    "NO_BREAK", "banner", "cards_of", "lead_of_rank", "listed", "none_or", "note", "p_number", "p_text", "pictures_of",
+    "NO_BREAK", "banner", "cards_of", "listed", "none_or", "note", "p_number", "p_text", "pictures_of",
     "provenance", "rerun", "sentence", "surface_order", "three_digits", "trained_out", "unlearned", "untrained_ahead",
 ]  # fmt: skip
 
@@ -87,32 +85,6 @@ def _terms(licence):
     """A licence as a sentence names it: as the catalogue has it, or that none is stated."""
     said, _, rest = licence.partition(" stated")
     return f"licence {licence}" if said not in ("no data licence", "not") else f"no data licence is stated{rest}"
-
-
-def lead_of_rank(study, target):
-    """Return what the score that leads in `tte rank` reaches on a target, or None where no bank has it.
-
-    The study `<name>-bank` has the same models on crops of the same images, by counted objects.
-    """
-    try:
-        found = recorded_agreement(open_study(f"{study.name}-bank"))
-    except (ConfigError, DataNotFound):
-        return None
-    rows = select.where(found, target=target, models="others", metric="ap50_median")
-    rows = select.Estimate("bank_consensus", "instances").rows(rows)
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
-    what = "Agreement with the other models, the score that leads in `tte rank`, is not in this table"
-    if row["undefined"]:
-        return Markdown(
-            f"{what}; it is undefined here, as fewer than three groups of models are left beside a model's own."
-        )
-    return Markdown(
-        f"{what}; on crops of these images, and against the objects that are found (AP50), its τ-b is "
-        f"{row['kendall']:.2f} ({p_text(row['kendall_p'])}), and its pick loses {row['regret']:.3f}, one at random "
-        f"{row['random_regret']:.3f} ([what a label is worth](../worth.ipynb) has it beside the others)."
-    )
 
 
 def note(study):

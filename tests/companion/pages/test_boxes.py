@@ -1,10 +1,13 @@
 """The boxes of a page say what its tables say, and turn round when they do."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from companion.pages import boxes
+from companion.study import open_study
 
 ROW = {"undefined": "", "regret": 0.01, "random_regret": 0.08, "kendall": 0.6, "kendall_p": 0.004, "n_models": 10}
 
@@ -39,6 +42,35 @@ def test_what_a_pick_loses_turns_round_with_the_numbers():
     assert "No rank agreement is defined: 2 models" in boxes.picked(
         {**ROW, "undefined": "rank agreement: 2 models"}, "F1", "steadiness"
     )
+
+
+def test_where_no_two_models_differ_a_loss_means_nothing():
+    assert boxes.picked({**ROW, "n_resolvable_pairs": 0}, "F1", "steadiness") == (
+        "These images tell no two of the 10 models apart by F1, so what the model that steadiness picks would lose "
+        "means nothing."
+    )
+    assert "loses 0.010 of F1" in boxes.picked({**ROW, "n_resolvable_pairs": 1}, "F1", "steadiness")
+
+
+def test_the_pick_stands_beside_the_best_and_loses_where_models_differ():
+    others = pd.DataFrame({"model": ["a_unet_s0", "b_unet_s0"], "performance": [0.7, 0.8]})
+    row = {**ROW, "n_resolvable_pairs": 3}
+    plain, lost = boxes.trusted(others, row), boxes.trusted(others, row, with_loss=True)
+    assert plain.endswith("** with 0.800.") and plain.startswith("Trusting CTE-NHD picks **")
+    assert lost.endswith("with 0.800, so the pick loses 0.100; one at random loses 0.080 on average.")
+    same = boxes.trusted(others, {**row, "n_resolvable_pairs": 0}, with_loss=True)
+    assert same.endswith("these tell no two of the models apart.") and "loses" not in same
+    assert boxes.trusted(others, {**row, "undefined": "2 models"}, with_loss=True) == plain
+
+
+def test_the_lead_of_the_ranking_is_told_where_a_bank_has_the_target():
+    assert boxes.lead_of_rank(open_study("phantom"), "phantom/nuclei-a") is None
+    defined, undefined = (boxes.lead_of_rank(open_study("nuclei"), f"nuclei/dsb2018-{n}").data for n in (256, 360))
+    assert re.search(r"its τ-b is 0\.\d\d \(p\xa0<\xa00\.01\), and its pick loses 0\.\d{3}", defined)
+    assert "undefined here" in undefined and "nan" not in undefined
+    row = {**ROW, "n_resolvable_pairs": 0}
+    assert "its pick loses means nothing" in boxes.led(row) and "one at random" not in boxes.led(row)
+    assert "its pick loses 0.010, one at random 0.080" in boxes.led({**row, "n_resolvable_pairs": 2})
 
 
 def test_over_targets_only_defined_ones_count():

@@ -19,7 +19,6 @@ from companion.analysis.tsne import ModelFeatures
 from companion.fine_tune import evaluate as transfer
 from companion.pages import pictures, plots, tables, texts
 from companion.paths import project_root
-from companion.study import open_study
 from companion.zero_shot import evaluate as zero_shot
 
 KINDS = {"zero_shot": "phantom/nuclei-a", "fine_tune": "phantom/organ-kidney"}
@@ -97,13 +96,6 @@ def test_a_table_of_the_paper_shows_tau_p_and_what_is_lost():
     html = tables.paper_table(pd.DataFrame([row, {**row, "p": np.nan}])).to_html()
     assert all(text in _visible(html) for text in ("0.87 ± 0.23", "<\xa00.01", "0.112"))
     assert "0.93" not in _visible(html) and "0.0029" in html and "nan" not in html
-
-
-def test_the_lead_of_the_ranking_is_told_where_a_bank_has_the_target(tiny):
-    assert texts.lead_of_rank(tiny, KINDS["zero_shot"]) is None
-    defined, undefined = (texts.lead_of_rank(open_study("nuclei"), f"nuclei/dsb2018-{n}").data for n in (256, 360))
-    assert re.search(r"its τ-b is 0\.\d\d \(p\xa0<\xa00\.01\), and its pick loses 0\.\d{3}", defined)
-    assert "undefined here" in undefined and "nan" not in undefined
 
 
 def test_an_undefined_agreement_is_said_in_words(tiny):
