@@ -32,7 +32,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import order, select
-from companion.fine_tune.bank import share_labels
+from companion.fine_tune.bank import searched_parts
 from companion.fine_tune.evaluate import evaluate
 from companion.pages import boxes, order_plots, plots, registered_texts, tables, texts
 from companion.study import open_page
@@ -61,9 +61,7 @@ untouched = [name for name in scored if name in part.reliability.untouched]
 if untouched:
     anew = order.primary(work, order.over_targets(work, {name: by_target[name] for name in untouched}))
     anew.index = [tables.label(e) for e in anew["estimate"]]
-searched = [name for name in names if name not in part.reliability.untouched]
-partly = {new: [old for old in searched if share_labels(work, new, old)] for new in untouched}
-partly = {new: old for new, old in partly.items() if old}
+partly = {new: old for new in untouched if (old := searched_parts(work, new))}
 
 # %% tags=["remove-input"]
 won = primary[(primary["p_holm"] < 0.05) & (primary["kendall"] > 0)].sort_values("kendall", ascending=False)
@@ -78,10 +76,7 @@ answer = (
 )
 repeated = (
     f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}. "
-    + "".join(
-        f"{order.short_target(new)} is part of {order.short_target(old[0])}, which the search used. "
-        for new, old in partly.items()
-    )
+    + f"{registered_texts.partly_searched(partly)} "
     + registered_texts.outcome(
         registered.verdicts(registered.registration()),
         "relative-variety",

@@ -29,6 +29,7 @@ from companion.worth import registered
 content = registered.registration()
 questions = content["questions"]
 table = registered.verdicts(content, data_root=data_root or None, out=out or None)
+searched = {target: old for found in table["judged"].dropna() for target, old in found.searched.items()}
 
 # %% tags=["remove-input"]
 display(
@@ -36,7 +37,8 @@ display(
         {
             "Answer": registered_texts.answer(table),
             "Evidence": f"Registered on {content['date']}, at commit `{content['commit']}`; corrected by {content['correction'].partition(',')[0]} over {len(questions)} questions.",
-            "Caveat": f"{len(content['looked_at'])} sets of nuclei were looked at while the scores were made, and judge nothing here.",
+            "Caveat": f"{len(content['looked_at'])} sets of nuclei were looked at while the scores were made, and judge nothing here.\n"
+            + registered_texts.partly_searched(searched),
         }
     )
 )
@@ -61,17 +63,8 @@ tables.plain_table(
 # %% tags=["remove-input"]
 parts = []
 for name, question in questions.items():
-    rivals = ", ".join(question["against"])
-    parts.append(
-        f"## {name}\n\n{question['question']}\n\n"
-        f"Registered: **{question['primary']}** against {rivals}; measure {question['measure']}, study `{question['study']}`"
-        + (
-            f", targets {', '.join(question['targets'])}"
-            if "targets" in question
-            else ", every new target with an order"
-        )
-        + f".\n\n{registered_texts.result(question, table.loc[name])}\n"
-    )
+    said = (question["question"], registered_texts.asked(question), registered_texts.result(question, table.loc[name]))
+    parts.append("\n\n".join([f"## {name}", *said]) + "\n")
 Markdown("\n".join(parts))
 
 # %% [markdown]

@@ -104,10 +104,10 @@ def words(name, config_folder="config"):
     >>> words("nuclei/u2os-coelho"), words("of my own")
     ('U2OS cells', 'of my own')
     """
-    from companion.data.catalogue import catalogue
+    from companion.data.catalogue import title_of
 
-    if name in catalogue():
-        return catalogue()[name].title
+    if (title := title_of(name)) != name:
+        return title
     path = Path(config_folder, f"{name}.yml")
     path = path if path.is_file() else Path(str(name))
     return (

@@ -12,7 +12,7 @@ from tte._yaml import parsed_yaml
 from tte.errors import ConfigError
 from tte.images.layout import CODINGS, KINDS, LAYOUTS, Layout
 
-__all__ = ["CatalogueEntry", "Download", "catalogue", "catalogue_entry"]
+__all__ = ["CatalogueEntry", "Download", "catalogue", "catalogue_entry", "title_of"]
 
 PAPERS = ("CC-FV", "CTE", "companion", "")
 
@@ -230,3 +230,12 @@ def catalogue_entry(name):
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     listing = f"`python -m companion data list` prints all {len(entries)} names"
     raise ConfigError(f"unknown dataset {name!r}: {hint}{listing}")
+
+
+def title_of(name):
+    """Return what people call a dataset; a name that the catalogue lacks stays as it is.
+
+    >>> title_of("ct/OpenKBP/right-parotid"), title_of("nuclei/mine")
+    ('Right parotid gland', 'nuclei/mine')
+    """
+    return catalogue()[name].title if name in catalogue() else name

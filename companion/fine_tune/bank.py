@@ -12,7 +12,7 @@ from companion.config.models import fine_tune_models, recipe_in
 
 __all__ = [
     *("has_seen", "initial_models", "is_untrained", "learned_classes", "masked", "models_on", "moved"),
-    *("recipe_of", "restoration_loss", "share_labels"),
+    *("recipe_of", "restoration_loss", "searched_parts", "share_labels"),
 ]
 
 _CUBE, _HIDDEN, _STEPS = 6, 0.5, 1000  # voxels of a masked cube, share of the cubes, steps of intensity from 0 to 1
@@ -56,6 +56,13 @@ def share_labels(study, one, other):
     a, b = (study.dataset_entry(name) for name in (one, other))
     ids = [{i for values in entry.classes.values() for i in values} for entry in (a, b)]
     return a.folder == b.folder and bool(ids[0] & ids[1])
+
+
+def searched_parts(study, target):
+    """Return the tasks that the search for the primary scores used and that a target has structures of."""
+    part = study.part("fine_tune")
+    untouched = part.tasks if part.reliability is None else part.reliability.untouched
+    return tuple(task for task in part.tasks if task not in untouched and share_labels(study, task, target))
 
 
 def learned_classes(study, source):

@@ -3,7 +3,7 @@
 Reads that file and the records of the studies it names; writes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -14,6 +14,7 @@ from companion.analysis.claims import holm
 from companion.analysis.papers import published
 from companion.analysis.recorded import recorded_agreement
 from companion.estimate import Estimate
+from companion.fine_tune.bank import searched_parts
 from companion.fine_tune.reliability import icc
 from companion.paths import project_root
 from companion.study import open_study
@@ -34,13 +35,15 @@ class Judged:
     """What the records say of one question.
 
     `targets` on which it is judged; `left_out`, {target: why not}; `differences` of mean τ-b by rival, and `p`, the
-    largest of their p, NaN where there is no target.
+    largest of their p, NaN where there is no target; `searched`, {target: tasks that the search for the score used and
+    that it has structures of}, of those targets that have any.
     """
 
     targets: tuple[str, ...]
     left_out: dict
     differences: dict
     p: float
+    searched: dict = field(default_factory=dict)
 
 
 def registration(path=None):
@@ -75,7 +78,9 @@ def judged(name, content, *, data_root=None, out=None):
         pairs = {t: table[[question["primary"], rival, "performance"]] for t, table in tables.items()}
         differences[rival], p = swapped(pairs)
         ps.append(p)
-    return Judged(tuple(tables), left_out, differences, max(ps, default=float("nan")))
+    tuned = tables if study.config.fine_tune is not None else ()
+    searched = {target: parts for target in tuned if (parts := searched_parts(study, target))}
+    return Judged(tuple(tables), left_out, differences, max(ps, default=float("nan")), searched)
 
 
 def _targets(study, question):

@@ -122,6 +122,21 @@ def test_a_part_of_a_structure_overlaps_with_it(monkeypatch, banked):
     assert not overlap(banked, "ct/OpenKBP/brainstem", "msd/Task04_Hippocampus")  # label 1 of another dataset
 
 
+def test_the_search_has_seen_what_shares_labels_with_its_tasks(banked):
+    from companion.study import open_study
+
+    organs, right = open_study("volumes"), "ct/OpenKBP/right-parotid"
+    assert bank.searched_parts(organs, right) == ("ct/OpenKBP/parotids",)
+    assert bank.searched_parts(organs, "ct/OpenKBP/oesophagus") == ()
+    part = organs.config.fine_tune
+    rule = part.reliability.model_copy(update={"untouched": (*part.reliability.untouched, "ct/OpenKBP/parotids")})
+    fewer = replace(
+        organs, config=organs.config.model_copy(update={"fine_tune": part.model_copy(update={"reliability": rule})})
+    )
+    assert bank.searched_parts(fewer, right) == ()
+    assert bank.searched_parts(open_study("two-seeds"), "ct/OpenKBP/brainstem") == ()  # no search, no rule
+
+
 def test_untrained_models_of_a_bank_are_ranked_and_those_outside_one_are_not(banked, tiny):
     assert "untrained_unet_s1" in select.ranked_models(banked, "fine_tune", KIDNEY)
     assert "random_unet_s0" not in select.ranked_models(tiny, "fine_tune", KIDNEY)

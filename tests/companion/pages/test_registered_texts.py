@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from companion.pages.registered_texts import answer, outcome, result
+from companion.pages.registered_texts import answer, asked, outcome, partly_searched, result
 from companion.worth.registered import Judged
 
 QUESTION = {"primary": "consensus"}
@@ -48,3 +48,22 @@ def test_without_a_target_nothing_is_claimed():
     assert result(QUESTION, row("not yet judged", None)) == "**Not yet judged**: no target is on record."
     seen = Judged((), {"c": "looked at before"}, {}, float("nan"))
     assert "no target on record counts (c: looked at before)" in result(QUESTION, row("not yet judged", seen))
+
+
+def test_targets_are_called_what_people_call_them():
+    oesophagus = "ct/OpenKBP/oesophagus"
+    found = Judged((oesophagus,), {"nuclei/mine": "looked at before"}, {"confidence": 0.1}, 0.7)
+    said = result(QUESTION, row("failed", found))
+    assert "1 targets (Oesophagus)" in said and said.endswith("Not judged on nuclei/mine: looked at before.")
+    question = {**QUESTION, "against": ["confidence"], "measure": "dice", "study": "s"}
+    assert asked({**question, "targets": [oesophagus]}).endswith("study `s`, targets Oesophagus.")
+    assert asked(question).endswith("study `s`, every new target with an order.")
+
+
+def test_a_target_of_which_the_search_saw_a_part_is_named():
+    right, both = "ct/OpenKBP/right-parotid", "ct/OpenKBP/parotids"
+    said = "Right parotid gland shares an organ with Parotid glands, which the search for the scores used."
+    assert partly_searched({}) == "" and partly_searched({right: (both,)}).endswith(said)
+    for searched in ({}, {right: (both,)}):
+        found = Judged((right,), {}, {"confidence": 0.1}, 0.01, searched)
+        assert (said in result(QUESTION, row("succeeded", found))) == bool(searched)

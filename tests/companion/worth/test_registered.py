@@ -13,6 +13,7 @@ from companion.analysis import bank, over_targets
 from companion.analysis.claims import holm
 from companion.analysis.papers import published
 from companion.config import load_config
+from companion.data import title_of
 from companion.paths import project_root
 from companion.records import Records
 from companion.study import open_study
@@ -39,6 +40,14 @@ def test_the_shipped_questions_name_scores_and_studies_that_there_are():
 def test_every_target_of_the_studies_of_nuclei_was_looked_at():
     tuned_on = {*load_config("nuclei").zero_shot.targets, *load_config("nuclei-bank").bank.targets}
     assert tuned_on | set(load_config("strangers").bank.targets) <= set(CONTENT["looked_at"])
+
+
+def test_a_part_of_an_organ_that_was_searched_is_known_and_noted():
+    found = registered.judged("relative-variety", CONTENT)
+    assert found.searched == {"ct/OpenKBP/right-parotid": ("ct/OpenKBP/parotids",)}
+    assert registered.judged("consensus-own", CONTENT).searched == {}
+    noted = (project_root() / "book" / "registered.md").read_text(encoding="utf-8").partition("## Noted since")[2]
+    assert all(title_of(target).lower() in noted for target in found.searched)
 
 
 def test_a_question_that_lacks_something_is_an_error(tmp_path):
