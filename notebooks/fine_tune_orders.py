@@ -32,6 +32,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import order, select
+from companion.data import title_of
 from companion.fine_tune.bank import searched_parts
 from companion.fine_tune.evaluate import evaluate
 from companion.pages import boxes, order_plots, plots, registered_texts, tables, texts
@@ -119,9 +120,7 @@ columns = {"n_models": "models", "n_seeds": "seeds", "icc": "ICC", "half": "τ o
 columns = {key: head for key, head in columns.items() if not orders[key].isna().all()}
 formats = dict.fromkeys(columns.values(), "{:.2f}") | {"models": "{:.0f}", "seeds": "{:.0f}"}
 shown = orders[list(columns)].rename(columns=columns)
-shown.index = [
-    f"{order.short_target(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index
-]
+shown.index = [f"{title_of(name)}{'' if orders.loc[name, 'scored'] else ' (not scored)'}" for name in shown.index]
 tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "untrained"])
 
 # %% tags=["remove-input"]
@@ -130,7 +129,7 @@ if orders["surface"].notna().any():
 
 # %% tags=["remove-input"]
 if left_out:
-    reasons = ", ".join(f"{order.short_target(name)} ({orders.loc[name, 'icc']:.2f})" for name in left_out)
+    reasons = "; ".join(f"{title_of(name)} ({orders.loc[name, 'icc']:.2f})" for name in left_out)
     display(
         Markdown(
             f"Reported and not scored, for their reliability (ICC) stays below {part.reliability.least:g}: {reasons}."
@@ -154,7 +153,7 @@ if untouched:
     display(
         Markdown(
             f"The primary scores were chosen in a search on some of the targets. "
-            f"On the {len(untouched)} that it did not use ({', '.join(order.short_target(name) for name in untouched)}):"
+            f"On the {len(untouched)} that it did not use ({', '.join(title_of(name) for name in untouched)}):"
         ),
         tables.plain_table(anew[list(heads)].rename(columns=heads), "primary score", number, decides),
     )
@@ -163,12 +162,12 @@ if untouched:
 main = every[[not e.how.ablation for e in every["estimate"]]].sort_values("kendall", ascending=False, kind="stable")
 taus = {}
 for target, of_target in by_target.items():
-    taus[order.short_target(target)] = of_target.assign(
-        name=[tables.label(e) for e in of_target["estimate"]]
-    ).set_index("name")["kendall"]
+    taus[title_of(target)] = of_target.assign(name=[tables.label(e) for e in of_target["estimate"]]).set_index("name")[
+        "kendall"
+    ]
 figure = order_plots.taus_by_score(
     pd.DataFrame(taus).reindex(main["name"]),
-    {order.short_target(t): orders.loc[t, "ceiling"] for t in scored},
+    {title_of(t): orders.loc[t, "ceiling"] for t in scored},
     title=f"Highest mean τ: {main.iloc[0]['name']}, {main.iloc[0]['kendall']:.2f}; {ccfv.name}: {ccfv['kendall']:.2f}",
 )
 plt.show()
@@ -198,7 +197,7 @@ tables.plain_table(ablations.set_index("name")[list(heads_all)].rename(columns=h
 dice = pd.DataFrame({name: order.dice_of(work, name).mean(axis=1) for name in names})
 dice.index = [order.short_name(work, model) for model in dice.index]
 dice = dice.loc[dice.rank().mean(axis=1).sort_values(ascending=False).index]
-dice.columns = [order.short_target(name) for name in dice.columns]
+dice.columns = [title_of(name) for name in dice.columns]
 leader = dice.rank(pct=True).mean(axis=1).idxmax()
 figure = order_plots.dice_map(dice, title=f"Best on average by rank: {leader}")
 plt.show()
@@ -208,7 +207,7 @@ plots.as_svg(figure, f"{work.name}-dice")
 
 # %% tags=["remove-input"]
 gaps = (orders["middle"] - orders["untrained"]).rename("gap")
-behind = [order.short_target(name) for name in names if gaps[name] < 0]
+behind = [title_of(name) for name in names if gaps[name] < 0]
 Markdown(
     f"The middle model ends {gaps.min():.2f} to {gaps.max():.2f} of Dice above the untrained networks"
     " (their mean)"

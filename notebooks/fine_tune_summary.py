@@ -34,6 +34,7 @@ from companion.analysis import over_targets as pooling
 from companion.analysis import robustness, select, strength
 from companion.analysis.agreement import ranking_on
 from companion.analysis.recorded import agreement_of
+from companion.data import title_of
 from companion.fine_tune import evaluate as transfer
 from companion.pages import plots, tables, texts
 from companion.study import display_name, open_page
@@ -87,7 +88,7 @@ Markdown(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Mean Dice after fine-tuning against CC-FV before it, a colour and a least-squares line per task. Diamonds are models pre-trained on the same task; they take no part in the lines. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Mean Dice after fine-tuning against CC-FV for all tasks"}}
 _ = plots.all_targets(
-    rankings,
+    {title_of(name): table for name, table in rankings.items()},
     score="CC-FV (mean over layers of a natural logarithm)",
     performance="mean Dice after fine-tuning",
     title=f"Mean τ over {len(names)} tasks: {lead_rows['kendall'].mean():.2f}",
@@ -98,7 +99,7 @@ plt.show()
 # ## Who transfers where
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-dice", "caption": "Mean Dice of every model after fine-tuning on every task; white boxes mark a model that was pre-trained on the same task. The last rows are the untrained networks. Source: [notebook](../../../notebooks/fine_tune_summary.py)."}, "image": {"alt": "Heat map of mean Dice after fine-tuning, models by tasks"}}
-everything = pd.concat([table.assign(target=name) for name, table in rankings.items()])
+everything = pd.concat([table.assign(target=title_of(name)) for name, table in rankings.items()])
 everything = (
     everything.assign(model=everything["model"].map(display_name))
     .sort_values(["model", "target"])
@@ -170,7 +171,7 @@ tables.coefficient_table(paper)
 z = pooling.standardised(work, names, pooling.table_1(work), seed=seed)
 highest = ours.sort_values("weighted_kendall").iloc[-1]
 _ = plots.standardised(
-    z,
+    z.assign(target=z["target"].map(title_of)),
     group="target",
     performance="mean Dice",
     title=f"Highest mean weighted τ: {highest['method']}, {highest['weighted_kendall']:.2f}",

@@ -33,6 +33,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from companion.analysis import order, select
+from companion.data import title_of
 from companion.fine_tune.evaluate import evaluate
 from companion.pages import boxes, order_plots, plots, tables, texts
 from companion.study import open_page
@@ -88,7 +89,7 @@ display(
             f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored, with {repeats['n_seeds'].min():.0f} to {repeats['n_seeds'].max():.0f} paired seeds: more were run where the first ones did not repeat.",
             "With a transformer": transformer,
             "At stake": "; ".join(
-                f"{order.short_target(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
+                f"{title_of(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
                 for row in full.itertuples()
             )
             + ".",
@@ -106,7 +107,7 @@ display(
 
 # %% tags=["remove-input"]
 columns = {"way": "fine-tuned", "n_models": "models", "n_seeds": "seeds", "icc": "ICC", "icc_trained": "ICC, trained only", "ceiling": "ceiling", "mean": "mean Dice", "spread": "best − worst", "surface": "same order by surface Dice (τ)", "same_order": "same order (τ)"}  # fmt: skip
-shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(order.short_target)).set_index("target")
+shown = rows.assign(way=rows["study"].map(label), target=rows["target"].map(title_of)).set_index("target")
 shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order by surface Dice (τ)": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 decides = ["fine-tuned", "seeds", "ICC", "ceiling", "mean Dice", "same order (τ)"]
@@ -117,7 +118,7 @@ Markdown(texts.surface_order(part.surface, rows["surface"]))
 apart = rows[rows["scored"] & (rows["icc_trained"] < part.reliability.least)]
 if len(apart):
     where = ", ".join(
-        f"{order.short_target(row.target)}, {label[row.study]} ({row.icc_trained:.2f})" for row in apart.itertuples()
+        f"{title_of(row.target)}, {label[row.study]} ({row.icc_trained:.2f})" for row in apart.itertuples()
     )
     display(
         Markdown(
@@ -148,7 +149,7 @@ if len(weak):
 both = {}
 for target in targets[work.name]:
     frozen, whole = (order.dice_of(one, target) for one in (first, work))
-    both[order.short_target(target)] = (frozen, whole, order.untrained_models(work, target))
+    both[title_of(target)] = (frozen, whole, order.untrained_models(work, target))
 gain = int((full["mean"] > full["mean_base"]).sum())
 never = {target: (whole, drawn) for target, (_, whole, drawn) in both.items()}
 figure = order_plots.way_against_way(
@@ -172,7 +173,7 @@ Markdown(texts.untrained_ahead(never, "nothing frozen"))
 # A dash stands where the order does not repeat, so that no score is held against it.
 
 # %% tags=["remove-input"]
-wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(order.short_target))
+wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(title_of))
 wide["cell"] = [
     f"{row.kendall:.2f} ({texts.p_text(row.p)})" if row.scored and pd.notna(row.kendall) else "–"
     for row in wide.itertuples()
@@ -216,8 +217,6 @@ texts.provenance(work, cells)
 
 # %% tags=["remove-cell", "nbval-check-output"]
 for row in rows.itertuples():
-    print(
-        f"{row.study:14s} {order.short_target(row.target):12s} ICC {row.icc:.4f}  Dice {row.mean:.4f}  same order {row.same_order:.4f}"
-    )
+    print(f"{row.study:14s} {row.target:22s} ICC {row.icc:.4f}  Dice {row.mean:.4f}  same order {row.same_order:.4f}")
 for row in scores.itertuples():
-    print(f"{row.study:14s} {order.short_target(row.target):12s} {row.score:32s} tau {row.kendall:.4f}")
+    print(f"{row.study:14s} {row.target:22s} {row.score:32s} tau {row.kendall:.4f}")

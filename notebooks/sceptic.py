@@ -185,9 +185,7 @@ tables.plain_table(
 
 # %% tags=["remove-input"]
 display(Markdown(sceptic_texts.expected(foretold)))
-shown = foretold.rename(columns=lambda c: f"{c:.0%} interval held" if isinstance(c, float) else c).rename(
-    index=lambda name: name.rsplit("/", 1)[-1]
-)
+shown = foretold.rename(columns=lambda c: f"{c:.0%} interval held" if isinstance(c, float) else c)
 numbers = {column: "{:.0%}" for column in shown if column.endswith("held")}
 tables.plain_table(
     shown.rename(columns={"n_models": "models"}),

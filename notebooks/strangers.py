@@ -32,6 +32,7 @@ from IPython.display import Markdown, display
 from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
+from companion.data import title_of
 from companion.pages import boxes, plots, registered_texts, tables, target_plots, texts
 from companion.study import open_page, open_study
 from companion.worth import registered
@@ -50,11 +51,6 @@ judged = [name for name in names if apart.get(name, 0.0) >= bank.LEAST_RESOLVABL
 unseen, seen = [n for n in judged if n not in part.seen], [n for n in judged if n in part.seen]
 summary = bank.over_targets(work, judged, agreement, seed=seed).set_index("score")
 consensus, noise, confidence = (summary.loc[n] for n in ("consensus, instances", "NHD under noise", "mean confidence"))
-
-
-def short(target):
-    """The name of a dataset as a panel shows it."""
-    return target.split("/", 1)[-1]
 
 
 # %% tags=["remove-input"]
@@ -108,7 +104,7 @@ tables.plain_table(facts, "model", {})
 # %% tags=["remove-input"]
 trained = sorted({model for models in part.seen.values() for model in models})
 Markdown(
-    f"**Seen data.** {', '.join(trained)} were trained on images of the DSB 2018 collection, so on {', '.join(short(t) for t in part.seen)} they see what they learned from, perhaps the very images. "
+    f"**Seen data.** {', '.join(trained)} were trained on images of the DSB 2018 collection, so on {'; '.join(title_of(t) for t in part.seen)} they see what they learned from, perhaps the very images. "
     "The other targets are, as far as the authors say, new to all of them."
 )
 
@@ -139,7 +135,7 @@ tables.plain_table(ordered.rename(columns=heads), "score", formats)
 # %% tags=["remove-input"]
 left_out = [name for name in names if name not in judged]
 if left_out:
-    reasons = ", ".join(f"{short(n)} ({apart.get(n, 0):.0%} of the pairs)" for n in left_out)
+    reasons = "; ".join(f"{title_of(n)} ({apart.get(n, 0):.0%} of the pairs)" for n in left_out)
     display(
         Markdown(
             f"A target on which fewer than {bank.LEAST_RESOLVABLE:.0%} of the pairs of models differ within the resampling of images has no order to predict and is left out of every mean: {reasons}."
@@ -171,7 +167,7 @@ for name in names:
         cells_of[score] = (
             "–" if row["undefined"] else f"{row['kendall']:.2f} ({texts.p_text(row['kendall_p'])}), {row['regret']:.2f}"
         )
-    rows[short(name) + (" *" if name in part.seen else "")] = cells_of
+    rows[title_of(name) + (" *" if name in part.seen else "")] = cells_of
 display(tables.plain_table(pd.DataFrame(rows).T, "target", {}))
 Markdown(
     "τ-b with its exact p, and the AP50 lost by the pick; a dash where a score is undefined or the models do not differ. An asterisk marks seen data."
@@ -179,7 +175,7 @@ Markdown(
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-strangers", "caption": "Median AP50 of every model against its consensus, a panel per target. Source: [notebook](../../../notebooks/strangers.py)."}, "image": {"alt": "AP50 against bank consensus, a panel per target, a symbol per model"}}
 figure = target_plots.score_panels(
-    {short(name) + (" (seen)" if name in part.seen else ""): table for name, table in found.items()},
+    {title_of(name) + (" (seen)" if name in part.seen else ""): table for name, table in found.items()},
     score="consensus, instances",
     performance="ap50",
     labels=("consensus: mean AP50 with the other models", "median AP50 with the reference"),
@@ -232,18 +228,13 @@ undefined = own_agreement[own_agreement["undefined"].ne("") & own_agreement["var
 if len(undefined):
     display(
         Markdown(
-            f"Consensus of instances is undefined on {', '.join(short(t) for t in undefined)}: so many models predict nearly the same objects there (median AP50 above {part.merge:g}) that fewer than three groups are left beside a model's own."
+            f"Consensus of instances is undefined on {'; '.join(title_of(t) for t in undefined)}: so many models predict nearly the same objects there (median AP50 above {part.merge:g}) that fewer than three groups are left beside a model's own."
         )
     )
 own_consensus = own_summary.loc["consensus, instances"]
 Markdown(
     f"Of the {len(own_names)} targets on record {len(own_judged)} have models that can be told apart. "
-    f"On the {int(own_consensus['targets'])} of them where it is defined, consensus reaches {own_consensus['kendall']:.2f} with AP50, against {consensus['kendall']:.2f} on {int(consensus['targets'])} among strangers; "
-    + (
-        "strangers differ in what they find at all, models of one kind in how they draw a boundary, and that is the harder order."
-        if consensus["kendall"] > own_consensus["kendall"]
-        else "with so few targets, which bank is harder cannot be told."
-    )
+    + boxes.two_banks(own_consensus, consensus)
 )
 
 # %% [markdown]
@@ -263,7 +254,7 @@ if len(lost):
     pick, right = table["consensus, instances"].idxmax(), table["ap50"].idxmax()
     display(
         Markdown(
-            f"The dearest pick is on {short(worst)}: consensus takes {pick} with an AP50 of {table.loc[pick, 'ap50']:.2f}, and {right} reaches {table.loc[right, 'ap50']:.2f}."
+            f"The dearest pick is on {title_of(worst)}: consensus takes {pick} with an AP50 of {table.loc[pick, 'ap50']:.2f}, and {right} reaches {table.loc[right, 'ap50']:.2f}."
             if lost[worst] > 0.005
             else "On none of these targets does the pick of consensus lose more than 0.005 of AP50."
         )
@@ -280,22 +271,13 @@ decoded = [name for name, model in part.models.items() if model["output"]["decod
 for name in decoded:
     first = [t for t in judged if found[t]["ap50"].idxmax() == name]
     picked = [t for t in judged if found[t]["consensus, instances"].idxmax() == name]
-    display(
-        Markdown(
-            f"{name}, whose decoder parts nuclei that touch, has the highest AP50 on {texts.none_or(len(first))} of {len(judged)} targets and is the pick of consensus on {texts.none_or(len(picked))}. "
-            + (
-                "The others join touching nuclei into one connected part and agree on that: an error they share, and the reason why a pick by consensus still loses AP50 here."
-                if len(first) > len(picked)
-                else "Consensus does not hold it back here."
-            )
-        )
-    )
+    display(Markdown(boxes.set_apart(name, len(first), len(picked), len(judged))))
 
 # %% [markdown]
 # ## What to do with this
 #
 # - Collect models from at least four authors; `tte rank zero-shot` then leads with consensus and says so.
-# - Do not trust a model because it is sure of itself: how sure a network is depends on how its author trained it, and the table above says how far that goes.
+# - Do not trust a model because it is sure of itself: the table above says how far mean confidence follows what the models reach.
 # - Where nuclei touch, give every model a decoder that parts them before you compare, or compare models that part them among themselves.
 # - Look at the images on which the models disagree most, and label a few of them if the first two are too close to call.
 

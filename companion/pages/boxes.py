@@ -14,8 +14,8 @@ from companion.study import display_name, open_study
 from tte.errors import ConfigError, DataNotFound
 
 __all__ = [
-    *("in_short", "lead_of_rank", "led", "others", "picked", "says", "scope", "together", "trusted", "what_next"),
-    "with_own",
+    *("in_short", "lead_of_rank", "led", "others", "picked", "says", "scope", "set_apart", "together", "trusted"),
+    *("two_banks", "what_next", "with_own"),
 ]
 
 
@@ -208,6 +208,46 @@ def led(row):
     if row["n_resolvable_pairs"] == 0:
         return f"{tau}, but these crops tell no two of the models apart, so what its pick loses means nothing {link}."
     return f"{tau}, and its pick loses {row['regret']:.3f}, one at random {row['random_regret']:.3f} {link}."
+
+
+def set_apart(name, first, picked, n):
+    """Return what was seen of a model with a decoder of its own beside models whose objects are connected parts.
+
+    Parameters
+    ----------
+    name : str
+    first, picked, n : int; on how many of n targets it is the best, and on how many consensus picks it
+
+    Examples
+    --------
+    >>> print(set_apart("stardist", 1, 1, 6))
+    stardist, whose decoder parts nuclei that touch, has the highest AP50 on 1 of 6 targets and is the pick of \
+    consensus on 1.
+    """
+    seen = (
+        f"{name}, whose decoder parts nuclei that touch, has the highest AP50 on {none_or(first)} of {n} "
+        f"targets and is the pick of consensus on {none_or(picked)}."
+    )
+    if first <= picked:
+        return seen
+    return (
+        f"{seen} The objects of models without such a decoder are connected parts of their foreground, in which nuclei "
+        "that touch are one; whether that is what sets it apart was not tested."
+    )
+
+
+def two_banks(own, strangers, score="Consensus"):
+    """Return what a score reaches in a bank of one kind and among strangers' models.
+
+    Parameters
+    ----------
+    own, strangers : mapping; kendall and targets of the score
+    """
+    return (
+        f"{score} reaches {own['kendall']:.2f} here on {int(own['targets'])} targets and {strangers['kendall']:.2f} "
+        f"among strangers on {int(strangers['targets'])}; the models and the targets differ too, so which bank is "
+        "harder to order cannot be told."
+    )
 
 
 def together(rows, p, unit, what):

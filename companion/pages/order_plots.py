@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from companion.data import title_of
 from companion.pages.plots import palette
 
 __all__ = ["dice_map", "seed_against_seed", "seeds_by_score", "taus_by_score", "way_against_way"]
@@ -110,7 +111,7 @@ def seed_against_seed(table, seeds, *, title):
     targets = list(dict.fromkeys(table["target"]))
     for target, colour, marker in zip(targets, palette(len(targets)), "osD^vPX*<>" * len(targets), strict=False):
         rows = table[table["target"] == target]
-        axes.plot(rows[first], rows[second], marker, color=colour, ms=6, label=target.split("/")[-1])
+        axes.plot(rows[first], rows[second], marker, color=colour, ms=6, label=title_of(target))
     axes.axline((0, 0), slope=1, color="0.6", lw=1, ls="--")
     axes.set(xlim=(-0.02, 1), ylim=(-0.02, 1), title=title)
     axes.set(xlabel=f"mean Dice, seed {first}", ylabel=f"mean Dice, seed {second}")

@@ -31,7 +31,7 @@ def asked(question):
 
 
 def partly_searched(searched):
-    r"""Return which targets the search for the scores had seen a part of; "" where it is none.
+    """Return which targets the search for the scores had seen a part of; "" where it is none.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def partly_searched(searched):
 
 
 def _titles(targets):
-    return ", ".join(map(title_of, targets))
+    return "; ".join(map(title_of, targets))
 
 
 def outcome(table, name, score, link="registered_tests.ipynb"):

@@ -4,6 +4,7 @@ Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has 
 """
 
 from companion.analysis.claims import LEVEL
+from companion.data import title_of
 from companion.pages.texts import none_or
 
 __all__ = [
@@ -108,7 +109,7 @@ def expected(table, level=0.8):
     good = "about what they promise" if abs(held - level) <= _CLOSE else "less" if held < level else "more"
     off = (table["expected"] - table["measured"]).abs()
     low, high = table[level].min(), table[level].max()
-    spread = f"from {'only ' * bool(low < level)}{low:.0%} on {worst.rsplit('/', 1)[-1]} to {high:.0%}"
+    spread = f"from {'only ' * bool(low < level)}{low:.0%} on {title_of(worst)} to {high:.0%}"
     return (
         f"Intervals that promise {level:.0%} held {held:.0%} of the models of a target they had not seen, a mean over "
         f"{n} targets ({spread}), so on average {good}; "

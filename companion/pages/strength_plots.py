@@ -3,11 +3,14 @@
 Reads nothing and writes nothing. Colours are seaborn's colour-blind palette, as in `companion.pages.plots`.
 """
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
 from companion.analysis.strength import dose
+from companion.data import title_of
 from companion.pages.plots import palette, point
 from companion.study import display_name
 from companion.zero_shot.scores import EVERY_LEVEL
@@ -25,6 +28,9 @@ _AXES = {
     "contrast": "contrast factor",
     "gamma": "gamma exponent",
 }
+
+
+_LETTERS = 24  # of a line of a target's title
 
 
 def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
@@ -45,7 +51,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
             spread = [line["kendall"] - line["kendall_low"], line["kendall_high"] - line["kendall"]]
             axes.errorbar(
                 place, line["kendall"], yerr=np.clip(spread, 0, None), color=colour, lw=1, elinewidth=0.8, marker="o",
-                ms=3.5, alpha=0.75, label=target.split("/", 1)[-1],
+                ms=3.5, alpha=0.75, label=_title(target),
             )  # fmt: skip
         mean = rows.groupby("dose")["kendall"].mean()
         axes.plot(np.arange(len(mean)), mean, color="black", lw=2.5, label="mean")
@@ -75,6 +81,10 @@ def _in_rows(number, ylabel, beside=2.6):
     return figure, grid
 
 
+def _title(target):
+    return textwrap.fill(title_of(target), _LETTERS)
+
+
 def repeats(table, *, title):
     """Agreement of the mean of several runs against their number, a line per target; dots are single runs.
 
@@ -85,7 +95,7 @@ def repeats(table, *, title):
     figure, axes = plt.subplots(figsize=(8.6, 3.8))
     groups = list(table.groupby("target"))  # in the same order, and colours, as in the figure of agreement
     for colour, (target, rows) in zip(palette(len(groups)), groups, strict=True):
-        axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=target.split("/", 1)[-1])
+        axes.plot(rows["runs"], rows["averaged"], color=colour, lw=1.5, label=_title(target))
         axes.scatter(rows["runs"], rows["single"], color=colour, s=14, alpha=0.6)
     mean = table.groupby("runs")["averaged"].mean()
     axes.plot(mean.index, mean, color="black", lw=2.5, label="mean")
@@ -114,7 +124,7 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
             name = f"{row.source.split('/', 1)[-1]}, {row.network}"
             style = {"facecolor": colours[row.source], "edgecolor": colours[row.source]}
             point(axes, row.feature, row.input, marker=marker, s=40, label=name, **style)
-        axes.set_title(target.split("/", 1)[-1])
+        axes.set_title(_title(target))
     for axes in list(grid.flat)[len(targets) :]:
         axes.set_visible(False)
     figure.supxlabel(f"{unit}, dropout", fontsize=10)

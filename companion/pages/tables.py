@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import agreement, select
+from companion.data import title_of
 from companion.pages import texts
 from companion.study import display_name
 from companion.wings import wing
@@ -44,11 +45,12 @@ _COLUMNS = {
 def plain_table(frame, name, number, decides=None, rows=None):
     """Return a table with its index as the first column, headed by `name`; `number` is a format, or one per column.
 
-    Of a wide or long table `decides` names the columns, and `rows` says of each row whether it does, that stand on the
-    page; the whole is folded below.
+    Datasets are called by their titles. Of a wide or long table `decides` names the columns, and `rows` says of each
+    row whether it does, that stand on the page; the whole is folded below.
     """
-    frame = frame.rename(columns=lambda c: c if isinstance(c, str) else f"{c:g}")
+    frame = frame.rename(columns=lambda c: title_of(c) if isinstance(c, str) else f"{c:g}")
     frame = frame.rename_axis(None, axis=1).rename_axis(name).reset_index()
+    frame[name] = [title_of(cell) if isinstance(cell, str) else cell for cell in frame[name]]
     formats = number if isinstance(number, dict) else {column: number for column in frame.columns[1:]}
     return _folded(frame, formats, [name, *(decides or frame.columns[1:])], rows)
 
@@ -148,7 +150,7 @@ def _with_interval(row, name, digits):
 def gain_table(gain):
     """Return `stability.gain_over_random` as a reader sees it."""
     rows = pd.DataFrame({
-        **({"task": gain["task"].str.rsplit("/", n=1).str[-1]} if "task" in gain else {}),
+        **({"task": gain["task"].map(title_of)} if "task" in gain else {}),
         "network": gain["network"],
         "test cases": gain["n_cases"],
         "better": [f"{r.n_better} of {r.n_models}" for r in gain.itertuples()],

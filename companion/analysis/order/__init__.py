@@ -1,7 +1,7 @@
 """The order of a bank by fine-tuned Dice: how far it repeats itself, and what the scores reach of it."""
 
 from companion.analysis.order.compare import compared
-from companion.analysis.order.names import learned, short_name, short_target
+from companion.analysis.order.names import learned, short_name
 from companion.analysis.order.reach import cost_of, over_targets, primary, score_table, seconds_of
 from companion.analysis.order.repeat import Order, beside, dice_of, order_of, order_table, untrained_models
 
@@ -19,6 +19,5 @@ __all__ = [
     "score_table",
     "seconds_of",
     "short_name",
-    "short_target",
     "untrained_models",
 ]

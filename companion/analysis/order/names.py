@@ -3,18 +3,10 @@
 Reads the configuration and cards; writes nothing.
 """
 
+from companion.data import title_of
 from companion.fine_tune.bank import initial_models
 
-__all__ = ["learned", "short_name", "short_target"]
-
-
-def short_target(target):
-    """Return the name of a target as figures and sentences have it.
-
-    >>> short_target("ct/OpenKBP/brainstem")
-    'brainstem'
-    """
-    return target.split("/")[-1]
+__all__ = ["learned", "short_name"]
 
 
 def short_name(study, model):
@@ -29,6 +21,6 @@ def learned(card):
     """Return what a model of the bank learned, from its card."""
     if "tasks" not in card.training:
         return "nothing"
-    tasks = " and ".join(task.split("/")[-1] for task in card.training["tasks"])
+    tasks = " and ".join(title_of(task) for task in card.training["tasks"])
     how = {"true": "", "moved": ", at random places", "none": ": masked cubes of its images"}
     return tasks + how[card.training["labels"]]

@@ -89,3 +89,15 @@ def test_a_box_names_its_parts_and_its_steps():
     text = boxes.in_short({"Answer": "a.", "Evidence": "b.", "When not": None, "Caveat": "c."}).data
     assert text.count("**") == 6 and "**Answer.** a." in text and "**Caveat.** c." in text
     assert boxes.what_next("one", "two").data.count("\n- ") == 2
+
+
+def test_a_cause_that_was_not_tested_is_called_so():
+    ahead, not_ahead = boxes.set_apart("stardist", 5, 0, 6), boxes.set_apart("stardist", 2, 2, 6)
+    assert "the highest AP50 on 5 of 6 targets and is the pick of consensus on 0. The objects" in ahead
+    assert ahead.endswith("was not tested.") and not_ahead.endswith("of consensus on 2.")
+    for own, strangers in ((0.4, 0.7), (0.8, 0.7)):
+        said = boxes.two_banks({"kendall": own, "targets": 2}, {"kendall": strangers, "targets": 6})
+        assert said.startswith(
+            f"Consensus reaches {own:.2f} here on 2 targets and {strangers:.2f} among strangers on 6;"
+        )
+        assert "cannot be told" in said and "because" not in said

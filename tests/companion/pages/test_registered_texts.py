@@ -24,7 +24,7 @@ def test_the_answer_counts_verdicts():
 def test_a_failed_question_stays_with_its_numbers():
     found = Judged(("a", "b"), {"c": "looked at before"}, {"confidence": -0.1}, 0.7)
     said = result(QUESTION, row("failed", found, 0.7, 1.0))
-    assert said.startswith("**Failed.** Mean difference of τ-b of consensus over 2 targets (a, b): -0.10 against")
+    assert said.startswith("**Failed.** Mean difference of τ-b of consensus over 2 targets (a; b): -0.10 against")
     assert said.endswith("p\xa0=\xa00.70, corrected p\xa0=\xa01.00. Not judged on c: looked at before.")
 
 

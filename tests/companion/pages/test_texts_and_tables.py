@@ -285,3 +285,11 @@ def test_an_untrained_network_that_is_best_or_near_it_is_named():
     assert best.endswith("on neck one that was never trained is the best of 2 models.")
     behind = texts.untrained_ahead({"neck": (dice, ["v"])}, "all trained")
     assert behind.endswith("is clearly behind the best model on every target.")
+
+
+def test_datasets_are_called_by_their_titles_in_tables():
+    frame = pd.DataFrame(
+        {"τ": [0.1, 0.2], "nuclei/u2os-coelho": [0.3, 0.4]}, index=["ct/OpenKBP/oesophagus", "mine/one"]
+    )
+    html = tables.plain_table(frame, "target", "{:.2f}").to_html()
+    assert all(name in html for name in ("Oesophagus", "mine/one", "U2OS cells")) and "OpenKBP" not in html
