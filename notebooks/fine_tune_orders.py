@@ -105,6 +105,9 @@ display(
     )
 )
 
+# %% tags=["remove-input"]
+texts.still_improving(texts.cards_of(work, "fine_tune"))
+
 # %% [markdown]
 # ## Which targets have an order?
 

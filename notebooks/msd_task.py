@@ -58,6 +58,10 @@ lead_row, lead_row_all = (lead.rows(frame).iloc[0] for frame in (agreement, agre
 if work.config.phantom:
     display(texts.banner(work, task))
 
+# %% tags=["remove-input"]
+cards = [card for card in texts.cards_of(work, "fine_tune") if card.losses]
+texts.still_improving(cards)
+
 # %% [markdown]
 # ## The target
 
@@ -99,7 +103,6 @@ texts.pictures_of(work, task, shown)
 tables.models_table(work, "fine_tune")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-training", "caption": "Loss while pre-training. A curve that still falls at its end belongs to a model that is not fully trained. Source: [notebook](../../../notebooks/msd_task.py)."}, "image": {"alt": "Pre-training loss of every model against iteration"}}
-cards = [card for card in texts.cards_of(work, "fine_tune") if card.losses]
 _ = plots.training_curves(
     {display_name(card.model): card.losses for card in cards},
     title=texts.trained_out(cards),

@@ -98,6 +98,9 @@ display(
     )
 )
 
+# %% tags=["remove-input"]
+texts.still_improving(texts.cards_of(work, "fine_tune"))
+
 # %% [markdown]
 # ## Is there an order, and is it the same?
 #

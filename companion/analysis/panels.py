@@ -153,7 +153,7 @@ def _settings(study, target):
 def _choose(study, target, n_images, seed):
     table = agreement.ranking_on(study, target, seed=seed).sort_values("performance", ascending=False, kind="stable")
     ranked = table.loc[table["ranked"], "model"].tolist()
-    models = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+    models = list(select.best_middle_worst(ranked))
     per_image = study.records.table("per_image", target)
     values, images = select.image_matrix(per_image, ranked, quantity=select.metric(wing_of(study, target))[1])
     measured = np.flatnonzero(~np.isnan(values).all(axis=0))  # a patch without foreground has no F1

@@ -10,6 +10,7 @@ from tte.estimators import ESTIMATORS
 __all__ = [
     "KEY",
     "Estimate",
+    "best_middle_worst",
     "estimates",
     "headline",
     "image_matrix",
@@ -25,6 +26,17 @@ __all__ = [
     "targets",
     "where",
 ]
+
+
+def best_middle_worst(ranked):
+    """Return the first, the middle and the last of what stands in order, the best first.
+
+    What is in the middle is one of them: of an even number the lower of two.
+
+    >>> best_middle_worst([0.9, 0.7, 0.4, 0.1]), best_middle_worst(["a", "b", "c"])
+    ((0.9, 0.4, 0.1), ('a', 'b', 'c'))
+    """
+    return ranked[0], ranked[len(ranked) // 2], ranked[-1]
 
 
 def kind_of(study, target):

@@ -15,8 +15,9 @@ from tte.errors import ConfigError
 from tte.zoo.card import read_card
 
 __all__ = [
-    "NO_BREAK", "banner", "cards_of", "listed", "none_or", "note", "p_number", "p_text", "pictures_of",
-    "provenance", "rerun", "sentence", "surface_order", "three_digits", "trained_out", "unlearned", "untrained_ahead",
+    "NO_BREAK", "banner", "cards_of", "listed", "none_or", "note", "p_number", "p_text", "pictures_of", "provenance",
+    "rerun", "sentence", "still_improving", "surface_order", "three_digits", "trained_out", "unlearned",
+    "untrained_ahead",
 ]  # fmt: skip
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -138,14 +139,23 @@ def cards_of(study, kind):
 
 def trained_out(cards):
     """Return a sentence on how many models had stopped improving when training ended."""
-    falling = 0
-    for card in cards:
-        quarter = max(1, len(card.losses) // 4)
-        before, end = np.mean(card.losses[-2 * quarter : -quarter]), np.mean(card.losses[-quarter:])
-        falling += before > 1.05 * end
-    return (
-        f"In {none_or(falling)} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter "
-        "before"
+    falling = none_or(sum(map(_is_falling, cards)))
+    return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+
+
+def _is_falling(card):
+    quarter = max(1, len(card.losses) // 4)
+    return np.mean(card.losses[-2 * quarter : -quarter]) > 1.05 * np.mean(card.losses[-quarter:])
+
+
+def still_improving(cards):
+    """Return the box that warns of models whose training ended while they improved, or None where none did."""
+    cards = [card for card in cards if card.losses]  # the others were never trained
+    if not any(map(_is_falling, cards)):
+        return None
+    return Markdown(
+        f":::{{attention}}\n{trained_out(cards)}: they were still improving when their training ended. "
+        "Longer trained ones may come in another order.\n:::"
     )
 
 

@@ -108,10 +108,10 @@ def order_table(study):
     for target in select.targets(study, "fine_tune"):
         dice = dice_of(study, target)
         mean = dice.mean(axis=1)
-        level = {"best": mean.max(), "middle": mean.median(), "worst": mean.min()}
+        level = zip(("best", "middle", "worst"), select.best_middle_worst(sorted(mean, reverse=True)), strict=True)
         rows[target] = {
             **vars(order_of(study, target, dice)),
-            **level,
+            **dict(level),
             "surface": beside(study, target, "surface", dice)[1],
             "untrained": mean[untrained_models(study, target)].mean(),
         }

@@ -77,6 +77,8 @@ def test_a_clear_order_is_scored_and_one_of_noise_is_not(bank, clear, tmp_path):
     table = order.order_table(noisy)
     assert table["scored"].tolist() == [True, False]
     assert table.loc[TARGETS[0], "untrained"] == pytest.approx(0.3 + 0.04 * 10.5, abs=0.01)
+    mean = sorted(order.dice_of(noisy, TARGETS[0]).mean(axis=1))
+    assert table.loc[TARGETS[0], "middle"] == mean[5]  # a model of twelve, the one that pictures show, and no mean
     assert list(order.untrained_models(noisy, TARGETS[0])) == ["untrained_unet_s0", "untrained_unet_s1"]
 
 

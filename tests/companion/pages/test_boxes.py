@@ -1,12 +1,14 @@
 """The boxes of a page say what its tables say, and turn round when they do."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from companion.pages import boxes
+from companion.pages import boxes, texts
+from companion.paths import project_root
 from companion.study import open_study
 
 ROW = {"undefined": "", "regret": 0.01, "random_regret": 0.08, "kendall": 0.6, "kendall_p": 0.004, "n_models": 10}
@@ -101,3 +103,13 @@ def test_a_cause_that_was_not_tested_is_called_so():
             f"Consensus reaches {own:.2f} here on 2 targets and {strangers:.2f} among strangers on 6;"
         )
         assert "cannot be told" in said and "because" not in said
+
+
+def test_models_that_still_improved_when_training_ended_are_announced():
+    flat, falling = [1.0] * 8, [1.0] * 6 + [0.5, 0.5]
+    cards = [SimpleNamespace(losses=losses) for losses in (flat, falling, [])]  # the last was never trained
+    said = texts.still_improving(cards).data
+    assert said.startswith(":::{attention}\nIn 1 of 2 models the mean loss") and "still improving" in said
+    assert texts.still_improving(cards[::2]) is None and texts.still_improving(cards[2:]) is None
+    pages = ("fine_tune_order", "fine_tune_orders", "organs_otherwise", "msd_task")
+    assert all("texts.still_improving(" in (project_root() / f"notebooks/{p}.py").read_text("utf-8") for p in pages)
