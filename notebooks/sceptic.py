@@ -63,7 +63,7 @@ display(
         {
             "Answer": sceptic_texts.lists(lists),
             "Evidence": sceptic_texts.ceiling(ceiling),
-            "Caveat": f"{sceptic_texts.counted([lists, ceiling, averaging])} on which the models can be told apart, in this order of the banks and in the first three tables; the images of the banks overlap, and all of this was looked at before anything was registered.",
+            "Caveat": f"{sceptic_texts.counted([lists, ceiling, averaging])}\nThe images of the banks overlap.\nAll of this was looked at before anything was registered.",
         }
     )
 )
@@ -198,7 +198,9 @@ tables.plain_table(
 
 # %% tags=["remove-input"]
 display(Markdown(sceptic_texts.confident(confident)))
-tables.plain_table(confident.rename(columns={"wrong": "sure and wrong", "ranked": "models ranked"}), "bank", {})
+tables.plain_table(
+    confident.rename(columns={"wrong": "sure and wrong", "ranked": "pairs of model and target"}), "bank", {}
+)
 
 # %% [markdown]
 # ## Would another measure rank alike?

@@ -18,26 +18,26 @@ _CLOSE = 0.1  # how far a coverage may be off
 
 def counted(tables):
     """How many targets do the tables count, by bank? `tables` are indexed by bank and have a column "targets"."""
-    counts = [[int(t.loc[bank, "targets"]) for t in tables] for bank in tables[0].index]
-    listed = [f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}" for n in counts]
-    word = "target" if listed == ["1"] else "targets"
-    return f"{len(listed)} bank{'s' * (len(listed) > 1)} with {', '.join(listed)} {word}"
+    counts = {bank: [int(t.loc[bank, "targets"]) for t in tables] for bank in tables[0].index}
+    listed = [f"{min(n)}{'' if min(n) == max(n) else f' to {max(n)}'} of {bank}" for bank, n in counts.items()]
+    return f"Few targets count, those on which the models can be told apart: {', '.join(listed)}."
 
 
 def lists(table):
     """Does a static list do as well?"""
-    as_well = table[table["lost"] <= table["by_score"]]
+    as_well, n = table[table["lost"] <= table["by_score"]], len(table)
     rows = "; ".join(
         f"{title}: {row['lost']:.2f} by the list, {row['by_score']:.2f} by the score, {row['random']:.2f} at random"
         for title, row in table.iterrows()
     )
     if as_well.empty:
-        return f"No: in all {len(table)} banks the leading score loses less than a list ({rows})."
-    beginning = "Yes" if len(as_well) == len(table) else f"In {len(as_well)} of {len(table)} banks"
+        return f"No: in all {n} banks the leading score loses less than a list ({rows})."
+    beginning = f"Yes, in all {n} banks" if len(as_well) == n else f"In {len(as_well)} of {n} banks it does"
     sure = as_well[as_well["p"] < LEVEL]
     known = "" if len(sure) else ", though on so few targets chance could have made the difference"
     return (
-        f"{beginning}: the mean performance on other targets picks no worse than the score that leads{known} ({rows})."
+        f"{beginning}: a list of the models by their mean performance on other targets picks no worse than the score "
+        f"that leads{known} ({rows})."
     )
 
 
@@ -121,12 +121,16 @@ def confident(table):
     """Are confident-and-wrong models caught?"""
     wrong, ranked = int(table["wrong"].sum()), int(table["ranked"].sum())
     if not wrong:
-        return f"There is none: no model is among the surest third and the worst third of a target ({ranked} ranked)."
+        return (
+            "There is none: no model is among the surest third and the worst third of a target "
+            f"({ranked} pairs of a model and a target)."
+        )
     caught = {score: _sum(table[score]) for score in table.columns.difference(["wrong", "ranked"], sort=False)}
     known = {score: pair for score, pair in caught.items() if pair[1]}
     rows = ", ".join(f"{score} {a} of {b}" for score, (a, b) in known.items())
     return (
-        f"{wrong} of {ranked} ranked models are among the surest and the worst third; put into the lower half: {rows}."
+        f"In {wrong} of {ranked} pairs of a model and a target the model is among the surest third and the worst third "
+        f"there; put into the lower half: {rows}."
     )
 
 
@@ -149,15 +153,23 @@ def alike(table):
 
 def surface(taus):
     """Would surface Dice rank alike? `taus` holds τ between its order and that of Dice by target; "" without any."""
-    known = [tau for tau in taus.values() if tau == tau]
+    known = {target: tau for target, tau in taus.items() if tau == tau}
     if not known:
         return ""
-    reached = f"τ {min(known):.2f} to {max(known):.2f} on {len(known)} organs"
-    if min(known) > _ALIKE:
-        return f"After fine-tuning, surface Dice orders the models as Dice does ({reached})."
-    if max(known) <= _ALIKE:
+    low, high = min(known.values()), max(known.values())
+    reached = f"τ {low:.2f} to {high:.2f} on {len(known)} organs"
+    if low > _ALIKE:
+        return f"After fine-tuning, surface Dice orders the models nearly as Dice does ({reached})."
+    if high <= _ALIKE:
         return f"After fine-tuning, surface Dice does not order the models as Dice does ({reached})."
-    return f"After fine-tuning, surface Dice orders the models as Dice does on some organs alone ({reached})."
+    where, not_there = (
+        ", ".join(f"{title_of(target)} at τ {tau:.2f}" for target, tau in known.items() if (tau > _ALIKE) == is_alike)
+        for is_alike in (True, False)
+    )
+    return (
+        f"After fine-tuning, surface Dice orders the models nearly as Dice does on some organs only: {where}; "
+        f"not on {not_there}."
+    )
 
 
 def within_networks(table):

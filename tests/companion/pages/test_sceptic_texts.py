@@ -11,16 +11,17 @@ def frame(**columns):
 
 
 def test_targets_are_counted_from_the_tables():
-    assert sceptic_texts.counted([frame(targets=[6, 2]), frame(targets=[6, 3])]) == "2 banks with 6, 2 to 3 targets"
-    assert sceptic_texts.counted([frame(targets=[1])]) == "1 bank with 1 target"
+    two = sceptic_texts.counted([frame(targets=[6, 2]), frame(targets=[6, 3])])
+    assert two == "Few targets count, those on which the models can be told apart: 6 of bank 0, 2 to 3 of bank 1."
+    assert sceptic_texts.counted([frame(targets=[1])]).endswith("apart: 1 of bank 0.")
 
 
 def test_lists():
     one = frame(lost=[0.1, 0.4], by_score=[0.2, 0.1], random=[0.5, 0.5], p=[0.01, 0.5])
-    assert sceptic_texts.lists(one).startswith("In 1 of 2 banks: the mean performance on other targets picks no worse")
+    assert sceptic_texts.lists(one).startswith("In 1 of 2 banks it does: a list of the models by their mean")
     assert "chance could" not in sceptic_texts.lists(one)
     assert "though on so few targets chance could" in sceptic_texts.lists(one.assign(p=0.5))
-    assert sceptic_texts.lists(one.assign(lost=0.1, by_score=0.1)).startswith("Yes:")
+    assert sceptic_texts.lists(one.assign(lost=0.1, by_score=0.1)).startswith("Yes, in all 2 banks:")
     assert sceptic_texts.lists(one.assign(lost=0.9)).startswith("No: in all 2 banks the leading score loses less")
 
 
@@ -84,10 +85,11 @@ def test_expected(held, word):
 def test_confident():
     one = frame(wrong=[1, 2], ranked=[10, 20], consensus=["1 of 1", "–"], noise=["0 of 1", "1 of 2"])
     assert sceptic_texts.confident(one) == (
-        "3 of 30 ranked models are among the surest and the worst third; "
+        "In 3 of 30 pairs of a model and a target the model is among the surest third and the worst third there; "
         "put into the lower half: consensus 1 of 1, noise 1 of 3."
     )
     assert sceptic_texts.confident(one.assign(wrong=0)).startswith("There is none")
+    assert "(30 pairs of a model and a target)" in sceptic_texts.confident(one.assign(wrong=0))
 
 
 def test_alike():
@@ -99,9 +101,10 @@ def test_alike():
 
 def test_surface():
     one = {"a": 0.9, "b": float("nan"), "c": 0.85}
-    said = "After fine-tuning, surface Dice orders the models as Dice does (τ 0.85 to 0.90 on 2 organs)."
+    said = "After fine-tuning, surface Dice orders the models nearly as Dice does (τ 0.85 to 0.90 on 2 organs)."
     assert sceptic_texts.surface(one) == said
-    assert " does on some organs alone (τ 0.50 to 0.90" in sceptic_texts.surface(one | {"c": 0.5})
+    some = sceptic_texts.surface({**one, "ct/OpenKBP/oesophagus": 0.5})
+    assert some.endswith("on some organs only: a at τ 0.90, c at τ 0.85; not on Oesophagus at τ 0.50.")
     assert " does not order the models as Dice does (τ 0.10 to 0.50" in sceptic_texts.surface({"a": 0.1, "c": 0.5})
     assert sceptic_texts.surface({"b": float("nan")}) == ""
 
