@@ -10,7 +10,7 @@ from companion.paths import project_root
 from companion.records import Records
 from tte.errors import DataNotFound
 
-__all__ = ["compared", "exponent", "extrapolated", "on_a_gpu", "points", "recorded_seconds"]
+__all__ = ["by_subject", "compared", "exponent", "extrapolated", "on_a_gpu", "points", "recorded_seconds", "yes_or_no"]
 
 _CELLS = r"^(\d+) cell\(s\)"  # as older records spell it
 _DETAILS = r" on cuda| \(at most[^)]*\)|, \d+ steps|, clock|:.*"  # of the name of a comparison
@@ -68,6 +68,19 @@ def on_a_gpu():
         subject=subject, size=size.str[0], gpu=size.str[-1].str.split(" and ").str[0],
         reached=found["ratio"] >= found["target"],
     )  # fmt: skip
+
+
+def by_subject(compared):
+    """Return a row per subject of `on_a_gpu`: the least and the most times as fast, and how many reached their aim."""
+    groups = compared.groupby("subject", sort=False)
+    found = groups["ratio"].agg(least="min", most="max")
+    kept, of = groups["reached"].sum(), groups["reached"].size()
+    return found.assign(reached=[f"{a} of {b}" if b > 1 else yes_or_no(a) for a, b in zip(kept, of, strict=True)])
+
+
+def yes_or_no(value):
+    """Return "yes" or "no"."""
+    return "yes" if value else "no"
 
 
 def recorded_seconds(study, part=""):

@@ -14,8 +14,8 @@ from companion.study import display_name, open_study
 from tte.errors import ConfigError, DataNotFound
 
 __all__ = [
-    *("in_short", "lead_of_rank", "led", "others", "picked", "says", "scope", "set_apart", "together", "trusted"),
-    *("two_banks", "what_next", "with_own"),
+    *("in_short", "lead_of_rank", "led", "on_gpus", "others", "picked", "says", "scope", "set_apart", "together"),
+    *("trusted", "two_banks", "what_next", "with_own"),
 ]
 
 
@@ -73,6 +73,25 @@ def says(tau, p, what, order="the models", apart=None):
     return f"{what} orders {order} " + (
         "as their performance does, beyond chance." if tau > 0 else "the wrong way round, beyond chance."
     )
+
+
+def on_gpus(compared):
+    """Return how many comparisons on GPUs reached what was asked of them, and how many did not.
+
+    Parameters
+    ----------
+    compared : DataFrame; as `companion.analysis.cost.on_a_gpu` returns it
+    """
+    if compared.empty:
+        return (
+            "No GPU was at hand: the tests and benchmarks that need one were not run, and every number here is of a "
+            "CPU."
+        )
+    n, reached = len(compared), int(compared["reached"].sum())
+    made = f"{n} comparison{'s were' if n > 1 else ' was'} made on {', '.join(compared['gpu'].unique())}: "
+    if reached in (0, n):
+        return f"{made}{'none' if not reached else 'all'} reached what was asked for."
+    return f"{made}{reached} reached what was asked for, and {n - reached} did not."
 
 
 def others(rows, names, measure):

@@ -66,6 +66,9 @@ def test_a_gpu_is_found_where_one_was_measured(project):
     pd.DataFrame([row, {**row, **ranking, "ratio": 0.2}]).to_csv(project / "benchmarks" / "s-cuda.csv", index=False)
     found = cost.on_a_gpu()
     assert found["subject"].tolist() == ["replay", "rank against passes"] and found["reached"].tolist() == [True, False]
+    assert cost.by_subject(found)["reached"].tolist() == ["yes", "no"]
+    twice = cost.by_subject(found.assign(subject="same"))
+    assert twice.loc["same"].tolist() == [0.2, 2.0, "1 of 2"]
     assert found["gpu"].tolist() == ["Some GPU"] * 2 and found["size"].tolist() == ["UNet, 256², cuda", "9 images"]
 
 

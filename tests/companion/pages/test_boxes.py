@@ -113,3 +113,12 @@ def test_models_that_still_improved_when_training_ended_are_announced():
     assert texts.still_improving(cards[::2]) is None and texts.still_improving(cards[2:]) is None
     pages = ("fine_tune_order", "fine_tune_orders", "organs_otherwise", "msd_task")
     assert all("texts.still_improving(" in (project_root() / f"notebooks/{p}.py").read_text("utf-8") for p in pages)
+
+
+def test_comparisons_that_miss_what_was_asked_are_counted_too():
+    compared = pd.DataFrame({"gpu": "Some GPU", "reached": [True, False, False]})
+    said = "3 comparisons were made on Some GPU: 1 reached what was asked for, and 2 did not."
+    assert boxes.on_gpus(compared) == said
+    assert boxes.on_gpus(compared[1:]).endswith("Some GPU: none reached what was asked for.")
+    assert boxes.on_gpus(compared[:1]) == "1 comparison was made on Some GPU: all reached what was asked for."
+    assert boxes.on_gpus(compared[:0]).startswith("No GPU was at hand")
