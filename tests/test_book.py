@@ -141,6 +141,13 @@ def test_a_figure_opens_by_itself_and_stays_legible_on_a_phone(visit):
     )
 
 
+@NEEDS[0]
+def test_figures_are_numbered_on_their_page_and_not_through_the_book():
+    pages = [HTML / f"{name}.html" for name in PAGES[:12]]
+    assert any("<figcaption" in page.read_text(encoding="utf-8") for page in pages)
+    assert [page.name for page in pages if 'class="caption-number"' in page.read_text(encoding="utf-8")] == []
+
+
 @in_browser
 def test_equations_are_drawn_and_numbered(visit):
     page = visit("book/methods")
