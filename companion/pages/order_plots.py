@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 
 from companion.data import title_of
-from companion.pages.plots import palette
+from companion.pages.plots import palette, small_text
 
 __all__ = ["dice_map", "seed_against_seed", "seeds_by_score", "taus_by_score", "way_against_way"]
 
@@ -36,12 +36,13 @@ def seeds_by_score(scores, dice, *, untrained, score, title):
     if len(untrained):
         level = dice.loc[list(untrained)].to_numpy().mean()
         axes.axhline(level, color=orange, ls="--", lw=1.6, label="untrained networks, mean")
-    axes.set_xticks(place, [f"{name}\n{scores[name]:.2f}" for name in order], rotation=60, ha="right", fontsize=8)
+    small = small_text(figure)
+    axes.set_xticks(place, [f"{name}\n{scores[name]:.2f}" for name in order], rotation=60, ha="right", fontsize=small)
     axes.set(
         xlabel=f"models in the order of {score}, lowest on the left", ylabel="mean Dice of the test cases", title=title
     )
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False, fontsize=8.5, loc="upper left")
+    axes.legend(frameon=False, fontsize=small, loc="upper left")
     return figure
 
 
@@ -63,10 +64,10 @@ def taus_by_score(taus, ceilings, *, title):
         axes.plot([ceilings[target]], [len(taus) + offset], "D", color=colour, ms=5)
     axes.plot(taus.mean(axis=1), rows, "|", color="black", ms=18, mew=2.2, label="mean over the targets")
     axes.axvline(0, color="0.3", lw=1)
-    axes.set_yticks([len(taus), *rows], ["no error: the ceiling", *taus.index], fontsize=9)
+    axes.set_yticks([len(taus), *rows], ["no error: the ceiling", *taus.index], fontsize=small_text(figure))
     axes.set_xticks(np.linspace(-1, 1, 5))
     axes.set(xlim=(-1, 1), ylim=(-0.6, len(taus) + 0.6), xlabel="Kendall τ-b with mean Dice", title=title)
-    axes.legend(frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.legend(frameon=False, fontsize=small_text(figure), loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
@@ -79,7 +80,7 @@ def dice_map(dice, *, title):
     title : str; the message
     """
     figure, axes = plt.subplots(figsize=(0.72 * len(dice.columns) + 3.2, 0.34 * len(dice) + 1.6))
-    small = max(9, figure.get_figwidth())  # points: at least nine pixels on a page of 1250
+    small = small_text(figure)
     sns.heatmap(
         dice,
         annot=True,
@@ -142,7 +143,7 @@ def way_against_way(pairs, *, xlabel, ylabel, title):
         axes.set_title(target)
     figure.supxlabel(xlabel, fontsize=10)
     figure.supylabel(ylabel, fontsize=10)
-    grid[0][-1].legend(frameon=False, fontsize=max(9, figure.get_figwidth()), loc="best")
+    grid[0][-1].legend(frameon=False, fontsize=small_text(figure), loc="best")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 

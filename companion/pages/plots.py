@@ -20,18 +20,8 @@ from companion.study import display_name
 from tte._atomic import atomic_write
 
 __all__ = [
-    "all_targets",
-    "as_svg",
-    "palette",
-    "point",
-    "score_against_performance",
-    "smaller_parts",
-    "standardised",
-    "strength_curves",
-    "subset_sizes",
-    "training_curves",
-    "transfer_map",
-    "use_style",
+    *("all_targets", "as_svg", "palette", "point", "score_against_performance", "small_text", "smaller_parts"),
+    *("standardised", "strength_curves", "subset_sizes", "training_curves", "transfer_map", "use_style"),
 ]
 
 _OWN = "the target's own"
@@ -54,6 +44,11 @@ def _png(figure):
     file = BytesIO()
     FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()
+
+
+def small_text(figure):
+    """Return the least size of a text in points: nine pixels where a page of 1250 shows 648 of a figure's width."""
+    return max(9, figure.get_figwidth())
 
 
 def point(axes, x, y, *, s, lw=1.0, facecolor, edgecolor, **style):
@@ -104,7 +99,8 @@ def score_against_performance(table, *, score, performance, title):
     if len(others) > 1:
         handles.append(Line2D([], [], color="0.4", lw=1.5))
         labels.append("least squares, other sources")
-    axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5)
+    small = small_text(figure)
+    axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=small)
     return figure
 
 
@@ -186,7 +182,7 @@ def standardised(table, *, group, performance, title):
     group : str; the column that gives the colour
     """
     methods, groups = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table[group]))
-    figure, grid = plt.subplots(1, len(methods), figsize=(2.3 * len(methods), 3.4), sharey=True, squeeze=False)
+    figure, grid = plt.subplots(1, len(methods), figsize=(2.2 * len(methods), 3.4), sharey=True, squeeze=False)
     for axes, method in zip(grid[0], methods, strict=True):
         rows = table[table["method"] == method]
         for colour, name in zip(palette(len(groups)), groups, strict=True):
@@ -201,7 +197,7 @@ def standardised(table, *, group, performance, title):
     figure.supxlabel("score, standard deviations from the mean of the models", fontsize=11)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8.5)
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=small_text(figure))
     return figure
 
 

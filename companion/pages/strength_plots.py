@@ -11,7 +11,7 @@ import seaborn as sns
 
 from companion.analysis.strength import dose
 from companion.data import title_of
-from companion.pages.plots import palette, point
+from companion.pages.plots import palette, point, small_text
 from companion.study import display_name
 from companion.zero_shot.scores import EVERY_LEVEL
 
@@ -59,7 +59,7 @@ def agreement_against_strength(table, *, title, ylabel="Kendall τ-b"):
         axes.set_xticks(np.arange(len(mean)), [f"{value:g}" for value in names])
         axes.axhline(0, color="0.4", lw=1, ls=":")
         axes.set(xlabel=_AXES[kind])
-    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=small_text(figure))
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 
@@ -127,10 +127,11 @@ def feature_against_input(table, *, title, unit="CTE-NHD"):
         axes.set_title(_title(target))
     for axes in list(grid.flat)[len(targets) :]:
         axes.set_visible(False)
-    figure.supxlabel(f"{unit}, dropout", fontsize=10)
-    figure.supylabel(f"{unit}, input changes", fontsize=10)
+    small = small_text(figure)
+    figure.supxlabel(f"{unit}, dropout", fontsize=small)
+    figure.supylabel(f"{unit}, input changes", fontsize=small)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=small)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
 
@@ -225,7 +226,8 @@ def responses(table, *, title, ylabel="CTE-NHD"):
         whis=(5, 95), fliersize=2, linewidth=0.8,
     )  # fmt: skip
     axes.set(xlabel="", ylabel=ylabel, title=title)
-    axes.legend(title="changed", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    where = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    axes.legend(title="changed", frameon=False, fontsize=small_text(figure), **where)
     return figure
 
 
@@ -244,7 +246,7 @@ def shift_curves(table, *, title):
             style = {"lw": 2.5, "color": "black"} if name == "F1" else {"color": colour}
             axes.plot(rows["shift"], rows[name], marker="o", ms=4, label=name, **style)
         axes.set_title(dial)
-    figure.supxlabel("shift (1 is a clear change, training was at 0)", fontsize=10)
-    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    figure.supxlabel("shift (1 is a clear change, training was at 0)", fontsize=small_text(figure))
+    grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=small_text(figure))
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from companion.pages.plots import palette
+from companion.pages.plots import palette, small_text
 from companion.worth.labels import CHOICES
 
 __all__ = ["growth", "label_curves", "lost_per_way", "scheduling"]
@@ -39,8 +39,8 @@ def lost_per_way(tables, ways, *, title):
     n_rows = -(-len(tables) // n_columns)
     rows = [_RANDOM, *ways]
     size = (3.3 * n_columns + 2.4, n_rows * (0.46 * len(rows) + 1.1) + 0.4)
-    small = max(9, size[0])  # points: at least nine pixels on a page of 1250
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False)
+    small = small_text(figure)
     targets = list(dict.fromkeys(target for table in tables.values() for target in table["target"]))
     colours = zip(targets, palette(len(targets)), strict=True)
     looks = {target: (colour, _MARKERS[i % len(_MARKERS)]) for i, (target, colour) in enumerate(colours)}
@@ -90,7 +90,8 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
     choices : sequence of str; of `CHOICES`
     """
     n_rows = -(-len(tables) // 2)
-    figure, axes = plt.subplots(n_rows, 2, figsize=(11.5, 3.6 * n_rows + 0.8), squeeze=False)
+    figure, axes = plt.subplots(n_rows, 2, figsize=(11, 3.6 * n_rows + 0.8), squeeze=False)
+    small = small_text(figure)
     colours = dict(zip(CHOICES, palette(len(CHOICES)), strict=True))
     for axis, (name, table) in zip(axes.flat, tables.items(), strict=False):
         mean = table.groupby(["choice", "labels"])["lost"].mean()
@@ -101,21 +102,21 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
         for place, (way, value) in zip(_apart(ordered.to_numpy(), axis.get_ylim()), ordered.items(), strict=True):
             axis.axhline(value, color="0.45", lw=1, ls=":")
             text = way.partition(" (")[0]
-            axis.annotate(text, (end, value), (end + 0.35, place), fontsize=8, va="center", annotation_clip=False)
+            axis.annotate(text, (end, value), (end + 0.35, place), fontsize=small, va="center", annotation_clip=False)
         unit = _MEASURES[table["measure"].iloc[0]]
         axis.set(title=name, xlabel="labelled images", ylabel=f"{unit} lost by the pick", xticks=range(end + 1))
         axis.set_xlim(-0.3, end + 0.3)
     for axis in axes.flat[len(tables) :]:
         axis.axis("off")
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=small)
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
     return figure
 
 
 def _apart(values, limits):
     """Heights of texts beside sorted values, so that none covers another."""
-    step, places = 0.062 * (limits[1] - limits[0]), []
+    step, places = 0.075 * (limits[1] - limits[0]), []
     for value in values:
         places.append(max(value, places[-1] + step) if places else value)
     return places
@@ -138,7 +139,7 @@ def growth(panels, *, title):
         axes.plot(table["n"], first["value"] * table["n"] / first["n"], color="0.6", lw=1.2, ls="--", zorder=1)
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="processor time (s)")
         _plain_ticks(axes, table["n"])
-        axes.set_title(says, fontsize=9)
+        axes.set_title(says, fontsize=small_text(figure))
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
@@ -166,7 +167,9 @@ def scheduling(tables, *, title):
 
 def _plain_ticks(axes, numbers):
     """Write the sizes that were measured below a logarithmic axis, and 1, 2 and 5 of every decade beside the other."""
-    axes.set_xticks(list(numbers), [f"{n:,.0f}" for n in numbers], rotation=30, ha="right", fontsize=8)
+    axes.set_xticks(
+        list(numbers), [f"{n:,.0f}" for n in numbers], rotation=30, ha="right", fontsize=small_text(axes.figure)
+    )
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for axis in (axes.xaxis, axes.yaxis):

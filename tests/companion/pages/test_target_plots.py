@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from companion.analysis.panels import Panels
 from companion.pages import order_plots, pictures, plots, strength_plots, worth_plots
 from companion.pages.target_plots import flips_by_target, score_panels
+from companion.worth.labels import CHOICES
 
 
 def table(scores, performance):
@@ -59,7 +60,35 @@ DICE = pd.DataFrame(0.5, index=[f"model {i}" for i in range(16)], columns=[f"org
 LOST = pd.DataFrame({"target": ["a", "b"], "measure": "f1", "way": "w", "lost": [0.1, 0.2], "random": 0.3})
 TARGETS = {name: DICE for name in "abc"}
 FLIPS = {name: table([0.9, 0.8, 1], [0.5, 0.6, 1]) for name in "abc"}
+CURVES = pd.DataFrame(
+    [(c, k, 0.3, "f1") for c in CHOICES for k in range(4)], columns=["choice", "labels", "lost", "measure"]
+)
+BOXES = pd.DataFrame({"network": [*"ab"], "perturbation": "dropout", "strength": 0.2, "score": [0.4, 0.5]})
+SHIFTS = pd.DataFrame(
+    {"dial": [*"abcdef"], "shift": 1.0, "F1": 0.5, "CTE-NHD": 0.9, "CTE-EI": 0.8, "mean confidence": 0.7}
+)
+KINDS = pd.DataFrame({
+    "target": "a", "perturbation": ["dropout", "noise", "gamma"], "dose": 0.1, "strength": 0.1, "kendall": 0.5,
+    "kendall_low": 0.4, "kendall_high": 0.6,
+})  # fmt: skip
+INPUTS = pd.DataFrame({"target": [*"abc"], "source": "s", "network": "unet", "feature": 0.9, "input": 0.8})
+SPREAD = pd.DataFrame({"method": [*"abcde"], "z": 0.1, "performance": 0.5, "target": "t"})
+GROWN = pd.DataFrame({"n": [1, 10], "value": [1.0, 9.0], "low": [0.9, 8.0], "high": [1.2, 9.9]})
 FIGURES = {
+    "labels": lambda: worth_plots.label_curves(
+        dict.fromkeys("ab", CURVES), dict.fromkeys("ab", pd.Series({"w": 0.2})), title="t"
+    ),
+    "responses": lambda: strength_plots.responses(BOXES, title="t"),
+    "shift": lambda: strength_plots.shift_curves(SHIFTS, title="t"),
+    "kinds": lambda: strength_plots.agreement_against_strength(KINDS, title="t"),
+    "inputs": lambda: strength_plots.feature_against_input(INPUTS, title="t"),
+    "standardised": lambda: plots.standardised(SPREAD, group="target", performance="Dice", title="t"),
+    "seeds": lambda: order_plots.seeds_by_score(
+        dict.fromkeys(DICE.index, 0.5), DICE, untrained=["model 1"], score="s", title="t"
+    ),
+    "taus": lambda: order_plots.taus_by_score(DICE, dict.fromkeys(DICE, 0.9), title="t"),
+    "growth": lambda: worth_plots.growth([("says", "models", GROWN)] * 6, title="t"),
+    "scheduling": lambda: worth_plots.scheduling({"a": GROWN}, title="t"),
     "pictures": lambda: pictures.panel_grid(picture(), names=dict.fromkeys("mno", "m"), perturbed=False),
     "Dice": lambda: order_plots.dice_map(DICE, title="t"),
     "ways": lambda: order_plots.way_against_way(
