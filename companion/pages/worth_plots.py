@@ -19,6 +19,7 @@ _MARKERS = "osD^v"
 _MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
 _MARKERS = "osD^vP*X"
 _WIDTH = 34  # letters of a line of a way's name
+_BESIDE = 22  # letters of a line beside a curve
 _PER_ROW = 3  # panels
 _RANDOM = "a pick at random"  # the first row
 
@@ -99,9 +100,10 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
             line = mean[choice]
             axis.plot(line.index, line, color=colours[choice], marker=marker, ms=4.5, lw=1.8, label=CHOICES[choice])
         end, ordered = table["labels"].max(), levels[name].sort_values()
-        for place, (way, value) in zip(_apart(ordered.to_numpy(), axis.get_ylim()), ordered.items(), strict=True):
+        texts = [textwrap.fill(way.partition(" (")[0], _BESIDE) for way in ordered.index]
+        places = _apart(ordered.to_numpy(), axis.get_ylim(), [1 + text.count("\n") for text in texts])
+        for place, text, value in zip(places, texts, ordered, strict=True):
             axis.axhline(value, color="0.45", lw=1, ls=":")
-            text = way.partition(" (")[0]
             axis.annotate(text, (end, value), (end + 0.35, place), fontsize=small, va="center", annotation_clip=False)
         unit = _MEASURES[table["measure"].iloc[0]]
         axis.set(title=name, xlabel="labelled images", ylabel=f"{unit} lost by the pick", xticks=range(end + 1))
@@ -114,10 +116,11 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
     return figure
 
 
-def _apart(values, limits):
-    """Heights of texts beside sorted values, so that none covers another."""
-    step, places = 0.075 * (limits[1] - limits[0]), []
-    for value in values:
+def _apart(values, limits, lines):
+    """Heights of texts of so many lines beside sorted values, so that none covers another."""
+    height, places = 0.078 * (limits[1] - limits[0]), []
+    for i, value in enumerate(values):
+        step = height * (lines[i - 1] + lines[i]) / 2
         places.append(max(value, places[-1] + step) if places else value)
     return places
 

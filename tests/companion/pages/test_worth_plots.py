@@ -39,5 +39,6 @@ def test_label_curves_have_a_line_per_choice_and_a_level_per_score():
 
 
 def test_texts_beside_levels_do_not_cover_each_other():
-    places = worth_plots._apart([0.1, 0.1, 0.5], (0, 1))
+    places = worth_plots._apart([0.1, 0.1, 0.5], (0, 1), [1, 1, 1])
     assert places[0] == 0.1 and places[1] >= 0.16 and places[2] == 0.5
+    assert worth_plots._apart([0.1, 0.1], (0, 1), [2, 2])[1] >= 0.1 + 2 * (places[1] - 0.1) - 1e-9
