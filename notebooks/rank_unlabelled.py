@@ -31,7 +31,10 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 import tte
+from companion.pages import worth_texts
 from companion.pages.tutorial import commands, show_report, working_folder
+from companion.study import open_study
+from companion.worth.labels import recorded_labels
 
 folder = working_folder(n=n_images, shift=1, labelled=3)
 
@@ -94,7 +97,17 @@ Markdown(f"The score that leads here is **{ranking.lead.words}**. It leads becau
 measured = tte.rank_zero_shot("bank.yml", "images", labels="labels", limit=limit, seed=seed, out="ranking-with-labels")
 display(Markdown(measured.verdict))
 columns = ["model", "score", "group", "measured_ap50", "measured_ap50_low", "measured_ap50_high", "probability_best"]
+display(Markdown("\n".join(f"- {text}" for text in measured.warnings)))
 measured.table[columns].head(6).round(3)
+
+# %% tags=["remove-input"]
+own = open_study("nuclei-bank")
+curves = recorded_labels(own).query("choice == 'rule and score' and measure == 'ap50'")
+Markdown(
+    "How far labels helped where the truth is known: the same models on the real images of [the nuclei pages](nuclei/zero_shot_summary.ipynb), by AP50. "
+    + worth_texts.first_labels(curves.groupby("labels")["lost"].mean(), curves["target"].nunique())
+    + " [What a label is worth](worth.ipynb) has the other banks."
+)
 
 # %% [markdown]
 # ## What to do with this

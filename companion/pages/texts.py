@@ -17,7 +17,7 @@ from tte.zoo.card import read_card
 __all__ = [
     "NO_BREAK", "banner", "cards_of", "listed", "none_or", "note", "p_number", "p_text", "pictures_of", "provenance",
     "rerun", "sentence", "still_improving", "surface_order", "three_digits", "trained_out", "unlearned",
-    "untrained_ahead",
+    "untrained_ahead", "whole_order",
 ]  # fmt: skip
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -192,6 +192,21 @@ def surface_order(voxels, taus):
         f"voxel{'s' if voxels != 1 else ''} of the other, the models come in an order that agrees with that of Dice at "
         f"τ = {reached}."
     )
+
+
+def whole_order(found, seeds):
+    """Return what becomes of Dice and of the models' order by it on whole volumes, from `order.on_whole_volumes`.
+
+    >>> print(whole_order({"Brainstem": (0.4, 0.2, 0.81)}, 3))
+    A box around the organ hides what a model marks elsewhere. On whole volumes, over 3 seeds, the mean Dice is: \
+    Brainstem 0.20 (0.40 in boxes), the order that of the boxes at τ = 0.81.
+    """
+    said = [
+        f"{target} {whole:.2f} ({boxes:.2f} in boxes), the order that of the boxes at τ = {tau:.2f}"
+        for target, (boxes, whole, tau) in found.items()
+    ]
+    hides = "A box around the organ hides what a model marks elsewhere."
+    return f"{hides} On whole volumes, over {seeds} seeds, the mean Dice is: {'; '.join(said)}."
 
 
 def untrained_ahead(orders, way, close=2):

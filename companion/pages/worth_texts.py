@@ -13,6 +13,7 @@ __all__ = [
     "counted_once",
     "curves_title",
     "evidence_sentences",
+    "first_labels",
     "labels_answer",
     "lost_cell",
     "lost_title",
@@ -179,6 +180,38 @@ def sure_sentence(needed):
     return (
         f"In {len(reached)} of {len(needed)} cases the pick is the very best model in 95% of the draws, from "
         f"{numbers} on."
+    )
+
+
+def first_labels(curve, targets, most=3):
+    """Return what the first labels, of the images that `tte rank` names, make of the pick by score and labels.
+
+    Parameters
+    ----------
+    curve : Series by number of labels, from 0; what the pick loses, the mean over targets
+    targets : int
+    most : int
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(first_labels(pd.Series([0.026, 0.039, 0.058, 0.024]), 7))
+    The pick by the score alone loses 0.026 on average over 7 targets, and with 1, 2 and 3 labelled images 0.039, \
+    0.058 and 0.024. With 1 and 2 it loses more than with none: the images that models disagree on are not like the \
+    others.
+    """
+    most = min(most, int(curve.index.max()))
+    counts, losses = [str(k) for k in range(1, most + 1)], [f"{curve[k]:.3f}" for k in range(1, most + 1)]
+    said = (
+        f"The pick by the score alone loses {curve[0]:.3f} on average over {targets} targets, and with "
+        f"{listed(counts)} labelled images {listed(losses)}."
+    )
+    worse = [str(k) for k in range(1, most + 1) if round(curve[k], 3) > round(curve[0], 3)]
+    if not worse:
+        return said
+    return (
+        f"{said} With {listed(worse)} it loses more than with none: the images that models disagree on are not like the "
+        "others."
     )
 
 

@@ -29,7 +29,7 @@ def test_only_who_is_below_all_close_ones_is_clearly_behind():
     between = "`d` is behind by this score, though not below all that are too close."
     assert words == f"Use `b`. `b` and `a` are too close to call; `c` is clearly behind. {between}"
     words = verdict(table([0.9, 0.7, 0.5, 0.3], "ABBA"))
-    assert words.endswith("close to call. `d` and `a` are behind by this score, though not below all that are too close.")
+    assert words.endswith("to call. `d` and `a` are behind by this score, though not below all that are too close.")
     assert "though" not in verdict(table([0.9, 0.7, 0.5, 0.3], "AABB"))
 
 

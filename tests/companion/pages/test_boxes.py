@@ -95,7 +95,7 @@ def test_a_box_names_its_parts_and_its_steps():
 
 def test_a_cause_that_was_not_tested_is_called_so():
     ahead, not_ahead = boxes.set_apart("stardist", 5, 0, 6), boxes.set_apart("stardist", 2, 2, 6)
-    assert "the highest AP50 on 5 of 6 targets and is the pick of consensus on 0. The objects" in ahead
+    assert "the highest AP50 on 5 of 6 targets and is the pick of consensus on none. The objects" in ahead
     assert ahead.endswith("was not tested.") and not_ahead.endswith("of consensus on 2.")
     for own, strangers in ((0.4, 0.7), (0.8, 0.7)):
         said = boxes.two_banks({"kendall": own, "targets": 2}, {"kendall": strangers, "targets": 6})
