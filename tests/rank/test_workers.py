@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,8 +17,9 @@ from processes import FORK
 
 from tte import cli
 from tte.errors import ConfigError, InputError
+from tte.rank import fine_tune, zero_shot
 from tte.rank.fine_tune import rank_fine_tune
-from tte.rank.run.output import cells_of
+from tte.rank.run.output import cell_key, cell_keys, cells_of
 from tte.rank.spread import Work
 from tte.rank.spread import start as starting
 from tte.rank.spread.worker import help_run
@@ -203,3 +205,18 @@ def test_a_worker_reads_where_its_run_is_or_ends(bank, monkeypatch):
 def test_a_worker_without_a_run_is_one_line(tmp_path, capsys):
     assert cli.main(["rank", "worker", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"tte: {tmp_path}: expected the output folder of a run with workers\n"
+
+
+@pytest.mark.parametrize("kind", ["zero-shot", "fine-tune"])
+def test_a_key_is_of_all_that_enters_a_cell_and_of_nothing_else(kind):
+    bank = SimpleNamespace(names=["m", "n"], identity={"m": "1", "n": "2"}.get)
+    found = SimpleNamespace(names=["a"], digest="d{}".format, label_digest="l{}".format)
+    noise = SimpleNamespace(name="noise")
+    if kind == "zero-shot":
+        settings = zero_shot._Settings([noise], 3, torch.device("cpu"), None)
+        parts = ("1", "da", "a", ["noise"], 3, "cpu", None)
+    else:
+        settings, parts = fine_tune._Settings(True, 3, (0.5,)), ("features", "1", "da", "la", "a", True, 3, (0.5,))
+    keys = cell_keys(found, bank, settings)
+    assert keys["a"]["m"] == cell_key(*parts) and keys["a"]["n"] != keys["a"]["m"]
+    assert cell_keys(found, bank, settings._replace(seed=4))["a"]["m"] != keys["a"]["m"]

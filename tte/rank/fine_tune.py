@@ -21,7 +21,7 @@ from tte.rank.judgement.table import Observed, ranking_of_run
 from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.bank import Bank, device_of, line
 from tte.rank.run.labelled import as_classes, labelled_scores, sample_case, score_of
-from tte.rank.run.output import cell_key, workplace
+from tte.rank.run.output import cell_keys, workplace
 from tte.rank.run.pictures import Pictures
 from tte.rank.run.provenance import device_name, provenance, run_of, settings_of
 from tte.rank.run.sources import checked_pixel_size, open_images, pixel_size_of
@@ -119,11 +119,11 @@ def rank_fine_tune(
         found.only_labelled(limit)
         bank.fit(found, cells)
         settings = _Settings(objects, seed, size)
-        doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        doubts = bank.preflight(found, cell_keys(found, bank, settings), cells, device, size, log)
         given = {"models": models, "images": images, "labels": labels, "objects": objects, "limit": limit,
                  "volumes": volumes, "channel": found.channel, "ras": bank.ras, "pixel_size": size, "trust": trust,
                  "device": str(device), "seed": seed}  # fmt: skip
-        keys = _keys(found, bank, settings)
+        keys = cell_keys(found, bank, settings)
         share = partial(_sample, found, bank, cells, keys, settings, device, silent=True)
         spread("fine-tune", given, keys, cells, helpers, share)
         keys, failures = _sampled(found, bank, cells, keys, settings, device)
@@ -150,11 +150,8 @@ class _Settings(NamedTuple):
     seed: int
     pixel_size: tuple | None
 
-
-def _keys(found, bank, settings):
-    """Return {case: {model: key of their cell}}."""
-    return {n: {m: cell_key("features", bank.identity(m), found.digest(n), found.label_digest(n), n, *settings)
-                for m in bank.names} for n in found.names}  # fmt: skip
+    def enters(self, identity, found, name):
+        return "features", identity, found.digest(name), found.label_digest(name), name, *self
 
 
 def share_fine_tune(work, cells):
@@ -166,7 +163,7 @@ def share_fine_tune(work, cells):
     found.only_labelled(given["limit"])
     bank.fit(found, cells)
     settings = _Settings(given["objects"], given["seed"], checked_pixel_size(given["pixel_size"]))
-    keys = _keys(found, bank, settings)
+    keys = cell_keys(found, bank, settings)
     work.check(keys)
     for missing in work.claimed(keys, cells):
         _sample(found, bank, cells, keys, settings, device_of(given["device"]), missing)

@@ -21,7 +21,7 @@ from tte.rank.judgement.table import ranking_of_run
 from tte.rank.result import LeftOut, Ranking
 from tte.rank.run.bank import Bank, device_of, line
 from tte.rank.run.gather import gathered, image_cell
-from tte.rank.run.output import cell_key, workplace
+from tte.rank.run.output import cell_keys, workplace
 from tte.rank.run.passes import cell_of, on_device, run_passes
 from tte.rank.run.perturbations import parse_perturbation
 from tte.rank.run.pictures import Pictures
@@ -135,11 +135,11 @@ def rank_zero_shot(
         found = open_images(images, labels, limit=limit, volumes=volumes, channel=bank.channel(channel), ras=bank.ras)
         bank.fit(found, cells)
         settings = _Settings(perturbations, seed, device, size)
-        doubts = bank.preflight(found, _keys(found, bank, settings), cells, device, size, log)
+        doubts = bank.preflight(found, cell_keys(found, bank, settings), cells, device, size, log)
         given = {"models": models, "images": images, "limit": limit, "volumes": volumes, "channel": found.channel,
                  "ras": bank.ras, "pixel_size": size, "perturb": [p.name for p in perturbations], "trust": trust,
                  "device": str(device), "seed": seed}  # fmt: skip
-        keys = _keys(found, bank, settings)
+        keys = cell_keys(found, bank, settings)
         share = partial(_run, found, bank, cells, keys, settings, silent=True)
         spread("zero-shot", given, keys, cells, helpers, share)
         keys, failures = _computed(found, bank, cells, keys, settings)
@@ -189,11 +189,9 @@ class _Settings(NamedTuple):
     device: torch.device
     pixel_size: tuple | None
 
-
-def _keys(found, bank, settings):
-    """Return {image: {model: key of their cell}}."""
-    names = [p.name for p in settings.perturbations], settings.seed, settings.device.type, settings.pixel_size
-    return {n: {m: cell_key(bank.identity(m), found.digest(n), n, *names) for m in bank.names} for n in found.names}
+    def enters(self, identity, found, name):
+        names = [p.name for p in self.perturbations]
+        return identity, found.digest(name), name, names, self.seed, self.device.type, self.pixel_size
 
 
 def share_zero_shot(work, cells):
@@ -210,7 +208,7 @@ def share_zero_shot(work, cells):
     bank.fit(found, cells)
     device, size = device_of(given["device"]), checked_pixel_size(given["pixel_size"])
     settings = _Settings(_parsed(given["perturb"]), given["seed"], device, size)
-    keys = _keys(found, bank, settings)
+    keys = cell_keys(found, bank, settings)
     work.check(keys)
     for missing in work.claimed(keys, cells):
         _run(found, bank, cells, keys, settings, missing)

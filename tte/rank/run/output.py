@@ -19,7 +19,7 @@ from tte._atomic import atomic_write
 from tte._locks import held
 from tte.errors import ConfigError, InputError
 
-__all__ = ["Cells", "cell_key", "cells_of", "digest_of", "file_digest", "opened", "workplace"]
+__all__ = ["Cells", "cell_key", "cell_keys", "cells_of", "digest_of", "file_digest", "opened", "workplace"]
 
 CELLS = 4  # part of every cell's key: raise it when the code changes what a cell holds
 _CELL_FOLDER, _RUN, _LOCK = ".cells", "run.json", ".lock"
@@ -192,6 +192,14 @@ def cells_of(folder):
 def cell_key(*parts):
     """Return the key of a cell, from all that enters it."""
     return digest_of(CELLS, *parts)
+
+
+def cell_keys(found, bank, settings):
+    """Return {image: {model: key of their cell}}; `settings.enters` says what a key is made from."""
+    return {
+        name: {model: cell_key(*settings.enters(bank.identity(model), found, name)) for model in bank.names}
+        for name in found.names
+    }
 
 
 @contextmanager
