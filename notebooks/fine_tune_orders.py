@@ -22,6 +22,7 @@
 
 # %% tags=["parameters"]
 study = "volumes"  # a study of config/ with a bank, or the path of a YAML file
+whole = "volumes-whole"  # some of its fine-tunings, measured on whole volumes; empty for none
 data_root = ""  # folder of the datasets; empty means TTE_DATA, then data/
 out = ""  # folder that holds models/ and results/; empty means the project
 seed = 0  # of the sampled voxels
@@ -129,6 +130,12 @@ tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "un
 # %% tags=["remove-input"]
 if orders["surface"].notna().any():
     display(Markdown(texts.surface_order(part.surface, orders["surface"])))
+
+# %% tags=["remove-input"]
+if whole:
+    beside = open_page(whole, data_root=data_root, out=out, seed=seed)
+    on_whole = {title_of(target): found for target, found in order.on_whole_volumes(beside).items()}
+    display(Markdown(texts.whole_order(on_whole, len(beside.part("fine_tune").finetune_seeds))))
 
 # %% tags=["remove-input"]
 if left_out:

@@ -47,6 +47,7 @@ BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 PAPERS = ("paper-nuclei-phantom", "paper-mitochondria-phantom", "paper-cells-phantom")
 READS = {  # pages that read the records of further studies
     "organs_otherwise": ("volumes", "volumes-unetr"),
+    "fine_tune_orders": ("volumes-whole",),
     "cost": ("nuclei",),
     "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),

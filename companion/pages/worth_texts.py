@@ -209,10 +209,8 @@ def first_labels(curve, targets, most=3):
     worse = [str(k) for k in range(1, most + 1) if round(curve[k], 3) > round(curve[0], 3)]
     if not worse:
         return said
-    return (
-        f"{said} With {listed(worse)} it loses more than with none: the images that models disagree on are not like the "
-        "others."
-    )
+    why = "the images that models disagree on are not like the others"
+    return f"{said} With {listed(worse)} it loses more than with none: {why}."
 
 
 def rule_sentence(found, name):

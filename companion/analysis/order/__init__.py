@@ -3,7 +3,15 @@
 from companion.analysis.order.compare import compared
 from companion.analysis.order.names import learned, short_name
 from companion.analysis.order.reach import cost_of, over_targets, primary, score_table, seconds_of
-from companion.analysis.order.repeat import Order, beside, dice_of, order_of, order_table, untrained_models
+from companion.analysis.order.repeat import (
+    Order,
+    beside,
+    dice_of,
+    on_whole_volumes,
+    order_of,
+    order_table,
+    untrained_models,
+)
 
 __all__ = [
     "Order",
@@ -12,6 +20,7 @@ __all__ = [
     "cost_of",
     "dice_of",
     "learned",
+    "on_whole_volumes",
     "order_of",
     "order_table",
     "over_targets",

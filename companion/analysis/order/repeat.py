@@ -14,7 +14,7 @@ from companion.fine_tune.evaluate import seeds_on
 from companion.fine_tune.reliability import ceiling, half_kendall, icc
 from tte.errors import DataNotFound
 
-__all__ = ["Order", "beside", "dice_of", "order_of", "order_table", "untrained_models"]
+__all__ = ["Order", "beside", "dice_of", "on_whole_volumes", "order_of", "order_table", "untrained_models"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,16 @@ def beside(study, target, quantity, dice=None):
     dice = dice_of(study, target) if dice is None else dice
     other = dice_of(study, target, f"{quantity}_dice_mean").mean(axis=1)
     return other, kendall(other, dice.mean(axis=1))
+
+
+def on_whole_volumes(study):
+    """Return, by target, the mean Dice of the models in boxes and on whole volumes, and τ-b between the two orders."""
+    found = {}
+    for target in select.targets(study, "fine_tune"):
+        dice = dice_of(study, target)
+        whole, same = beside(study, target, "whole", dice)
+        found[target] = (dice.to_numpy().mean(), whole.mean(), same)
+    return found
 
 
 def untrained_models(study, target):

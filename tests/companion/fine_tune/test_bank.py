@@ -72,6 +72,8 @@ def test_dice_on_whole_volumes_stands_beside_that_in_boxes(banked):
     means, same_order = order.beside(banked, KIDNEY, "whole")
     assert means[model] == pytest.approx(order.dice_of(banked, KIDNEY, "whole_dice_mean").loc[model].mean())
     assert -1 <= same_order <= 1
+    dice = order.dice_of(banked, KIDNEY).to_numpy().mean()
+    assert order.on_whole_volumes(banked) == {KIDNEY: pytest.approx((dice, means.mean(), same_order))}
     boxed_only = banked.config.model_dump(mode="json")
     boxed_only["fine_tune"]["whole"] = None
     assert order.beside(replace(banked, config=StudyConfig.model_validate(boxed_only)), KIDNEY, "whole")[0] is None
