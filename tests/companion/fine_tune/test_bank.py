@@ -147,9 +147,9 @@ def test_untrained_models_of_a_bank_are_ranked_and_those_outside_one_are_not(ban
 def test_a_card_says_what_was_learned(banked):
     learned = {name: order.learned(read_card(banked.models, f"{name}_unet_s0")) for name in BANK}
     assert learned == {
-        "untrained": "nothing", "moved-labels": "organ-vertebra, at random places",
-        "masked-cubes": "organ-vertebra: masked cubes of its images", "kidney": "organ-kidney",
-        "vertebra": "organ-vertebra", "one-case": "organ-vertebra", "both": "organ-vertebra and organ-kidney",
+        "untrained": "nothing", "moved-labels": "Synthetic vertebra, at random places",
+        "masked-cubes": "Synthetic vertebra: masked cubes of its images", "kidney": "Synthetic kidney",
+        "vertebra": "Synthetic vertebra", "one-case": "Synthetic vertebra", "both": "Synthetic vertebra and Synthetic kidney",
     }  # fmt: skip
     assert read_card(banked.models, "one-case_unet_s0").training["n_cases"] == 1
     assert read_card(banked.models, "one-case_unet_s0").training["iterations"] == 2
