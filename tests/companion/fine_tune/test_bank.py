@@ -149,7 +149,8 @@ def test_a_card_says_what_was_learned(banked):
     assert learned == {
         "untrained": "nothing", "moved-labels": "Synthetic vertebra, at random places",
         "masked-cubes": "Synthetic vertebra: masked cubes of its images", "kidney": "Synthetic kidney",
-        "vertebra": "Synthetic vertebra", "one-case": "Synthetic vertebra", "both": "Synthetic vertebra and Synthetic kidney",
+        "vertebra": "Synthetic vertebra", "one-case": "Synthetic vertebra",
+        "both": "Synthetic vertebra and Synthetic kidney",
     }  # fmt: skip
     assert read_card(banked.models, "one-case_unet_s0").training["n_cases"] == 1
     assert read_card(banked.models, "one-case_unet_s0").training["iterations"] == 2
