@@ -197,16 +197,18 @@ def surface_order(voxels, taus):
 def whole_order(found, seeds):
     """Return what becomes of Dice and of the models' order by it on whole volumes, from `order.on_whole_volumes`.
 
-    >>> print(whole_order({"Brainstem": (0.4, 0.2, 0.81)}, 3))
+    >>> print(whole_order({"Brainstem": (0.4, 0.2, 0.81, 0.9)}, 3))
     A box around the organ hides what a model marks elsewhere. On whole volumes, over 3 seeds, the mean Dice is: \
-    Brainstem 0.20 (0.40 in boxes), the order that of the boxes at τ = 0.81.
+    Brainstem 0.20 (0.40 in boxes; ICC 0.90, the order that of the boxes at τ = 0.81).
     """
     said = [
-        f"{target} {whole:.2f} ({boxes:.2f} in boxes), the order that of the boxes at τ = {tau:.2f}"
-        for target, (boxes, whole, tau) in found.items()
+        f"{target} {whole:.2f} ({boxes:.2f} in boxes; ICC {repeats:.2f}, the order that of the boxes at τ = {tau:.2f})"
+        for target, (boxes, whole, tau, repeats) in found.items()
     ]
+    alike = min(tau for _, _, tau, _ in found.values()) >= 0.5
+    another = "" if alike else " So the best model in a box need not be the best on a volume."
     hides = "A box around the organ hides what a model marks elsewhere."
-    return f"{hides} On whole volumes, over {seeds} seeds, the mean Dice is: {'; '.join(said)}."
+    return f"{hides} On whole volumes, over {seeds} seeds, the mean Dice is: {'; '.join(said)}.{another}"
 
 
 def untrained_ahead(orders, way, close=2):

@@ -84,12 +84,13 @@ def beside(study, target, quantity, dice=None):
 
 
 def on_whole_volumes(study):
-    """Return, by target, the mean Dice of the models in boxes and on whole volumes, and τ-b between the two orders."""
+    """Return, by target, mean Dice in boxes and on whole volumes, τ-b between the two orders, and the latter's ICC."""
     found = {}
     for target in select.targets(study, "fine_tune"):
         dice = dice_of(study, target)
         whole, same = beside(study, target, "whole", dice)
-        found[target] = (dice.to_numpy().mean(), whole.mean(), same)
+        repeats = icc(dice_of(study, target, "whole_dice_mean").to_numpy())
+        found[target] = (dice.to_numpy().mean(), whole.mean(), same, repeats)
     return found
 
 

@@ -15,6 +15,7 @@ from companion.fine_tune import bank
 from companion.fine_tune import evaluate as transfer
 from companion.fine_tune import models as fine_tune
 from companion.fine_tune.cases import boxed, cases, joint_cases, window
+from companion.fine_tune.reliability import icc
 from companion.records import Records
 from companion.training import loop
 from tte.errors import ConfigError, DataNotFound
@@ -73,7 +74,8 @@ def test_dice_on_whole_volumes_stands_beside_that_in_boxes(banked):
     assert means[model] == pytest.approx(order.dice_of(banked, KIDNEY, "whole_dice_mean").loc[model].mean())
     assert -1 <= same_order <= 1
     dice = order.dice_of(banked, KIDNEY).to_numpy().mean()
-    assert order.on_whole_volumes(banked) == {KIDNEY: pytest.approx((dice, means.mean(), same_order))}
+    repeats = icc(order.dice_of(banked, KIDNEY, "whole_dice_mean").to_numpy())
+    assert order.on_whole_volumes(banked) == {KIDNEY: pytest.approx((dice, means.mean(), same_order, repeats))}
     boxed_only = banked.config.model_dump(mode="json")
     boxed_only["fine_tune"]["whole"] = None
     assert order.beside(replace(banked, config=StudyConfig.model_validate(boxed_only)), KIDNEY, "whole")[0] is None

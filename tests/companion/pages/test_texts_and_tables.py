@@ -293,3 +293,8 @@ def test_datasets_are_called_by_their_titles_in_tables():
     )
     html = tables.plain_table(frame, "target", "{:.2f}").to_html()
     assert all(name in html for name in ("Oesophagus", "mine/one", "U2OS cells")) and "OpenKBP" not in html
+
+
+def test_an_order_in_boxes_that_whole_volumes_do_not_share_is_said_so():
+    assert texts.whole_order({"a": (0.4, 0.2, 0.9, 0.9)}, 3).endswith("τ = 0.90).")
+    assert texts.whole_order({"a": (0.4, 0.2, 0.9, 0.9), "b": (0.3, 0.1, 0.2, 0.8)}, 3).endswith("best on a volume.")
