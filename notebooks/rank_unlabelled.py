@@ -104,7 +104,7 @@ measured.table[columns].head(6).round(3)
 own = open_study("nuclei-bank")
 curves = recorded_labels(own).query("choice == 'rule and score' and measure == 'ap50'")
 Markdown(
-    "How far labels helped where the truth is known: the same models on the real images of [the nuclei pages](nuclei/zero_shot_summary.ipynb), by AP50. "
+    "How far labels helped where the truth is known: the nuclei models of this book on the real images of [their pages](nuclei/zero_shot_summary.ipynb), by AP50. "
     + worth_texts.first_labels(curves.groupby("labels")["lost"].mean(), curves["target"].nunique())
     + " [What a label is worth](worth.ipynb) has the other banks."
 )

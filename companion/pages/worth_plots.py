@@ -14,7 +14,6 @@ from companion.worth.labels import CHOICES
 
 __all__ = ["growth", "label_curves", "lost_per_way", "scheduling"]
 
-_MARKERS = "osD^v"
 
 _MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
 _MARKERS = "osD^vP*X"

@@ -38,13 +38,15 @@ def compared(base, ways, *, seed=0):
     pairs += [(way, name) for way in ways for name in select.targets(way, "fine_tune")]
     orders, scores = [], []
     for study, target in pairs:
-        found, dice, reference = order_of(study, target), _mean_dice(study, target), _mean_dice(base, target)
+        table = dice_of(study, target)
+        found, dice = order_of(study, target, table), _mean_dice(study, table)
+        reference = _mean_dice(base, dice_of(base, target))
         shared = dice.index.intersection(reference.index)
         orders.append({
             "study": study.name, "target": target, **vars(found),
             "mean": dice.mean(), "spread": dice.max() - dice.min(), "random_regret": dice.max() - dice.mean(),
             "mean_base": reference.mean(), "spread_base": reference.max() - reference.min(),
-            "surface": beside(study, target, "surface")[1],
+            "surface": beside(study, target, "surface", table)[1],
             "same_order": kendall(dice[shared], reference[shared]) if study is not base else float("nan"),
         })  # fmt: skip
         for row in primary(study, score_table(study, target, seed=seed)).itertuples():
@@ -54,7 +56,7 @@ def compared(base, ways, *, seed=0):
     return pd.DataFrame(orders), pd.DataFrame(scores)
 
 
-def _mean_dice(study, target):
+def _mean_dice(study, table):
     """Mean Dice over the seeds, by (source, seed) of the model, whatever its network."""
-    dice, models = dice_of(study, target).mean(axis=1), initial_models(study)
+    dice, models = table.mean(axis=1), initial_models(study)
     return dice.set_axis([f"{models[model][0]}, seed {models[model][2]}" for model in dice.index])

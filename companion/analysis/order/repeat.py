@@ -88,9 +88,9 @@ def on_whole_volumes(study):
     found = {}
     for target in select.targets(study, "fine_tune"):
         dice = dice_of(study, target)
-        whole, same = beside(study, target, "whole", dice)
-        repeats = icc(dice_of(study, target, "whole_dice_mean").to_numpy())
-        found[target] = (dice.to_numpy().mean(), whole.mean(), same, repeats)
+        whole = dice_of(study, target, "whole_dice_mean")
+        same = kendall(whole.mean(axis=1), dice.mean(axis=1))
+        found[target] = (dice.to_numpy().mean(), whole.to_numpy().mean(), same, icc(whole.to_numpy()))
     return found
 
 
