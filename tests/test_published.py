@@ -1,4 +1,4 @@
-"""What the book says of itself once it has an address, and where its buttons lead once its repository has one."""
+"""What the book says of itself once it has an address, and that it leads to its repository once that has one."""
 
 import importlib.util
 from pathlib import Path
@@ -33,24 +33,16 @@ def buttons(published, name):
 
 
 @pytest.mark.parametrize("name", [PAGE, "book/methods"])
-def test_without_an_address_no_button_leads_anywhere(published, name, monkeypatch):
+def test_without_an_address_no_button_leads_to_a_repository(published, name, monkeypatch):
     monkeypatch.delenv("BOOK_REPOSITORY", raising=False)
     assert buttons(published, name) == {}
 
 
-def test_a_page_of_a_notebook_opens_on_binder_and_a_text_does_not(published, monkeypatch):
-    monkeypatch.setenv("BOOK_REPOSITORY", "https://github.com/some/one/")
-    found = buttons(published, PAGE)
-    assert found["repository"] == "https://github.com/some/one"
-    place = "doc%2Ftree%2Fnotebooks%2Fmicroscopy_target.py"
-    assert found["binder"] == f"https://mybinder.org/v2/gh/some/one/HEAD?urlpath={place}"
-    assert (ROOT / "notebooks" / "microscopy_target.py").is_file()
-    assert list(buttons(published, "book/methods")) == ["repository"]
-
-
-def test_another_host_than_github_has_no_binder(published, monkeypatch):
-    monkeypatch.setenv("BOOK_REPOSITORY", "https://git.example.org/some/one")
-    assert list(buttons(published, PAGE)) == ["repository"]
+@pytest.mark.parametrize("address", ["https://github.com/some/one/", "https://git.example.org/some/one"])
+def test_every_page_leads_to_the_repository(published, address, monkeypatch):
+    monkeypatch.setenv("BOOK_REPOSITORY", address)
+    for name in (PAGE, "book/methods"):
+        assert buttons(published, name) == {"repository": address.rstrip("/")}
 
 
 def test_a_published_book_has_a_map_and_pages_say_where_they_are(published, tmp_path, monkeypatch):

@@ -1,11 +1,10 @@
 """Sphinx extension: a built book that asks no other host for anything.
 
 Puts MathJax into the book, one script and its fonts out of the installed package `sphinx-mathjax-offline` (1.6 of its
-24 MB), and leaves out the scripts of the live-code launcher, which this book does not use. The notebooks that readers
-can download go without their outputs, which the pages show: a tenth of the bytes. The sidebar's arrows get names.
+24 MB), and leaves out the scripts of the live-code launcher, which this book does not use. The sidebar's arrows get
+names.
 """
 
-import json
 import shutil
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -32,16 +31,6 @@ def _copy(app, exception):
         target = Path(app.outdir) / "mathjax"
         shutil.copytree(_source() / FONTS, target / FONTS, dirs_exist_ok=True)
         shutil.copy(_source() / SCRIPT, target / SCRIPT)
-
-
-def _lighten(app, exception):
-    if exception is None and app.builder.format == "html":
-        for path in Path(app.outdir, "_sources").rglob("*.ipynb"):
-            notebook = json.loads(path.read_text(encoding="utf-8"))
-            for cell in notebook["cells"]:
-                if cell["cell_type"] == "code":
-                    cell["outputs"] = []
-            path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _named(app, exception):
@@ -75,7 +64,6 @@ def _without_spare_scripts(app, pagename, templatename, context, doctree):
 def setup(app):
     app.connect("config-inited", _use)
     app.connect("build-finished", _copy)
-    app.connect("build-finished", _lighten)
     app.connect("build-finished", _named)
     app.connect("html-page-context", _without_spare_scripts, priority=900)  # after Sphinx has put them there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

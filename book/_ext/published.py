@@ -3,22 +3,16 @@
 Where the variable BOOK_URL says at which address the book is published, it gets a `sitemap.xml`, and every page says
 its address and the picture that stands for it. A title and a sentence stand on every page anyway.
 
-Where BOOK_REPOSITORY is the address of its repository, every page has a button that leads there, and a page that a
-notebook made one that opens that notebook on Binder. Colab opens .ipynb files alone, and the repository holds none.
+Where BOOK_REPOSITORY is the address of its repository, every page has a button that leads there.
 """
 
 import os
-import sys
-from functools import cache
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 from docutils import nodes
 
 PICTURE = "_static/report.png"
-ROOT = Path(__file__).resolve().parents[2]
-BINDER = "https://mybinder.org/v2/gh{repository}/HEAD?urlpath={place}"
 
 
 def _address(app, config):
@@ -50,33 +44,12 @@ def _tell(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + "\n" + "\n".join(tags)
 
 
-@cache
-def _notebooks():
-    """The notebook that makes a page, by the name of the page."""
-    sys.path.insert(0, str(ROOT / "workflow"))
-    try:
-        from pages import pages
-    finally:
-        sys.path.pop(0)
-    return {page.path.removesuffix(".ipynb"): page.source for page in pages(ROOT / "config")}
-
-
-def _button(icon, label, tooltip, url):
-    return {"type": "link", "icon": f"fas fa-{icon}", "label": label, "tooltip": tooltip, "url": url}
-
-
 def _lead(app, pagename, templatename, context, doctree):
-    """Add the buttons that lead to the repository and to Binder, which knows GitHub's by owner and name."""
+    """Add the button that leads to the repository."""
     repository = os.environ.get("BOOK_REPOSITORY", "").strip().rstrip("/")
-    if not repository or "header_buttons" not in context:
-        return
-    found = [_button("code-branch", "repository", "The repository", repository)]
-    address = urlsplit(repository)
-    if pagename in _notebooks() and address.netloc == "github.com":
-        place = quote(f"doc/tree/notebooks/{_notebooks()[pagename]}.py", safe="")
-        url = BINDER.format(repository=address.path, place=place)
-        found.append(_button("rocket", "binder", "Run this notebook on Binder", url))
-    context["header_buttons"] += found
+    if repository and "header_buttons" in context:
+        said = {"label": "repository", "tooltip": "The repository", "url": repository}
+        context["header_buttons"].append({"type": "link", "icon": "fas fa-code-branch"} | said)
 
 
 def _map(app, exception):
