@@ -129,7 +129,7 @@ tables.plain_table(
 # The numbers are the recorded ones.
 
 # %% tags=["remove-input"]
-HTML(play.widget({work.config.title: play.recorded(work) for work in studies.values()}))
+HTML(play.widget({work.config.title: play.recorded(work) for work in studies.values()}, free))
 
 # %% [markdown]
 # ## A few labels: which to fine-tune

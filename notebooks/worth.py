@@ -181,10 +181,13 @@ Markdown(worth_texts.tuning_sentence(shown, spent if timed else None, n_seeds))
 
 # %% [markdown]
 # ## What to do with this
-#
-# - Label an image or two before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.
-# - Judge a score without labels against one labelled image, not against nothing.
-# - Without any label, take a score only where its p in the table is small, as that of consensus among strangers' models; elsewhere spend the time on a label.
+
+# %% tags=["remove-input"]
+Markdown(
+    "- Label an image or two before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.\n"
+    "- Judge a score without labels against one labelled image, not against nothing.\n"
+    f"- {worth_texts.without_a_label(scores[scores['way'].isin(unlabelled)], titles)}"
+)
 
 # %% tags=["remove-input"]
 Markdown(

@@ -12,7 +12,6 @@ from tte.errors import DataNotFound
 
 __all__ = ["by_subject", "compared", "exponent", "extrapolated", "on_a_gpu", "points", "recorded_seconds", "yes_or_no"]
 
-_CELLS = r"^(\d+) cell\(s\)"  # as older records spell it
 _DETAILS = r" on cuda| \(at most[^)]*\)|, \d+ steps|, clock|:.*"  # of the name of a comparison
 
 
@@ -27,14 +26,9 @@ def points(quantity=None, by=None):
     if not files:
         raise DataNotFound("no series in results/benchmarks: run `python -m benchmarks.growth` and `.scheduling`")
     table = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
-    table["how"] = table["how"].str.replace(_CELLS, _plural, regex=True)
     for column, wanted in (("quantity", quantity), ("by", by)):
         table = table if wanted is None else table[table[column] == wanted]
     return table.sort_values(["quantity", "by", "how", "n"], kind="stable").reset_index(drop=True)
-
-
-def _plural(found):
-    return f"{found[1]} cell{'s' * (found[1] != '1')}"
 
 
 def compared(name):

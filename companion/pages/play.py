@@ -4,6 +4,7 @@ Reads the records of a bank study; returns HTML that asks nothing of any host.
 """
 
 import json
+from html import escape
 from importlib.resources import files
 
 import numpy as np
@@ -55,8 +56,13 @@ def _rounded(value):
     return round(float(value), 4)
 
 
-def widget(data):
+def widget(data, way=""):
     """Return the form with its data, by bank and target; it works with the keyboard and needs no other file.
+
+    Parameters
+    ----------
+    data : dict of str to dict; by the title of a bank, what `recorded` returns
+    way : str; the way of picking that is chosen at first
 
     Examples
     --------
@@ -64,4 +70,5 @@ def widget(data):
     False
     """
     text = json.dumps(data, sort_keys=False).replace("<", "\\u003c")
-    return files(__package__).joinpath("play.html").read_text(encoding="utf-8").replace("__DATA__", text)
+    form = files(__package__).joinpath("play.html").read_text(encoding="utf-8")
+    return form.replace("__WAY__", escape(way, quote=True)).replace("__DATA__", text)

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from companion.data import title_of
 from companion.pages.plots import palette, small_text
 from companion.worth.labels import CHOICES
 
@@ -18,9 +19,12 @@ __all__ = ["growth", "label_curves", "lost_per_way", "scheduling"]
 _MEASURES = {"ap50": "AP50", "f1": "F1", "dice": "Dice"}
 _MARKERS = "osD^vP*X"
 _WIDTH = 34  # letters of a line of a way's name
-_BESIDE = 22  # letters of a line beside a curve
-_PER_ROW = 3  # panels
+_BESIDE = 24  # letters of a line beside a curve
+_TITLE = 96  # letters of a line of a title
+_PER_ROW = 2  # panels
+_LEADER = {"arrowprops": {"arrowstyle": "-", "color": "0.6", "lw": 0.8, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}}
 _RANDOM = "a pick at random"  # the first row
+_BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # no grid behind words
 
 
 def lost_per_way(tables, ways, *, title):
@@ -38,7 +42,8 @@ def lost_per_way(tables, ways, *, title):
     n_columns = min(len(tables), _PER_ROW)
     n_rows = -(-len(tables) // n_columns)
     rows = [_RANDOM, *ways]
-    size = (3.3 * n_columns + 2.4, n_rows * (0.46 * len(rows) + 1.1) + 0.4)
+    free = n_columns * n_rows - len(tables)
+    size = (3.3 * n_columns + (2.0 if free else 2.6), n_rows * (0.46 * len(rows) + 1.1) + 0.4)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False)
     small = small_text(figure)
     targets = list(dict.fromkeys(target for table in tables.values() for target in table["target"]))
@@ -55,26 +60,24 @@ def lost_per_way(tables, ways, *, title):
     for axis in axes[:, 0]:
         axis.set_yticks(range(len(rows)), [textwrap.fill(way, _WIDTH) for way in rows], fontsize=small)
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    free = axes.flat[len(tables) :]
-    for axis in free:
+    for axis in axes.flat[len(tables) :]:
         axis.axis("off")
-    where = {"loc": "center"} if len(free) else {"loc": "outside right center"}
-    holder = free[0] if len(free) else figure
-    holder.legend(
-        handles.values(), handles, frameon=False, fontsize=small, title="target", ncols=2 if len(free) else 1, **where
-    )
-    figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")
+    holder, where = (axes.flat[len(tables)], "center") if free else (figure, "outside right center")
+    holder.legend(handles.values(), handles, frameon=False, fontsize=small, title="target", loc=where)
+    figure.suptitle(textwrap.fill(title, _TITLE), fontsize=11, x=np.nextafter(0, 1), ha="left")
     return figure
 
 
 def _dots(axis, place, rows, looks, small):
     """The targets of one way of picking, spread a little so that none hides another, and a bar at their mean."""
     if rows.empty:
-        axis.text(0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=small, va="center")
+        axis.text(
+            0.02, place, "no such score", transform=axis.get_yaxis_transform(), fontsize=small, va="center", bbox=_BLANK
+        )
         return
     for offset, row in zip(np.linspace(-0.22, 0.22, len(rows)), rows.itertuples(), strict=True):
         colour, marker = looks[row.target]
-        look = {"marker": marker, "color": colour, "label": row.target.rsplit("/", 1)[-1]}
+        look = {"marker": marker, "color": colour, "label": textwrap.fill(title_of(row.target), _BESIDE)}
         axis.plot(row.lost, place + offset, ls="none", ms=5, zorder=5, **look)
     axis.plot([rows["lost"].mean()] * 2, [place - 0.36, place + 0.36], color="black", lw=3, zorder=4)
 
@@ -103,7 +106,9 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
         places = _apart(ordered.to_numpy(), axis.get_ylim(), [1 + text.count("\n") for text in texts])
         for place, text, value in zip(places, texts, ordered, strict=True):
             axis.axhline(value, color="0.45", lw=1, ls=":")
-            axis.annotate(text, (end, value), (end + 0.35, place), fontsize=small, va="center", annotation_clip=False)
+            axis.annotate(
+                text, (end + 0.3, value), (end + 0.6, place), size=small, va="center", annotation_clip=False, **_LEADER
+            )
         unit = _MEASURES[table["measure"].iloc[0]]
         axis.set(title=name, xlabel="labelled images", ylabel=f"{unit} lost by the pick", xticks=range(end + 1))
         axis.set_xlim(-0.3, end + 0.3)

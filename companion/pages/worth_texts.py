@@ -20,6 +20,7 @@ __all__ = [
     "rule_sentence",
     "sure_sentence",
     "tuning_sentence",
+    "without_a_label",
     "worst_ways",
 ]
 
@@ -48,7 +49,9 @@ def _sentence(evidence, titles, better):
         return f"On average over the targets no way of picking does {word} than a random pick."
     row = rows.sort_values(["p", "gap"], ascending=[True, False], kind="stable").iloc[0]
     same = rows[np.isclose(rows["p"], row["p"]) & (rows.index != row.name)]
-    also = f" With the same p: {listed(f'{r.way} ({r.lost:.3f})' for r in same.itertuples())}." if len(same) else ""
+    also = (
+        f" With the same p: {listed(f'{r.way} ({r.lost:.3f} lost)' for r in same.itertuples())}." if len(same) else ""
+    )
     worse = row["worse_on"] if not better else row["targets"] - row["worse_on"]
     numbers = (
         f"it loses {row['lost']:.3f} where a random pick loses {row['random']:.3f}, {word} on {worse} of "
@@ -59,7 +62,7 @@ def _sentence(evidence, titles, better):
         return f"Picking by {row['way']} does {word} than a random pick: {numbers}.{also}"
     if row["p"] < LEVEL:
         out_of_reach = 2.0 ** (1 - row["targets"]) * len(evidence) >= LEVEL  # the least p of all changes of sign
-        few = f"; on {row['targets']} targets no difference could pass it" if out_of_reach else ""
+        few = f"; {row['targets']} targets are too few for any difference to pass that" if out_of_reach else ""
         return (
             f"Taken alone, picking by {row['way']} does {word} than a random pick, but among "
             f"{len(evidence)} comparisons it could be chance: {numbers}{few}.{also}"
@@ -211,6 +214,33 @@ def first_labels(curve, targets, most=3):
         return said
     why = "the images that models disagree on are not like the others"
     return f"{said} With {listed(worse)} it loses more than with none: {why}."
+
+
+def without_a_label(evidence, titles):
+    """Return which scores to take where no image has a label: those whose pick loses less beyond what chance gives.
+
+    Parameters
+    ----------
+    evidence : DataFrame; of `companion.worth.ways.against_random`, the ways that take no label, with their study
+    titles : dict of str to str; how a sentence calls the targets of a study
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = {"study": "zoo", "way": ["consensus", "confidence"], "lost": 0.1, "random": 0.3, "p": [0.02, 0.3]}
+    >>> print(without_a_label(pd.DataFrame(rows), {"zoo": "targets of the zoo"}))
+    Without any label, take a score only where its p in the table is below 0.05, as that of consensus on targets of \
+    the zoo; elsewhere spend the time on a label.
+    """
+    good = evidence[(evidence["p"] < LEVEL) & (evidence["lost"] < evidence["random"])]
+    if good.empty:
+        return f"Without any label, no score here is worth its pick: none has a p below {LEVEL}. Label an image."
+    said = listed(f"{row.way} on {titles[row.study]}" for row in good.itertuples())
+    which = f"as {'that' if len(good) == 1 else 'those'} of {said}"
+    return (
+        f"Without any label, take a score only where its p in the table is below {LEVEL}, {which}; elsewhere spend "
+        "the time on a label."
+    )
 
 
 def rule_sentence(found, name):

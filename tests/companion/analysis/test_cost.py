@@ -33,13 +33,6 @@ def test_points_of_all_series_by_quantity(project):
     assert cost.points()["quantity"].tolist() == ["ranking", "ranking", "scheduling"]
 
 
-@pytest.mark.parametrize(("recorded", "read"), [("1 cell(s) to a job", "1 cell"), ("20 cell(s) to a job", "20 cells")])
-def test_the_noun_of_older_records_follows_its_number(project, recorded, read):
-    table = series([10], [1], "scheduling", "cells").assign(how=f"{recorded}, jobs that do nothing")
-    table.to_csv(project / "benchmarks" / "series" / "b.csv", index=False)
-    assert cost.points()["how"].tolist() == [f"{read} to a job, jobs that do nothing"]
-
-
 def test_what_is_not_recorded_says_how_to_record_it(project):
     for call, words in (
         (cost.points, "benchmarks.growth"),

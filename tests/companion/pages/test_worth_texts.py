@@ -12,6 +12,7 @@ from companion.pages.worth_texts import (
     rule_sentence,
     sure_sentence,
     tuning_sentence,
+    without_a_label,
     worst_ways,
 )
 
@@ -53,7 +54,7 @@ def test_what_the_correction_takes_back_is_not_claimed_either():
     assert better.startswith("Taken alone, picking by good does better than a random pick, but among 2 comparisons")
     assert worse.startswith("Taken alone, picking by bad does worse")
     assert "(p\xa0=\xa00.03, and p\xa0=\xa00.06 after Holm's correction for 2 comparisons)" in better
-    assert better.endswith("comparisons); on 6 targets no difference could pass it.")
+    assert better.endswith("comparisons); 6 targets are too few for any difference to pass that.")
     eight = evidence_sentences(evidence(**{way: (*row[:2], 8, *row[3:]) for way, row in rows.items()}), TITLES)
     assert all(sentence.endswith("for 2 comparisons).") for sentence in eight)
     better, _ = evidence_sentences(evidence(good=rows["good"]), TITLES)
@@ -64,12 +65,12 @@ def test_ways_with_the_same_p_share_the_first_place():
     one, other = (0.1, 0.3, 6, 0, 0.03), (0.2, 0.3, 6, 0, 0.03)
     better, _ = evidence_sentences(evidence(good=one, fair=other, poor=(0.25, 0.3, 6, 2, 0.2)), TITLES)
     assert better.startswith("Taken alone, picking by good does better than a random pick, but among 3 comparisons")
-    assert better.endswith("With the same p: fair (0.200).")
+    assert better.endswith("With the same p: fair (0.200 lost).")
     better, _ = evidence_sentences(evidence(good=one, fair=(*other[:4], 0.04)), TITLES)
     assert "but among 2 comparisons" in better and "same p" not in better
     better, _ = evidence_sentences(evidence(good=(*one[:4], 0.01), fair=(*other[:4], 0.01)), TITLES)
     assert better.startswith("Picking by good does better than a random pick: ") and better.endswith(
-        "With the same p: fair (0.200)."
+        "With the same p: fair (0.200 lost)."
     )
 
 
@@ -168,3 +169,10 @@ def test_the_worst_ways_are_named_with_their_counts():
     )
     none = worst_ways(rows.assign(worse_on=0), {}, "F1")
     assert none == "By F1, no way of picking loses more than a random pick on any target"
+
+
+def test_scores_without_a_label_are_advised_only_where_their_p_is_small():
+    rows = evidence(good=(0.1, 0.3, 6, 0, 0.03), fair=(0.2, 0.3, 6, 1, 0.04), bad=(0.5, 0.3, 6, 6, 0.01))
+    said = without_a_label(rows, TITLES)
+    assert "as those of good on nuclei targets and fair on nuclei targets;" in said and "bad" not in said
+    assert "no score here is worth its pick" in without_a_label(rows.assign(p=0.06), TITLES)
