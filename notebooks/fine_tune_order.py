@@ -34,7 +34,7 @@ from IPython.display import Markdown, display
 
 from companion.analysis import order, panels, select
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import boxes, order_plots, pictures, plots, tables, texts
+from companion.pages import boxes, order_plots, order_texts, pictures, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -132,7 +132,7 @@ if failed:
 surface, same_order = order.beside(work, task, "surface")
 if surface is not None:
     surface.index = surface.index.map(names)
-    lines.append(texts.surface_order(part.surface, [same_order]))
+    lines.append(order_texts.surface_order(part.surface, [same_order]))
 Markdown("\n".join(lines))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-order", "caption": "Mean Dice of the test cases after fine-tuning, the models in the order of a score before it. Thin lines are seeds of fine-tuning, all models of one joined; the score stands below a model's name. If the score were right, the black line would only rise. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Dice of every model with every seed, the models from the lowest to the highest score"}}

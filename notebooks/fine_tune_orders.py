@@ -36,7 +36,7 @@ from companion.analysis import order, select
 from companion.data import title_of
 from companion.fine_tune.bank import searched_parts
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import boxes, order_plots, plots, registered_texts, tables, texts
+from companion.pages import boxes, order_plots, order_texts, plots, sceptic_texts, tables, texts
 from companion.study import open_page
 from companion.worth import registered
 
@@ -78,8 +78,8 @@ answer = (
 )
 repeated = (
     f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}. "
-    + f"{registered_texts.partly_searched(partly)} "
-    + registered_texts.outcome(
+    + f"{sceptic_texts.partly_searched(partly)} "
+    + sceptic_texts.outcome(
         registered.verdicts(registered.registration()),
         "relative-variety",
         "relative variety",
@@ -129,13 +129,13 @@ tables.plain_table(shown, "target", formats, ["ICC", "ceiling", "best Dice", "un
 
 # %% tags=["remove-input"]
 if orders["surface"].notna().any():
-    display(Markdown(texts.surface_order(part.surface, orders["surface"])))
+    display(Markdown(order_texts.surface_order(part.surface, orders["surface"])))
 
 # %% tags=["remove-input"]
 if whole:
     beside = open_page(whole, data_root=data_root, out=out, seed=seed)
     on_whole = {title_of(target): found for target, found in order.on_whole_volumes(beside).items()}
-    display(Markdown(texts.whole_order(on_whole, len(beside.part("fine_tune").finetune_seeds))))
+    display(Markdown(order_texts.whole_order(on_whole, len(beside.part("fine_tune").finetune_seeds))))
 
 # %% tags=["remove-input"]
 if left_out:

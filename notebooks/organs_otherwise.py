@@ -35,7 +35,7 @@ from IPython.display import Markdown, display
 from companion.analysis import order, select
 from companion.data import title_of
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import boxes, order_plots, plots, tables, texts
+from companion.pages import boxes, order_plots, order_texts, plots, tables, texts
 from companion.study import open_page
 
 plots.use_style()
@@ -115,7 +115,7 @@ shown["same_order"] = shown["same_order"].where(shown["scored"])
 formats = {"models": "{:.0f}", "seeds": "{:.0f}", "ICC": "{:.2f}", "ICC, trained only": "{:.2f}", "ceiling": "{:.2f}", "mean Dice": "{:.2f}", "best − worst": "{:.2f}", "same order by surface Dice (τ)": "{:.2f}", "same order (τ)": "{:.2f}"}  # fmt: skip
 decides = ["fine-tuned", "seeds", "ICC", "ceiling", "mean Dice", "same order (τ)"]
 display(tables.plain_table(shown[list(columns)].rename(columns=columns), "target", formats, decides))
-Markdown(texts.surface_order(part.surface, rows["surface"]))
+Markdown(order_texts.surface_order(part.surface, rows["surface"]))
 
 # %% tags=["remove-input"]
 apart = rows[rows["scored"] & (rows["icc_trained"] < part.reliability.least)]
@@ -167,7 +167,7 @@ plt.show()
 plots.as_svg(figure, f"{work.name}-ways")
 
 # %% tags=["remove-input"]
-Markdown(texts.untrained_ahead(never, "nothing frozen"))
+Markdown(order_texts.untrained_ahead(never, "nothing frozen"))
 
 # %% [markdown]
 # ## What the scores reach in each way

@@ -55,7 +55,7 @@ from IPython.display import HTML, Markdown
 
 from companion.analysis import select
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import boxes, play, plots, registered_texts, tables, worth_plots, worth_texts
+from companion.pages import boxes, play, plots, sceptic_texts, tables, worth_plots, worth_texts
 from companion.study import open_study
 from companion.worth import registered, ways
 
@@ -87,7 +87,7 @@ boxes.in_short(
         "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), over {int(best['targets'])} targets, a pick at random loses {at_random:.2f} of {measure} (objects found, as a share of those found, missed and invented) against the best model; "
         f"picking by {free} loses {best['lost']:.2f}, by one labelled image {best['other']:.2f}. "
         "[Their page](strangers/strangers.ipynb) counts the targets alone on which the models can be told apart, so its numbers differ.",
-        "Registered": registered_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
+        "Registered": sceptic_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
         "To fine-tune": f"On {int(least['targets'])} organs with a few labelled cases a pick at random loses {least['random']:.2f} of Dice; the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f}. "
         "How sure that is stands [below](#a-few-labels-which-to-fine-tune).",
         "When not": f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()}, measure)}; "
@@ -138,7 +138,7 @@ HTML(play.widget({work.config.title: play.recorded(work) for work in studies.val
 Markdown(
     "What is lost here is Dice after fine-tuning.\n\n"
     + "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
-    + f" {registered_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
+    + f" {sceptic_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
     + " Every variant of a score counts here as a comparison, and all seeds judge; [what a label is worth](worth.ipynb) takes each score in one variant, CC-FV in that of its paper, and judges by the seeds that trials leave, so its numbers differ a little. The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all; "
     "[with nothing frozen](volumes-full/organs_otherwise.ipynb) the order is another matter."
 )

@@ -1,15 +1,16 @@
-"""The answers on the page of a sceptic's questions: each takes its table and says what stands in it.
+"""The answers on the pages of a sceptic's questions and of registered tests: each says what stands in its table.
 
-Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has its condition.
+Takes tables of `companion.worth.sceptic_tables`, or a row of `companion.worth.registered.verdicts`; returns text. Every
+claim has its condition.
 """
 
 from companion.analysis.claims import LEVEL
 from companion.data import title_of
-from companion.pages.texts import none_or
+from companion.pages.texts import listed, none_or, p_text
 
 __all__ = [
-    *("alike", "averaging", "ceiling", "confident", "counted", "expected", "left_out", "lists", "settings"),
-    *("surface", "within_networks"),
+    *("alike", "answer", "asked", "averaging", "ceiling", "confident", "counted", "expected", "left_out", "lists"),
+    *("outcome", "partly_searched", "result", "settings", "surface", "within_networks"),
 ]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
@@ -19,8 +20,8 @@ _CLOSE = 0.1  # how far a coverage may be off
 def counted(tables):
     """How many targets do the tables count, by bank? `tables` are indexed by bank and have a column "targets"."""
     counts = {bank: [int(t.loc[bank, "targets"]) for t in tables] for bank in tables[0].index}
-    listed = [f"{min(n)}{'' if min(n) == max(n) else f' to {max(n)}'} of {bank}" for bank, n in counts.items()]
-    return f"Few targets count, those on which the models can be told apart: {', '.join(listed)}."
+    said = [f"{min(n)}{'' if min(n) == max(n) else f' to {max(n)}'} of {bank}" for bank, n in counts.items()]
+    return f"Few targets count, those on which the models can be told apart: {', '.join(said)}."
 
 
 def lists(table):
@@ -184,3 +185,79 @@ def within_networks(table):
     if (~gain & clear).any():
         return f"Ranking within each network makes it worse on {', '.join(table.index[~gain & clear])} ({rows})."
     return f"It makes no difference that could be told from chance (mean τ of CTE-NHD under dropout, {rows})."
+
+
+def answer(table):
+    """Return how many of the questions succeeded, failed, and are not yet judged."""
+    counts = table["verdict"].value_counts()
+    parts = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
+    if waiting := counts.get("not yet judged", 0):
+        be = "is" if waiting == 1 else "are"
+        parts.append(f"{waiting} {be} not yet judged, for want of targets that nobody had seen")
+    return f"Of {len(table)} registered questions, {listed(parts)}."
+
+
+def asked(question):
+    """Return what was registered of one question: the score, its rivals, the measure, the study and the targets."""
+    targets = ", every new target with an order"
+    if "targets" in question:
+        targets = f", targets {_titles(question['targets'])}"
+    return (
+        f"Registered: **{question['primary']}** against {', '.join(question['against'])}; measure "
+        f"{question['measure']}, study `{question['study']}`{targets}."
+    )
+
+
+def partly_searched(searched):
+    """Return which targets the search for the scores had seen a part of; "" where it is none.
+
+    Parameters
+    ----------
+    searched : dict of str to sequence of str; by target, the tasks of the search that it shares structures with
+
+    Examples
+    --------
+    >>> print(partly_searched({"ct/OpenKBP/right-parotid": ["ct/OpenKBP/parotids"]}))
+    Not every target is new: Right parotid gland shares an organ with Parotid glands, which the search for the \
+    scores used.
+    """
+    if not searched:
+        return ""
+    said = [f"{title_of(new)} shares an organ with {_titles(old)}" for new, old in searched.items()]
+    return f"Not every target is new: {', and '.join(said)}, which the search for the scores used."
+
+
+def _titles(targets):
+    return "; ".join(map(title_of, targets))
+
+
+def outcome(table, name, score, link="registered_tests.ipynb"):
+    """Return how the registered test of one score ended, or that it is not yet judged, for pages that praise it."""
+    row = table.loc[name]
+    if row["verdict"] == "not yet judged":
+        return (
+            f"The [registered test]({link}) of {score} could not yet be judged: there is no target on record that "
+            "nobody had looked at."
+        )
+    how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
+    return (
+        f"The [registered test]({link}) of {score} {how} (τ-b over its nearest rival {row['difference']:+.2f}, "
+        f"{p_text(row['p'])}, corrected {p_text(row['corrected'])})."
+    )
+
+
+def result(question, row):
+    """Return what the records say of one question, in a sentence or two."""
+    found = row["judged"]
+    left_out = {} if found is None else found.left_out
+    out = "; ".join(f"{title_of(target)}: {reason}" for target, reason in left_out.items())
+    if found is None or not found.targets:
+        why = f"no target on record counts ({out})" if out else "no target is on record"
+        return f"**Not yet judged**: {why}."
+    rivals = ", ".join(f"{value:+.2f} against {rival}" for rival, value in found.differences.items())
+    said = (
+        f"**{row['verdict'].capitalize()}.** Mean difference of τ-b of {question['primary']} over {len(found.targets)} "
+        f"targets ({_titles(found.targets)}): {rivals}; {p_text(row['p'])}, corrected {p_text(row['corrected'])}."
+    )
+    left = f"Not judged on {out}." if out else ""
+    return " ".join(filter(None, [said, partly_searched(found.searched), left]))

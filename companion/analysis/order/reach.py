@@ -17,7 +17,7 @@ from tte.agreement.coefficients import batch_coefficients
 __all__ = ["cost_of", "over_targets", "primary", "score_table", "seconds_of"]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
-_MEANS = ("kendall", "kendall_trained", "regret", "random_regret")
+_MEANS = ("kendall", "kendall_trained", "regret", "random_regret", "regret_trained", "random_trained")
 
 
 def score_table(study, target, *, seed=0):
@@ -27,8 +27,9 @@ def score_table(study, target, *, seed=0):
     -------
     DataFrame
         estimate, kendall and its two-sided p against random lists (see `over_targets`), share (τ over the ceiling),
-        kendall_trained, p_trained and share_trained (the same among trained models), regret, random_regret; NaN where a
-        model has no score or all have the same.
+        kendall_trained, p_trained and share_trained (the same among trained models), regret, random_regret,
+        regret_trained and random_trained (of a pick among trained models); NaN where a model has no score or all have
+        the same.
     """
     order, dice = order_of(study, target), dice_of(study, target).mean(axis=1)
     untrained = untrained_models(study, target)
@@ -39,9 +40,9 @@ def score_table(study, target, *, seed=0):
     for estimate in select.estimates(table):
         scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
         tau, tau_trained = kendall(scores, dice), kendall(scores.drop(index=untrained), trained)
-        lost = {"regret": np.nan, "random_regret": dice.max() - dice.mean()}
-        if not np.isnan(tau):
-            lost["regret"] = expected_regret(scores.to_numpy(), dice.to_numpy())
+        lost = {"regret": _lost(tau, scores, dice), "random_regret": dice.max() - dice.mean()}
+        lost |= {"regret_trained": _lost(tau_trained, scores, trained)}
+        lost |= {"random_trained": trained.max() - trained.mean()}
         rows.append({
             "estimate": estimate, "kendall": tau, "p": _two_sided(tau, lists),
             "share": tau / order.ceiling if order.ceiling else np.nan,
@@ -49,6 +50,11 @@ def score_table(study, target, *, seed=0):
             "share_trained": tau_trained / order.ceiling_trained if order.ceiling_trained else np.nan, **lost,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _lost(tau, scores, dice):
+    """What the pick among some models loses; NaN where the scores do not order them."""
+    return float("nan") if np.isnan(tau) else expected_regret(scores[dice.index].to_numpy(), dice.to_numpy())
 
 
 def over_targets(study, tables):
@@ -66,8 +72,9 @@ def over_targets(study, tables):
     -------
     DataFrame
         estimate, kendall (mean τ-b), low, high (over targets), p, share (mean τ over the mean ceiling of the targets),
-        kendall_trained, p_trained, share_trained, regret, random_regret (means), targets: on how many the score has a
-        value; where it has none for the models of some target, the means are over the others.
+        kendall_trained, p_trained, share_trained, regret, random_regret, regret_trained, random_trained (means),
+        targets: on how many the score has a value; where it has none for the models of some target, the means are over
+        the others.
     """
     orders = {target: order_of(study, target) for target in tables}
     dice = {target: dice_of(study, target).mean(axis=1) for target in tables}
