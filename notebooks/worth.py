@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.pages import boxes, plots, tables, texts, worth_plots, worth_texts
+from companion.pages import boxes, order_texts, plots, tables, texts, worth_plots, worth_texts
 from companion.study import open_page
 from companion.worth import labels, tuning, ways
 
@@ -41,7 +41,7 @@ lost = {key: ways.lost_by_ways(works[key[0]], key[1]) for key in SHOWN}
 curves = {key: labels.recorded_labels(works[key[0]]).query("measure == @key[1]") for key in SHOWN}
 evidence = {key: ways.against_random(table) for key, table in lost.items()}
 organs = open_page("volumes", data_root=data_root, out=out)
-tuned = tuning.lost_by_tuning(*tuning.of_records(organs))
+tuned, tuned_trained = (tuning.lost_by_tuning(*tuning.of_records(organs, trained=only)) for only in (False, True))
 of_organs = ways.against_random(tuned.assign(study="volumes"))
 everything = pd.concat([*(e.assign(study=str(key)) for key, e in evidence.items()), of_organs], ignore_index=True)
 titles = {str(key): called for key, (_, called) in SHOWN.items()} | {"volumes": "organs, by the Dice after fine-tuning"}
@@ -62,7 +62,10 @@ display(
     boxes.in_short(
         {
             "Answer": worth_texts.labels_answer(two),
-            "Evidence": better,
+            "Evidence": worth_texts.labels_evidence(
+                {SHOWN[key][0]: e for key, e in evidence.items() if counts[key[0]] == key[1]}
+            ),
+            "Scores": better,
             "The other way round": worse,
             "Caveat": f"{worth_texts.counted_once(counted)} Holm's correction knows nothing of the images that comparisons share.",
         }
@@ -91,11 +94,12 @@ plots.as_svg(figure, "worth-ways")
 # %% tags=["remove-input"]
 rows = {}
 for key, found in evidence.items():
-    by = found.set_index("way")
-    rows[SHOWN[key][0]] = {w: worth_texts.lost_cell(by.loc[w]) if w in by.index else "–" for w in ways.NAMES}
-display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}))
+    by, name = found.set_index("way"), SHOWN[key][0]
+    for head, cell in worth_texts.LOST_CELLS.items():
+        rows[f"{name}{head}"] = {w: cell(by.loc[w]) if w in by.index else "–" for w in ways.NAMES}
+display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}, [SHOWN[key][0] for key in evidence]))
 Markdown(
-    "Beside each loss stands that of a random pick on the same targets. p: two-sided, of the mean difference between the two, over all changes of sign of the targets. "
+    "In brackets stands what a random pick loses on the same targets; a star marks a p below 0.05, before any correction. p: two-sided, of the mean difference between the two, over all changes of sign of the targets. "
     "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. "
     "Consensus on the targets alone whose models can be told apart stands on [the page of the zoo](strangers/strangers.ipynb). "
     "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
@@ -108,7 +112,7 @@ Markdown(
 # The images are labelled in a random order, or in the order in which `tte rank` asks for them: the next one is that on which the models still in play disagree most.
 # A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over targets; dotted lines are scores without labels, each over the targets on which it is defined. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over all targets; dotted lines are scores without labels, each over the targets on which it is defined. The images that may be labelled are set aside and the others judge, so losses differ a little from those of the table above, where all images judge but those that are labelled. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
 figure = worth_plots.label_curves(
     {SHOWN[key][0]: table for key, table in curves.items()},
     {SHOWN[key][0]: level for key, level in levels.items()},
@@ -118,6 +122,10 @@ plt.show()
 
 # %% tags=["remove-input"]
 plots.as_svg(figure, "worth-labels")
+
+# %% tags=["remove-input"]
+if rising := worth_texts.rising({SHOWN[key][0]: table for key, table in curves.items()}):
+    display(Markdown(rising))
 
 # %% tags=["remove-input"]
 display(
@@ -158,9 +166,12 @@ Markdown(worth_texts.sure_sentence(sure))
 # %% tags=["remove-input"]
 shown = of_organs.set_index("way").sort_values("lost", kind="stable")
 spent = tuned.groupby("way")[["seconds", "affordable", "lost_tried"]].mean().reindex(shown.index)
+among_trained = tuned_trained.groupby("way")[["lost", "random"]].mean()
+shown["lost_trained"] = among_trained["lost"]
 heads = {
     "lost": "Dice lost",
     "random": "lost at random",
+    "lost_trained": "Dice lost, trained only",
     "worse_on": "worse than random on",
     "targets": "organs",
     "p": "p",
@@ -168,25 +179,30 @@ heads = {
 table = shown[list(heads)].rename(columns=heads)
 timed = spent["lost_tried"].notna().any()
 if timed:
-    columns = {"seconds": "seconds", "affordable": "models to try in them", "lost_tried": "these trials lose"}
+    columns = {"seconds": "seconds", "affordable": "short fine-tunings in that time", "lost_tried": "their pick loses"}
     table = table.join(spent.rename(columns=columns))
 formats = {
-    **{"Dice lost": "{:.3f}", "lost at random": "{:.3f}", "p": texts.p_number, "seconds": "{:.1f}"},
-    **{"models to try in them": "{:.1f}", "these trials lose": "{:.3f}"},
+    **{"Dice lost": "{:.3f}", "lost at random": "{:.3f}", "Dice lost, trained only": "{:.3f}", "p": texts.p_number},
+    **{"seconds": "{:.1f}", "short fine-tunings in that time": "{:.1f}", "their pick loses": "{:.3f}"},
 }
-decides = [name for name in ("Dice lost", "lost at random", "p", *list(formats)[4:]) if name in table]
+decides = [name for name in ("Dice lost", "Dice lost, trained only", "p", *list(formats)[4:]) if name in table]
 display(tables.plain_table(table, "picked by", {name: f for name, f in formats.items() if name in table}, decides))
 n_seeds = organs.records.table("performance")["seed"].nunique()
-Markdown(worth_texts.tuning_sentence(shown, spent if timed else None, n_seeds))
+split = organs.part("fine_tune").split
+Markdown(
+    order_texts.tuning_sentence(shown, spent if timed else None, n_seeds, split.finetune, split.test)
+    + f" Among the models that were trained at all, a pick at random loses {among_trained['random'].mean():.3f}."
+)
 
 # %% [markdown]
 # ## What to do with this
 
 # %% tags=["remove-input"]
 Markdown(
-    "- Label an image or two before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.\n"
+    "- Label three images before trusting any score, and more if the first two models stay close: `tte rank zero-shot --labels` takes them.\n"
     "- Judge a score without labels against one labelled image, not against nothing.\n"
-    f"- {worth_texts.without_a_label(scores[scores['way'].isin(unlabelled)], titles)}"
+    f"- {worth_texts.without_a_label(scores[scores['way'].isin(unlabelled)], titles)}\n"
+    "- To fine-tune, take [the models that a score puts first](rank_fine_tune.ipynb), fine-tune two or three of them with several seeds on a part of your labelled cases, and keep the best on the rest."
 )
 
 # %% tags=["remove-input"]

@@ -5,7 +5,19 @@ Takes tables of `companion.analysis.order`; returns text.
 
 import numpy as np
 
-__all__ = ["surface_order", "untrained_ahead", "whole_order"]
+from companion.analysis.claims import LEVEL
+from companion.pages.texts import listed, none_or, p_text
+from companion.worth.tuning import TRIAL, judging_seeds
+
+__all__ = [
+    "how_sure",
+    "in_other_ways",
+    "never_trained",
+    "surface_order",
+    "tuning_sentence",
+    "untrained_ahead",
+    "whole_order",
+]
 
 
 def surface_order(voxels, taus):
@@ -74,3 +86,100 @@ def untrained_ahead(orders, way, close=2):
     if not said:
         return f"With {way}, every network that was never trained is clearly behind the best model on every target."
     return f"With {way}, a network need not have been trained before to fine-tune well: {'; '.join(said)}."
+
+
+def in_other_ways(lost, name, called):
+    """Return what the pick of one score loses where models are fine-tuned otherwise, and which way round.
+
+    Parameters
+    ----------
+    lost : DataFrame; `companion.analysis.order.lost_in_ways`, with the columns of the other ways alone
+    name : str; an estimator
+    called : dict of str to str; how a sentence calls the ways
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> lost = pd.DataFrame({"full": {"random": 0.06, "cc": 0.03}, "unetr": {"random": 0.15, "cc": 0.18}})
+    >>> print(in_other_ways(lost, "cc", {"full": "nothing frozen", "unetr": "UNETR networks"}))
+    With nothing frozen it loses 0.03 where a random pick loses 0.06, and with UNETR networks 0.18 where a random pick \
+    loses 0.15, which is more
+    """
+    said = []
+    for way in lost:
+        mine, random = lost.loc[name, way], lost.loc["random", way]
+        worse = ", which is more" if mine > random else ""
+        start = "and with" if said else "With"
+        loses = f"{mine:.2f}" if said else f"it loses {mine:.2f}"
+        said.append(f"{start} {called[way]} {loses} where a random pick loses {random:.2f}{worse}")
+    return ", ".join(said)
+
+
+def how_sure(named, pick):
+    """Return how sure it is that a score orders models, and that its pick beats one at random: two different things.
+
+    Parameters
+    ----------
+    named : DataFrame; `companion.analysis.order.primary` over targets, by the name of a score
+    pick : mapping; of `companion.worth.ways.against_random`, with `corrected`: way, p, corrected
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> named = pd.DataFrame({"kendall": [0.42], "p_holm": [0.02]}, index=["variety"])
+    >>> print(how_sure(named, {"way": "variety", "corrected": 0.18}).replace(chr(160), " "))
+    Of the 1 scores named before the run, variety orders the models at a mean τ-b of 0.42 (p = 0.02 after correction \
+    for their number); that its pick loses less than one at random is not shown (p = 0.18 after correction).
+    """
+    if pick["way"] not in named.index:
+        return f"{pick['way'][0].upper()}{pick['way'][1:]} was not among the {len(named)} scores named before the run."
+    row, lost = named.loc[pick["way"]], pick["corrected"]
+    shown = "is shown" if lost < LEVEL else "is not shown"
+    return (
+        f"Of the {len(named)} scores named before the run, {pick['way']} orders the models at a mean τ-b of "
+        f"{row['kendall']:.2f} ({p_text(row['p_holm'])} after correction for their number); that its pick loses less "
+        f"than one at random {shown} ({p_text(lost)} after correction)."
+    )
+
+
+def never_trained(mean, untrained):
+    """Return what networks that were never trained reach, each of them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> never_trained(pd.Series({"a": 0.5, "u": 0.41, "v": 0.0}), ["u", "v"])
+    'untrained networks 0.41 and 0.00'
+    """
+    values = [f"{mean[name]:.2f}" for name in untrained]
+    return f"{'untrained networks' if len(values) > 1 else 'an untrained network'} {listed(values)}"
+
+
+def tuning_sentence(found, spent, n_seeds, n_labelled, n_test):
+    """Return what the table of `tuning.lost_by_tuning` says.
+
+    Parameters
+    ----------
+    found : DataFrame; `ways.against_random` of it, by way
+    spent : DataFrame by way, or None; mean seconds, affordable and lost_tried, where they are on record
+    n_seeds, n_labelled, n_test : int; seeds of fine-tuning, labelled cases and test cases
+    """
+    first, last = found["lost"].idxmin(), found["lost"].idxmax()
+    judging = judging_seeds(n_seeds)
+    said = (
+        f"{n_seeds} seeds of fine-tuning; every row, and the pick at random, is judged by the {judging} "
+        f"seed{'s' * (judging > 1)} that the trials leave, each in turn. "
+        f"A model that is tried out in full is measured on the {n_test} test cases that judge it, which nobody with "
+        f"{n_labelled} labelled cases has: what such trials lose is a bound, and no rival. "
+        f"The smallest mean loss is that of {first} ({p_text(found.loc[first, 'p'])}), "
+        f"the largest that of {last} ({p_text(found.loc[last, 'p'])})."
+    )
+    if spent is None:
+        return f"{said} No seconds of a short fine-tuning are on record here, so the ways are not put at equal cost."
+    both = spent.dropna(subset=["lost_tried"]).drop(TRIAL, errors="ignore")
+    better = [way for way in both.index if both.loc[way, "lost_tried"] < found.loc[way, "lost"]]
+    named = f" ({', '.join(better)})" if better else ""
+    return (
+        f"{said} In the same processor seconds, short fine-tunings of random models lose less than the pick of "
+        f"{none_or(len(better))} of {len(both)} scores{named}."
+    )

@@ -9,8 +9,18 @@ from companion.data import title_of
 from companion.pages.texts import listed, none_or, p_text
 
 __all__ = [
-    *("alike", "answer", "asked", "averaging", "ceiling", "confident", "counted", "expected", "left_out", "lists"),
-    *("outcome", "partly_searched", "result", "settings", "surface", "within_networks"),
+    *("alike", "answer", "asked", "averaging", "blind_spots", "ceiling", "confident", "counted", "expected"),
+    *(
+        "left_out",
+        "list_ahead",
+        "lists",
+        "outcome",
+        "partly_searched",
+        "result",
+        "settings",
+        "surface",
+        "within_networks",
+    ),
 ]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
@@ -40,6 +50,29 @@ def lists(table):
         f"{beginning}: a list of the models by their mean performance on other targets picks no worse than the score "
         f"that leads{known} ({rows})."
     )
+
+
+def blind_spots(lone, row, score):
+    """Return what a score does not see: a lone expert, and what a plain list knows; "" where it sees both.
+
+    Parameters
+    ----------
+    lone : tuple; `companion.worth.sceptic.lone_expert`
+    row : mapping; of `lists`
+    score : str
+
+    Examples
+    --------
+    >>> blind_spots(("stardist", 5, 0, 6), {"lost": 0.02, "by_score": 0.16}, "agreement")
+    'stardist is the best model on 5 of 6 targets, and agreement picks it on none; a list of the models by their mean \
+performance on other targets loses 0.02 where agreement loses 0.16'
+    >>> blind_spots(("stardist", 3, 3, 6), {"lost": 0.2, "by_score": 0.16}, "agreement")
+    ''
+    """
+    (model, first, picked, n), list_loses = lone, f"{row['lost']:.2f} where {score} loses {row['by_score']:.2f}"
+    alone = f"{model} is the best model on {first} of {n} targets, and {score} picks it on {none_or(picked)}"
+    ahead = f"a list of the models by their mean performance on other targets loses {list_loses}"
+    return "; ".join([alone] * (picked < first / 2) + [ahead] * bool(row["lost"] < row["by_score"]))
 
 
 def ceiling(table):
@@ -236,8 +269,8 @@ def outcome(table, name, score, link="registered_tests.ipynb"):
     row = table.loc[name]
     if row["verdict"] == "not yet judged":
         return (
-            f"The [registered test]({link}) of {score} could not yet be judged: there is no target on record that "
-            "nobody had looked at."
+            f"The [registered test]({link}) of {score} could not yet be judged: every target on record had been "
+            "looked at."
         )
     how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
     return (

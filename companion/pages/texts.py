@@ -139,7 +139,10 @@ def cards_of(study, kind):
 def trained_out(cards):
     """Return a sentence on how many models had stopped improving when training ended."""
     falling = none_or(sum(map(_is_falling, cards)))
-    return f"In {falling} of {len(cards)} models the mean loss of the last quarter is over 5% below the quarter before"
+    return (
+        f"In {falling} of {len(cards)} models the mean training loss of the last quarter of the iterations is over 5% "
+        "below that of the quarter before"
+    )
 
 
 def _is_falling(card):

@@ -1,27 +1,16 @@
 """Sentences about what picks lose, each with the condition under which it is true.
 
-Takes tables of `companion.analysis`; returns text.
+Takes tables of `companion.worth`; returns text.
 """
 
 import numpy as np
 
 from companion.analysis.claims import LEVEL, holm
-from companion.pages.texts import listed, none_or, p_text
-from companion.worth.tuning import TRIAL, judging_seeds
+from companion.pages.texts import listed, p_number, p_text
 
 __all__ = [
-    "counted_once",
-    "curves_title",
-    "evidence_sentences",
-    "first_labels",
-    "labels_answer",
-    "lost_cell",
-    "lost_title",
-    "rule_sentence",
-    "sure_sentence",
-    "tuning_sentence",
-    "without_a_label",
-    "worst_ways",
+    *("counted_once", "curves_title", "evidence_sentences", "first_labels", "labels_answer", "labels_evidence"),
+    *("LOST_CELLS", "lost_title", "rising", "rule_sentence", "sure_sentence", "without_a_label", "worst_ways"),
 ]
 
 
@@ -83,20 +72,22 @@ def worst_ways(rows, titles, measure):
     if not (rows["worse_on"] > 0).any():
         return f"By {measure}, no way of picking loses more than a random pick on any target"
     said = [
-        f"by {row.way} on {row.worse_on} of {row.targets} targets of {titles[row.study].lower()}"
+        f"picking by {row.way} does worse than a random pick on {row.worse_on} of {row.targets} targets of "
+        f"{titles[row.study].lower()}"
         for row in rows.itertuples()
     ]
-    return f"By {measure}, picking loses more than at random {listed(said)}"
+    return f"By {measure}, {listed(said)}"
 
 
-def lost_cell(row):
-    """Return what a way loses with the random pick on the same targets, of `companion.worth.ways.against_random`.
+def _lost_cell(row):
+    return f"{row['lost']:.3f} ({row['random']:.3f}){'*' * bool(row['p'] < LEVEL)}"
 
-    >>> " ".join(lost_cell({"lost": 0.125, "random": 0.155, "targets": 6, "p": 0.81}).split())
-    '0.125 (random 0.155, p = 0.81, 6 targets)'
-    """
-    where = f"{row['targets']} target{'s' if row['targets'] > 1 else ''}"
-    return f"{row['lost']:.3f} (random {row['random']:.3f}, {p_text(row['p'])}, {where})"
+
+LOST_CELLS = {  # by what heads of columns add to the name of a bank, of `companion.worth.ways.against_random`
+    "": _lost_cell,
+    ", p": lambda row: p_number(row["p"]),
+    ", targets": lambda row: str(row["targets"]),
+}
 
 
 def labels_answer(beside):
@@ -110,14 +101,36 @@ def labels_answer(beside):
     beaten = [name for name, more in lost.items() if (more < 0).all()]
     others = [name for name in lost if name not in beaten]
     if not others:
-        return f"Label two images: in all {len(lost)} banks they lose less than every score without labels."
+        return f"Label a few images: in all {len(lost)} banks two lose less than every score without labels."
     matched = "; ".join(f"{name}: {lost[name].idxmax()}" for name in others)
     if not beaten:
         return f"Two labelled images lose no less: in all {len(lost)} banks a score does as well ({matched})."
     return (
-        f"Label two images if you can: in {len(beaten)} of {len(lost)} banks they lose less than every score "
+        f"Label a few images if you can: in {len(beaten)} of {len(lost)} banks two lose less than every score "
         f"without labels. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
     )
+
+
+def labels_evidence(evidence):
+    """Return what two labelled images lose in every bank, beside a random pick.
+
+    Parameters
+    ----------
+    evidence : dict of str to DataFrame; by the name of a panel, `companion.worth.ways.against_random`
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"way": ["two labelled images"], "lost": 0.046, "random": 0.348, "p": 0.02}
+    >>> print(labels_evidence({"Zoo, AP50": pd.DataFrame(row)}).replace("\\xa0", " "))
+    Two labelled images lose 0.046 in place of 0.348 at random (Zoo, AP50; p = 0.02).
+    """
+    rows = {name: table.set_index("way").loc["two labelled images"] for name, table in evidence.items()}
+    said = [
+        f"{row['lost']:.3f} in place of {row['random']:.3f} at random ({name}; {p_text(row['p'])})"
+        for name, row in rows.items()
+    ]
+    return f"Two labelled images lose {listed(said)}."
 
 
 def counted_once(targets):
@@ -168,6 +181,24 @@ def curves_title(tables, k=4):
     curves = [t[t["choice"] == "random"].groupby("labels")["lost"].mean() for t in tables]
     left = [curve[k] / curve[0] for curve in curves]
     return f"{k} random labels leave {min(left):.0%} to {max(left):.0%} of what a random pick loses"
+
+
+def rising(tables):
+    """Return where the most labels leave a larger loss than one, as few images are left to judge by; "" where nowhere.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame; by the name of a panel, rows of `companion.worth.labels`
+    """
+    said = []
+    for name, table in tables.items():
+        curve = table[table["choice"] == "random"].groupby("labels")["lost"].mean()
+        last = curve.index.max()
+        if round(curve[last], 3) > round(curve[1], 3):
+            said.append(f"{name} ({last} lose {curve[last]:.3f}, one {curve[1]:.3f})")
+    if not said:
+        return ""
+    return f"More labels lose more than one on {listed(said)}: there the models are close, and few images judge them."
 
 
 def sure_sentence(needed):
@@ -259,31 +290,3 @@ def rule_sentence(found, name):
             f"{name}: the rule loses {'less' if found['saved'] > 0 else 'more'} than a random choice ({mean}); {goal}."
         )
     return f"{name}: the rule and a random choice cannot be told apart ({mean}); {goal}."
-
-
-def tuning_sentence(found, spent, n_seeds):
-    """Return what the table of `tuning.lost_by_tuning` says.
-
-    Parameters
-    ----------
-    found : DataFrame; `ways.against_random` of it, by way
-    spent : DataFrame by way, or None; mean seconds, affordable and lost_tried, where they are on record
-    n_seeds : int
-    """
-    first, last = found["lost"].idxmin(), found["lost"].idxmax()
-    judging = judging_seeds(n_seeds)
-    said = (
-        f"{n_seeds} seeds of fine-tuning; every row, and the pick at random, is judged by the {judging} "
-        f"seed{'s' * (judging > 1)} that the trials leave, each in turn. "
-        f"The smallest mean loss is that of {first} ({p_text(found.loc[first, 'p'])}), "
-        f"the largest that of {last} ({p_text(found.loc[last, 'p'])})."
-    )
-    if spent is None:
-        return f"{said} No seconds of a short fine-tuning are on record here, so the ways are not put at equal cost."
-    both = spent.dropna(subset=["lost_tried"]).drop(TRIAL, errors="ignore")
-    better = [way for way in both.index if both.loc[way, "lost_tried"] < found.loc[way, "lost"]]
-    named = f" ({', '.join(better)})" if better else ""
-    return (
-        f"{said} In the same processor seconds, short fine-tunings of random models lose less than the pick of "
-        f"{none_or(len(better))} of {len(both)} scores{named}."
-    )

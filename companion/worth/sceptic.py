@@ -21,7 +21,17 @@ from tte.estimators import consensus_from_pairs
 from tte.rank.expected import expected_performance, read_evidence
 
 __all__ = [
-    *("Bank", "bank_of", "calibration", "confident_and_wrong", "measures_alike", "merged", "static_list", "taus"),
+    *(
+        "Bank",
+        "bank_of",
+        "calibration",
+        "confident_and_wrong",
+        "lone_expert",
+        "measures_alike",
+        "merged",
+        "static_list",
+        "taus",
+    ),
     "without_one",
 ]
 
@@ -61,6 +71,24 @@ def bank_of(study):
     apart = bank.resolvable(select.where(recorded_agreement(study), models=models, metric=f"{measure}_median"))
     tables = {t: table for t, table in everywhere.items() if apart.get(t, 0.0) >= bank.LEAST_RESOLVABLE}
     return Bank(study, score, measure, everywhere, tables)
+
+
+def lone_expert(one):
+    """Return (model, first, picked, n): who is the best of the bank most often, and how often the score picks it.
+
+    Parameters
+    ----------
+    one : Bank
+
+    Returns
+    -------
+    (str, int, int, int)
+        On how many of its n targets with an order the model is the best, and on how many the pick.
+    """
+    best = pd.Series({target: table[one.measure].idxmax() for target, table in one.tables.items()})
+    model = best.value_counts().idxmax()
+    picks = [table[one.score].idxmax() for table in one.tables.values() if table[one.score].notna().all()]
+    return model, int((best == model).sum()), picks.count(model), len(best)
 
 
 def taus(tables, score, measure):

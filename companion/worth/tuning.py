@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis import over_targets, select
-from companion.analysis.order import cost_of
-from companion.estimate import Estimate
+from companion.analysis.order import cost_of, untrained_models
 from tte.agreement import expected_regret
-from tte.estimators import ESTIMATORS
 
 __all__ = ["TRIAL", "judging_seeds", "lost_by_tuning", "of_records"]
 
@@ -127,8 +125,10 @@ def _seconds(seconds, target, models):
     return {way: t["value"].sum() for way, t in there.groupby("way") if len(t) == len(models)}
 
 
-def of_records(study, *, seed=0):
+def of_records(study, *, seed=0, trained=False):
     """Return (dice, scores, seconds) of the models of other sources from a study's records, as `lost_by_tuning` takes.
+
+    With `trained` the networks that were never trained take no part.
 
     Processor seconds are those of an estimator with the sampling that it needs; none where they are not on record.
     """
@@ -136,10 +136,12 @@ def of_records(study, *, seed=0):
     performance, table = study.records.table("performance"), study.records.table("scores")
     for task in select.targets(study, "fine_tune"):
         ranked = select.ranked_models(study, "fine_tune", task)
+        if trained:
+            ranked = [model for model in ranked if model not in set(untrained_models(study, task))]
         rows = select.where(performance, target=task, metric="dice_mean")
         dice.append(rows[rows["model"].isin(ranked)][["target", "model", "seed", "value"]])
         here = select.where(table, target=task, seed=seed)
-        for way, estimate in _ways(study).items():
+        for way, estimate in _ways(study, table).items():
             rows = estimate.rows(here)
             scores.append(rows[rows["model"].isin(ranked)][["target", "model", "score"]].assign(way=way))
             for model in ranked:
@@ -150,10 +152,11 @@ def of_records(study, *, seed=0):
     return pd.concat(dice), pd.concat(scores), seconds
 
 
-def _ways(study):
-    """{way: Estimate}: the methods of the CC-FV paper, relative variety, and the trial where it is an estimator."""
-    more = [Estimate(name, ESTIMATORS[name].lead) for name in ("relative_variety", _TRIAL) if name in ESTIMATORS]
-    return {_called(estimate): estimate for estimate in (*over_targets.table_1(study).values(), *more)}
+def _ways(study, table):
+    """{way: Estimate}: the methods of the CC-FV paper and the primary scores, the trial among them."""
+    names = study.part("fine_tune").reliability.primary
+    named = [e for e in select.estimates(table) if e.estimator in names and e.variant == e.known.lead]
+    return {_called(estimate): estimate for estimate in (*over_targets.table_1(study).values(), *named)}
 
 
 def _called(estimate):

@@ -11,7 +11,7 @@ from companion.analysis.order.reach import primary, score_table
 from companion.analysis.order.repeat import beside, dice_of, order_of
 from companion.fine_tune.bank import initial_models
 
-__all__ = ["compared"]
+__all__ = ["compared", "lost_in_ways"]
 
 
 def compared(base, ways, *, seed=0):
@@ -54,6 +54,25 @@ def compared(base, ways, *, seed=0):
             values = {"kendall": row.kendall, "p": row.p, "regret": row.regret}
             scores.append({**same, "estimate": row.estimate, **values})
     return pd.DataFrame(orders), pd.DataFrame(scores)
+
+
+def lost_in_ways(orders, scores):
+    """Return the mean Dice that the pick of every primary score loses in each way, over the targets with an order.
+
+    Parameters
+    ----------
+    orders, scores : DataFrame; as `compared` returns them
+
+    Returns
+    -------
+    DataFrame
+        A row per estimator and a first row "random", a column per study.
+    """
+    kept, scores = orders[orders["scored"]], scores[scores["scored"]]
+    names = scores["estimate"].map(lambda estimate: estimate.estimator).rename("estimator")
+    lost = scores.groupby([names, "study"], sort=False)["regret"].mean().unstack()
+    random = kept.groupby("study", sort=False)["random_regret"].mean()
+    return pd.concat([random.rename("random").to_frame().T, lost])[list(random.index)]
 
 
 def _mean_dice(study, table):

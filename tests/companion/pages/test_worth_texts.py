@@ -81,10 +81,10 @@ def panel(other=0.1, **lost):
 def test_the_answer_about_labels_flips_with_the_losses():
     good, bad = panel(score=0.3, wrong=0.4), panel(score=0.05, wrong=0.4)
     assert labels_answer({"A": good, "B": good}) == (
-        "Label two images: in all 2 banks they lose less than every score without labels."
+        "Label a few images: in all 2 banks two lose less than every score without labels."
     )
     assert labels_answer({"A": good, "B": bad}) == (
-        "Label two images if you can: in 1 of 2 banks they lose less than every score without labels. "
+        "Label a few images if you can: in 1 of 2 banks two lose less than every score without labels. "
         "In the other a score does as well or better (B: score)."
     )
     assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 banks")
