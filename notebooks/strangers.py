@@ -33,9 +33,9 @@ from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
 from companion.data import title_of
-from companion.pages import boxes, plots, sceptic_texts, tables, target_plots, texts
+from companion.pages import boxes, plots, registered_texts, sceptic_texts, tables, target_plots, texts
 from companion.study import open_page, open_study
-from companion.worth import registered
+from companion.worth import registered, sceptic, sceptic_tables
 from tte.rank.expected import coverage, read_evidence
 
 plots.use_style()
@@ -50,6 +50,10 @@ apart = bank.resolvable(agreement)
 judged = [name for name in names if apart.get(name, 0.0) >= bank.LEAST_RESOLVABLE]
 unseen, seen = [n for n in judged if n not in part.seen], [n for n in judged if n in part.seen]
 summary = bank.over_targets(work, judged, agreement, seed=seed).set_index("score")
+zoo = sceptic.bank_of(work)
+blind = sceptic_texts.blind_spots(sceptic.lone_expert(zoo), sceptic_tables.lists({study: zoo}).iloc[0], "consensus")
+rivals = [name for name in summary.index if not name.startswith("consensus")]
+ahead = bank.ahead(work, judged, agreement, "consensus, instances", rivals)
 consensus, noise, confidence = (summary.loc[n] for n in ("consensus, instances", "NHD under noise", "mean confidence"))
 
 
@@ -57,7 +61,7 @@ consensus, noise, confidence = (summary.loc[n] for n in ("consensus, instances",
 best = summary["kendall"].idxmax()
 alone = summary["kendall"][[name for name in summary.index if not name.startswith("consensus")]]
 verdict = (
-    "Ask the other models: agreement of a model's objects with theirs orders the zoo better than the model's own confidence or steadiness."
+    "Ask the other models: agreement of a model's objects with theirs ordered this zoo better than the model's own confidence or steadiness."
     if consensus["kendall"] > alone.max()
     else f"Agreement with the other models is not the best score here; {best} is."
 )
@@ -68,14 +72,17 @@ display(
             "Answer": verdict,
             "Evidence": f"Mean Kendall τ-b with AP50 over {boxes.scope(len(judged), len(names), 'this zoo')}: consensus {consensus['kendall']:.2f} "
             f"({texts.p_text(consensus['p'])}, {significant}), soft Dice confidence {summary.loc['soft Dice confidence', 'kendall']:.2f}, mean confidence {confidence['kendall']:.2f}, consistency under noise {noise['kendall']:.2f}.",
+            "Against the others": sceptic_texts.ahead_of(ahead, "consensus")
+            + " These are the targets on which it was developed.",
             "Lost by the pick": f"Over the same targets {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
             f"{confidence['regret']:.2f} by mean confidence, {summary.loc['soft Dice confidence', 'regret']:.2f} by soft Dice confidence, {consensus['random_regret']:.2f} by a random pick; over every target on record it stands on [the first page](../which_model.ipynb).",
-            "Registered": sceptic_texts.outcome(
+            "Registered": registered_texts.outcome(
                 registered.verdicts(registered.registration()),
                 "consensus-strangers",
                 "consensus",
                 "../registered_tests.ipynb",
             ),
+            "Blind spots": f"{blind[0].upper()}{blind[1:]}." if blind else None,
             "Caveat": f"{len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.",
         }
     )
@@ -263,7 +270,7 @@ if len(lost):
 # %% tags=["remove-input"]
 foretold = read_evidence()[["target", "consensus_instances", "ap50"]].dropna()["target"].nunique()
 Markdown(
-    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {coverage('consensus_instances', level=0.8):.0%} of the models of a target, on average over the {foretold} targets on which models of this bank or of our own have a consensus, resolvable or not ([each of them](../sceptic.ipynb))."
+    f"From these records `tte rank` says what AP50 to expect. Its 80% intervals, each computed without the target they are for, held {coverage('consensus_instances', level=0.8):.0%} of the models of a target, on average over the {foretold} targets on which models of this bank or of our own have a consensus. [A sceptic's questions](../sceptic.ipynb) shows each of them."
 )
 
 # %% tags=["remove-input"]

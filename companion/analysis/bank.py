@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from companion.analysis.agreement import _AGREEMENT, _agree
+from companion.analysis.claims import paired_p
 from companion.analysis.recorded import write_table
 from companion.analysis.select import KEY, Estimate, image_matrix, where
 from companion.bank.models import sources_of
@@ -130,6 +131,30 @@ def resolvable(agreement):
         agreement.dropna(subset=["n_pairs"]).groupby("target", sort=False)[["n_resolvable_pairs", "n_pairs"]].first()
     )
     return (first["n_resolvable_pairs"] / first["n_pairs"]).to_dict()
+
+
+def ahead(study, targets, agreement, score, rivals):
+    """Return how far a score's τ-b is above that of each rival, on the targets where both are defined.
+
+    Parameters
+    ----------
+    targets, agreement : as for `over_targets`
+    score : str
+    rivals : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        By rival: difference (mean), p (two-sided, over all changes of sign of the targets) and targets.
+    """
+    here, named = agreement[agreement["target"].isin(targets)], estimates(study)
+    taus = {name: named[name].rows(here).set_index("target")["kendall"] for name in (score, *rivals)}
+    rows = {}
+    for rival in rivals:
+        both = pd.DataFrame({"mine": taus[score], "other": taus[rival]}).dropna()
+        p = paired_p(both["mine"], both["other"]) if len(both) > 1 else float("nan")
+        rows[rival] = {"difference": (both["mine"] - both["other"]).mean(), "p": p, "targets": len(both)}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def over_targets(study, targets, agreement, *, seed=0, models="all", measure="ap50"):

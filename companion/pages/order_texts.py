@@ -13,6 +13,7 @@ __all__ = [
     "how_sure",
     "in_other_ways",
     "never_trained",
+    "on_new",
     "surface_order",
     "tuning_sentence",
     "untrained_ahead",
@@ -103,7 +104,7 @@ def in_other_ways(lost, name, called):
     >>> lost = pd.DataFrame({"full": {"random": 0.06, "cc": 0.03}, "unetr": {"random": 0.15, "cc": 0.18}})
     >>> print(in_other_ways(lost, "cc", {"full": "nothing frozen", "unetr": "UNETR networks"}))
     With nothing frozen it loses 0.03 where a random pick loses 0.06, and with UNETR networks 0.18 where a random pick \
-    loses 0.15, which is more
+    loses 0.15, which is more.
     """
     said = []
     for way in lost:
@@ -112,7 +113,7 @@ def in_other_ways(lost, name, called):
         start = "and with" if said else "With"
         loses = f"{mine:.2f}" if said else f"it loses {mine:.2f}"
         said.append(f"{start} {called[way]} {loses} where a random pick loses {random:.2f}{worse}")
-    return ", ".join(said)
+    return f"{', '.join(said)}."
 
 
 def how_sure(named, pick):
@@ -139,6 +140,32 @@ def how_sure(named, pick):
         f"Of the {len(named)} scores named before the run, {pick['way']} orders the models at a mean τ-b of "
         f"{row['kendall']:.2f} ({p_text(row['p_holm'])} after correction for their number); that its pick loses less "
         f"than one at random {shown} ({p_text(lost)} after correction)."
+    )
+
+
+def on_new(named, name, n_targets):
+    """Return what the pick of a score loses on the targets that the search which found the scores did not use.
+
+    Parameters
+    ----------
+    named : DataFrame; `companion.analysis.order.primary` over those targets, by the name of a score
+    name : str
+    n_targets : int; how many there are with the others
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = {"regret": [0.031, 0.023], "random_regret": 0.135, "targets": 4}
+    >>> print(on_new(pd.DataFrame(rows, index=["variety", "trial"]), "variety", 8))
+    The search for the scores used 4 of these 8 organs; on the other 4 the pick of variety loses 0.03, one at random \
+    0.14, and that of trial loses least, 0.02.
+    """
+    row, least = named.loc[name], named["regret"].idxmin()
+    n = int(row["targets"])
+    also = "none less" if least == name else f"and that of {least} loses least, {named.loc[least, 'regret']:.2f}"
+    return (
+        f"The search for the scores used {n_targets - n} of these {n_targets} organs; on the other {n} the pick of "
+        f"{name} loses {row['regret']:.2f}, one at random {row['random_regret']:.2f}, {also}."
     )
 
 

@@ -1,26 +1,15 @@
-"""The answers on the pages of a sceptic's questions and of registered tests: each says what stands in its table.
+"""The answers on the page of a sceptic's questions: each takes its table and says what stands in it.
 
-Takes tables of `companion.worth.sceptic_tables`, or a row of `companion.worth.registered.verdicts`; returns text. Every
-claim has its condition.
+Takes tables of `companion.worth.sceptic_tables`; returns text. Every claim has its condition.
 """
 
 from companion.analysis.claims import LEVEL
 from companion.data import title_of
-from companion.pages.texts import listed, none_or, p_text
+from companion.pages.texts import listed, none_or
 
 __all__ = [
-    *("alike", "answer", "asked", "averaging", "blind_spots", "ceiling", "confident", "counted", "expected"),
-    *(
-        "left_out",
-        "list_ahead",
-        "lists",
-        "outcome",
-        "partly_searched",
-        "result",
-        "settings",
-        "surface",
-        "within_networks",
-    ),
+    *("ahead_of", "alike", "averaging", "blind_spots", "ceiling", "confident", "counted", "expected"),
+    *("left_out", "lists", "settings", "surface", "within_networks"),
 ]
 
 _ALIKE, _ORDER = 0.8, 0.3  # τ above which two orders are nearly one, and above which there is an order at all
@@ -73,6 +62,27 @@ performance on other targets loses 0.02 where agreement loses 0.16'
     alone = f"{model} is the best model on {first} of {n} targets, and {score} picks it on {none_or(picked)}"
     ahead = f"a list of the models by their mean performance on other targets loses {list_loses}"
     return "; ".join([alone] * (picked < first / 2) + [ahead] * bool(row["lost"] < row["by_score"]))
+
+
+def ahead_of(table, score):
+    """Return whether a score orders the models better than each of its rivals, over the same targets.
+
+    Parameters
+    ----------
+    table : DataFrame by rival; difference (mean of τ-b), p (paired), targets
+    score : str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(ahead_of(pd.DataFrame({"difference": [0.2, 0.1], "p": [0.03, 0.2], "targets": 6}, ["a", "b"]), "C"))
+    Of its 2 rivals C is ahead of 1 beyond chance (paired over 6 targets, before any correction), not of b.
+    """
+    clear = (table["difference"] > 0) & (table["p"] < LEVEL)
+    n = listed(sorted({str(int(t)) for t in table["targets"]}))
+    what = f"Of its {len(table)} rivals {score} is ahead of {none_or(int(clear.sum()))} beyond chance"
+    left = f", not of {listed(table.index[~clear])}" if clear.any() and not clear.all() else ""
+    return f"{what} (paired over {n} targets, before any correction){left}."
 
 
 def ceiling(table):
@@ -218,79 +228,3 @@ def within_networks(table):
     if (~gain & clear).any():
         return f"Ranking within each network makes it worse on {', '.join(table.index[~gain & clear])} ({rows})."
     return f"It makes no difference that could be told from chance (mean τ of CTE-NHD under dropout, {rows})."
-
-
-def answer(table):
-    """Return how many of the questions succeeded, failed, and are not yet judged."""
-    counts = table["verdict"].value_counts()
-    parts = [f"{counts[name]} {name}" for name in ("succeeded", "failed") if name in counts]
-    if waiting := counts.get("not yet judged", 0):
-        be = "is" if waiting == 1 else "are"
-        parts.append(f"{waiting} {be} not yet judged, for want of targets that nobody had seen")
-    return f"Of {len(table)} registered questions, {listed(parts)}."
-
-
-def asked(question):
-    """Return what was registered of one question: the score, its rivals, the measure, the study and the targets."""
-    targets = ", every new target with an order"
-    if "targets" in question:
-        targets = f", targets {_titles(question['targets'])}"
-    return (
-        f"Registered: **{question['primary']}** against {', '.join(question['against'])}; measure "
-        f"{question['measure']}, study `{question['study']}`{targets}."
-    )
-
-
-def partly_searched(searched):
-    """Return which targets the search for the scores had seen a part of; "" where it is none.
-
-    Parameters
-    ----------
-    searched : dict of str to sequence of str; by target, the tasks of the search that it shares structures with
-
-    Examples
-    --------
-    >>> print(partly_searched({"ct/OpenKBP/right-parotid": ["ct/OpenKBP/parotids"]}))
-    Not every target is new: Right parotid gland shares an organ with Parotid glands, which the search for the \
-    scores used.
-    """
-    if not searched:
-        return ""
-    said = [f"{title_of(new)} shares an organ with {_titles(old)}" for new, old in searched.items()]
-    return f"Not every target is new: {', and '.join(said)}, which the search for the scores used."
-
-
-def _titles(targets):
-    return "; ".join(map(title_of, targets))
-
-
-def outcome(table, name, score, link="registered_tests.ipynb"):
-    """Return how the registered test of one score ended, or that it is not yet judged, for pages that praise it."""
-    row = table.loc[name]
-    if row["verdict"] == "not yet judged":
-        return (
-            f"The [registered test]({link}) of {score} could not yet be judged: every target on record had been "
-            "looked at."
-        )
-    how = "succeeded" if row["verdict"] == "succeeded" else "failed after correction"
-    return (
-        f"The [registered test]({link}) of {score} {how} (τ-b over its nearest rival {row['difference']:+.2f}, "
-        f"{p_text(row['p'])}, corrected {p_text(row['corrected'])})."
-    )
-
-
-def result(question, row):
-    """Return what the records say of one question, in a sentence or two."""
-    found = row["judged"]
-    left_out = {} if found is None else found.left_out
-    out = "; ".join(f"{title_of(target)}: {reason}" for target, reason in left_out.items())
-    if found is None or not found.targets:
-        why = f"no target on record counts ({out})" if out else "no target is on record"
-        return f"**Not yet judged**: {why}."
-    rivals = ", ".join(f"{value:+.2f} against {rival}" for rival, value in found.differences.items())
-    said = (
-        f"**{row['verdict'].capitalize()}.** Mean difference of τ-b of {question['primary']} over {len(found.targets)} "
-        f"targets ({_titles(found.targets)}): {rivals}; {p_text(row['p'])}, corrected {p_text(row['corrected'])}."
-    )
-    left = f"Not judged on {out}." if out else ""
-    return " ".join(filter(None, [said, partly_searched(found.searched), left]))

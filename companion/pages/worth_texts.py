@@ -6,7 +6,7 @@ Takes tables of `companion.worth`; returns text.
 import numpy as np
 
 from companion.analysis.claims import LEVEL, holm
-from companion.pages.texts import listed, p_number, p_text
+from companion.pages.texts import listed, none_or, p_number, p_text
 
 __all__ = [
     *("counted_once", "curves_title", "evidence_sentences", "first_labels", "labels_answer", "labels_evidence"),
@@ -100,14 +100,17 @@ def labels_answer(beside):
     lost = {name: ways["other"] - ways["lost"] for name, ways in beside.items()}  # by labels, more than by the score
     beaten = [name for name, more in lost.items() if (more < 0).all()]
     others = [name for name in lost if name not in beaten]
+    ps = [beside[name]["p"][beside[name]["lost"].idxmin()] for name in beaten]
+    sure = sum(p < LEVEL for p in ps)
+    beyond = f", beyond chance in {none_or(sure)} (p against the best score: {listed(map(p_number, ps))})" if ps else ""
     if not others:
-        return f"Label a few images: in all {len(lost)} banks two lose less than every score without labels."
+        return f"Label a few images: in all {len(lost)} banks two lose less than every score without labels{beyond}."
     matched = "; ".join(f"{name}: {lost[name].idxmax()}" for name in others)
     if not beaten:
         return f"Two labelled images lose no less: in all {len(lost)} banks a score does as well ({matched})."
     return (
         f"Label a few images if you can: in {len(beaten)} of {len(lost)} banks two lose less than every score "
-        f"without labels. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
+        f"without labels{beyond}. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
     )
 
 
@@ -266,8 +269,8 @@ def without_a_label(evidence, titles):
     good = evidence[(evidence["p"] < LEVEL) & (evidence["lost"] < evidence["random"])]
     if good.empty:
         return f"Without any label, no score here is worth its pick: none has a p below {LEVEL}. Label an image."
-    said = listed(f"{row.way} on {titles[row.study]}" for row in good.itertuples())
-    which = f"as {'that' if len(good) == 1 else 'those'} of {said}"
+    said = [f"{listed(ways)} on {titles[study]}" for study, ways in good.groupby("study", sort=False)["way"]]
+    which = f"as {'that' if len(good) == 1 else 'those'} of {listed(said)}"
     return (
         f"Without any label, take a score only where its p in the table is below {LEVEL}, {which}; elsewhere spend "
         "the time on a label."

@@ -14,6 +14,7 @@ from companion.analysis.claims import paired_p
 from companion.analysis.recorded import write_table
 from companion.bank.together import PAIRS
 from companion.worth import ways
+from companion.worth.ways import FEWEST_UNSEEN
 from tte.agreement.coefficients import batch_coefficients
 from tte.errors import DataNotFound, TTEError, UndefinedScore
 from tte.rank.expected import evidence_of, expected_performance, read_evidence
@@ -28,7 +29,7 @@ __all__ = [
     *("rule_against_random", "simulated", "write_labels"),
 ]
 
-MOST, FEWEST_UNSEEN = 8, 3  # labelled images, and images that are never labelled
+MOST = 8  # labelled images
 CLOSE = 0.001  # losses that are one
 N_DRAWS = 200  # of the images that may be labelled
 CHOICES = {
@@ -119,7 +120,7 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
     -------
     DataFrame
         choice (of `CHOICES`), labels, lost (median performance on the images that may not be labelled: of the model
-        that is best over all images, less that of the pick), kendall (of what orders the models with the performance on
+        that is best on them, less that of the pick), kendall (of what orders the models with the performance on
         those images, NaN with neither labels nor score), best (share of draws in which the pick is the best over all
         images). Where fewer images than `most` and `FEWEST_UNSEEN` are there, the numbers stop earlier.
 
@@ -142,7 +143,7 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
         for choice, ordering in _orderings(target, pool, most, tops):
             for k, by in enumerate(ordering):
                 tied = by == by.max()
-                rows.append((choice, k, held[best] - held[tied].mean(), tied[best] / tied.sum(), by, held))
+                rows.append((choice, k, held.max() - held[tied].mean(), tied[best] / tied.sum(), by, held))
     table = pd.DataFrame(rows, columns=["choice", "labels", "lost", "best", "by", "held"])
     coefficients = batch_coefficients(np.stack(table.pop("by")), np.stack(table.pop("held")), ("kendall",))
     table["kendall"] = coefficients["kendall"]

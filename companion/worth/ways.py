@@ -13,20 +13,24 @@ from companion.study import open_study
 from tte.agreement import expected_regret
 
 __all__ = [
-    *("NAMES", "base_of", "against_random", "beside", "has_objects", "lost_by_labels", "lost_by_ways"),
-    *("measures", "performance_matrix", "scores_of"),
+    *("FEWEST_UNSEEN", "NAMES", "base_of", "against_random", "beside", "has_objects", "lost_by_labels"),
+    *("lost_by_ways", "measures", "performance_matrix", "scores_of"),
 ]
 
 NAMES = {  # way: what it takes, in the order of tables and figures
     "flipped pixels under dropout (CTE-NHD)": "no label",
     "steady probabilities under input changes (CTE-EI)": "no label",
+    "flipped pixels under noise (CTE-NHD)": "no label",
+    "objects steady under noise (V-Rand)": "no label",
     "mean confidence": "no label",
+    "soft Dice confidence": "no label",
     "agreement with the other models (consensus)": "no label",
     "F1 on its own data": "no label",
     "one labelled image": "1 label",
     "two labelled images": "2 labels",
 }
-_DROPOUT, _INPUT, _CONFIDENCE, _CONSENSUS, _OWN, *_LABELS = NAMES
+_DROPOUT, _INPUT, _NOISE, _OBJECTS, _CONFIDENCE, _SOFT, _CONSENSUS, _OWN, *_LABELS = NAMES
+FEWEST_UNSEEN = 3  # images that judge a pick by labels
 
 
 def base_of(study):
@@ -64,7 +68,10 @@ def scores_of(study, target, measure):
     models, table = bank.ranked_models(study, target), bank.table_of(study, target)
     found = {
         _INPUT: table["EI under noise"],
+        _NOISE: table["NHD under noise"],
+        _OBJECTS: table["V-Rand under noise"],
         _CONFIDENCE: table["mean confidence"],
+        _SOFT: table["soft Dice confidence"],
         _CONSENSUS: table["consensus, instances" if measure == "ap50" else "consensus, pixels"],
     }
     base = base_of(study)
@@ -103,7 +110,7 @@ def lost_by_ways(study, measure, *, targets=None):
         median = np.nanmedian(values, axis=1)
         same = {"study": study.name, "target": target, "measure": measure}
         lost = {way: expected_regret(scores, median) for way, scores in scores_of(study, target, measure).items()}
-        lost |= dict(zip(_LABELS, lost_by_labels(values, 2), strict=True))
+        lost |= dict(zip(_LABELS, lost_by_labels(values, len(_LABELS)), strict=False))  # none where images are few
         random = float(median.max() - median.mean())
         rows += [{**same, "way": way, "lost": value, "random": random} for way, value in lost.items()]
     return pd.DataFrame(rows, columns=["study", "target", "measure", "way", "lost", "random"])
@@ -115,22 +122,28 @@ def beside(table, other="two labelled images"):
     Parameters
     ----------
     table : DataFrame; as `lost_by_ways` returns it; one study and one measure
-    other : str; a way that is defined on every target
+    other : str
 
     Returns
     -------
     DataFrame
-        By way: lost, other (means over targets) and targets.
+        By way: lost, other (means over targets), targets and the p of their difference (see `against_random`).
     """
     each = table.pivot(index="target", columns="way", values="lost")
     free = [way for way, needs in NAMES.items() if needs == "no label" and way in each]
     rows = {way: each[[way, other]].dropna() for way in free}
-    found = {way: (row[way].mean(), row[other].mean(), len(row)) for way, row in rows.items()}
-    return pd.DataFrame.from_dict(found, orient="index", columns=["lost", "other", "targets"])
+    found = {
+        way: (row[way].mean(), row[other].mean(), len(row), paired_p(row[way], row[other]) if len(row) > 1 else np.nan)
+        for way, row in rows.items()
+    }
+    return pd.DataFrame.from_dict(found, orient="index", columns=["lost", "other", "targets", "p"])
 
 
 def lost_by_labels(values, most, *, n_draws=500, seed=0):
     """What a pick by the mean of 1, 2, … `most` images, drawn at random, loses on the images that were not drawn.
+
+    The loss is counted from the model that is best on those very images, as that of a score is on all of them; chance
+    makes it larger the fewer images are left.
 
     Parameters
     ----------
@@ -140,23 +153,23 @@ def lost_by_labels(values, most, *, n_draws=500, seed=0):
     Returns
     -------
     list of float
-        The median of the model that is best over all images, less that of the pick, both over the images not drawn.
+        The best median of all models less that of the pick, over the images not drawn; as long as `FEWEST_UNSEEN` are.
 
     Examples
     --------
-    >>> lost_by_labels(np.array([[0.9, 0.9, 0.9], [0.5, 0.5, 0.5]]), 2)
+    >>> lost_by_labels(np.array([[0.9] * 5, [0.5] * 5]), 3)
     [0.0, 0.0]
     """
-    rng, best = np.random.default_rng(seed), int(np.nanmedian(values, axis=1).argmax())
+    rng = np.random.default_rng(seed)
     drawable = np.flatnonzero(np.isfinite(values).all(axis=0))
     orders = np.array([rng.permutation(drawable) for _ in range(n_draws)])
     remaining, lost = np.repeat(values[None], n_draws, axis=0), []
-    for k in range(1, most + 1):
+    for k in range(1, min(most, values.shape[1] - FEWEST_UNSEEN) + 1):
         mean = values[:, orders[:, :k]].mean(axis=2).T
         np.put_along_axis(remaining, np.repeat(orders[:, None, k - 1 : k], len(values), axis=1), np.nan, axis=2)
         median = np.nanmedian(remaining, axis=2)
         picked = np.where(mean == mean.max(axis=1, keepdims=True), median, np.nan)
-        lost.append(float(np.mean(median[:, best] - np.nanmean(picked, axis=1))))
+        lost.append(float(np.mean(median.max(axis=1) - np.nanmean(picked, axis=1))))
     return lost
 
 

@@ -17,7 +17,7 @@ from companion.analysis.agreement import agreement_on, ranking_on
 from companion.analysis.panels import load_panels
 from companion.analysis.tsne import ModelFeatures
 from companion.fine_tune import evaluate as transfer
-from companion.pages import order_texts, pictures, plots, tables, texts
+from companion.pages import pictures, plots, tables, texts
 from companion.paths import project_root
 from companion.zero_shot import evaluate as zero_shot
 
@@ -268,35 +268,9 @@ def test_what_is_said_of_pictures_fits_where_they_come_from():
         assert "A; no data licence is stated: use, do not redistribute; parts" in unstated
 
 
-def test_surface_dice_is_explained_once_for_one_target_and_for_many():
-    one, many = order_texts.surface_order(1, [0.731]), order_texts.surface_order(2, [0.7, np.nan, 0.9])
-    assert "within 1 voxel of the other" in one and one.endswith("at τ = 0.73.")
-    assert "within 2 voxels of the other" in many and many.endswith("at τ = 0.70 to 0.90.")
-
-
-def test_an_untrained_network_that_is_best_or_near_it_is_named():
-    dice = pd.DataFrame({0: [0.50, 0.45, 0.20], 1: [0.52, 0.56, 0.22], 2: [0.51, 0.46, 0.21]}, index=["a", "u", "v"])
-    near = order_texts.untrained_ahead({"neck": (dice, ["u", "v"])}, "all trained")
-    assert (
-        "on neck one that was never trained is number 2 of 3, 0.020 of Dice behind the best" in near
-        and "over 3 seeds" in near
-    )
-    best = order_texts.untrained_ahead({"neck": (dice.drop(index="a"), ["u"])}, "all trained")
-    assert best.endswith("on neck one that was never trained is the best of 2 models.")
-    behind = order_texts.untrained_ahead({"neck": (dice, ["v"])}, "all trained")
-    assert behind.endswith("is clearly behind the best model on every target.")
-
-
 def test_datasets_are_called_by_their_titles_in_tables():
     frame = pd.DataFrame(
         {"τ": [0.1, 0.2], "nuclei/u2os-coelho": [0.3, 0.4]}, index=["ct/OpenKBP/oesophagus", "mine/one"]
     )
     html = tables.plain_table(frame, "target", "{:.2f}").to_html()
     assert all(name in html for name in ("Oesophagus", "mine/one", "U2OS cells")) and "OpenKBP" not in html
-
-
-def test_an_order_in_boxes_that_whole_volumes_do_not_share_is_said_so():
-    assert order_texts.whole_order({"a": (0.4, 0.2, 0.9, 0.9)}, 3).endswith("τ = 0.90).")
-    assert order_texts.whole_order({"a": (0.4, 0.2, 0.9, 0.9), "b": (0.3, 0.1, 0.2, 0.8)}, 3).endswith(
-        "best on a volume."
-    )

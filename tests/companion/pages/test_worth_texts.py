@@ -9,9 +9,9 @@ from companion.pages.worth_texts import (
     evidence_sentences,
     labels_answer,
     lost_title,
+    rising,
     rule_sentence,
     sure_sentence,
-    tuning_sentence,
     without_a_label,
     worst_ways,
 )
@@ -75,16 +75,18 @@ def test_ways_with_the_same_p_share_the_first_place():
 
 
 def panel(other=0.1, **lost):
-    return pd.DataFrame({"lost": lost, "other": other, "targets": 6})
+    return pd.DataFrame({"lost": lost, "other": other, "targets": 6, "p": 0.2})
 
 
 def test_the_answer_about_labels_flips_with_the_losses():
     good, bad = panel(score=0.3, wrong=0.4), panel(score=0.05, wrong=0.4)
     assert labels_answer({"A": good, "B": good}) == (
-        "Label a few images: in all 2 banks two lose less than every score without labels."
+        "Label a few images: in all 2 banks two lose less than every score without labels, beyond chance in none "
+        "(p against the best score: 0.20 and 0.20)."
     )
-    assert labels_answer({"A": good, "B": bad}) == (
-        "Label a few images if you can: in 1 of 2 banks two lose less than every score without labels. "
+    assert labels_answer({"A": good.assign(p=[0.01, 0.9]), "B": bad}) == (
+        "Label a few images if you can: in 1 of 2 banks two lose less than every score without labels, "
+        "beyond chance in 1 (p against the best score: 0.01). "
         "In the other a score does as well or better (B: score)."
     )
     assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 banks")
@@ -147,25 +149,12 @@ def test_a_bank_by_two_measures_is_counted_once():
     )
 
 
-def test_fine_tuning_at_equal_cost():
-    found = pd.DataFrame({"lost": [0.1, 0.3], "p": [0.5, 0.02]}, index=["LogME", "CC-FV"])
-    plain = tuning_sentence(found, None, 2)
-    least = "The smallest mean loss is that of LogME (p\xa0=\xa00.50), the largest"
-    judged = "every row, and the pick at random, is judged by the 1 seed that the trials leave, each in turn."
-    assert plain.startswith(f"2 seeds of fine-tuning; {judged} {least}")
-    assert "by the 3 seeds that the trials leave" in tuning_sentence(found, None, 5)
-    assert plain.endswith("so the ways are not put at equal cost.")
-    spent = pd.DataFrame({"lost_tried": [0.2, 0.2]}, index=["LogME", "CC-FV"])
-    assert tuning_sentence(found, spent, 3).endswith("lose less than the pick of 1 of 2 scores (CC-FV).")
-    assert tuning_sentence(found, spent + 0.5, 3).endswith("lose less than the pick of none of 2 scores.")
-
-
 def test_the_worst_ways_are_named_with_their_counts():
     rows = pd.DataFrame({"study": ["zoo", "own"], "way": ["luck", "habit"], "worse_on": [3, 3], "targets": [6, 6]})
     said = worst_ways(rows, {"zoo": "A zoo", "own": "Our own"}, "AP50")
     assert said == (
-        "By AP50, picking loses more than at random by luck on 3 of 6 targets of a zoo and by habit on "
-        "3 of 6 targets of our own"
+        "By AP50, picking by luck does worse than a random pick on 3 of 6 targets of a zoo and picking by habit does "
+        "worse than a random pick on 3 of 6 targets of our own"
     )
     none = worst_ways(rows.assign(worse_on=0), {}, "F1")
     assert none == "By F1, no way of picking loses more than a random pick on any target"
@@ -174,5 +163,14 @@ def test_the_worst_ways_are_named_with_their_counts():
 def test_scores_without_a_label_are_advised_only_where_their_p_is_small():
     rows = evidence(good=(0.1, 0.3, 6, 0, 0.03), fair=(0.2, 0.3, 6, 1, 0.04), bad=(0.5, 0.3, 6, 6, 0.01))
     said = without_a_label(rows, TITLES)
-    assert "as those of good on nuclei targets and fair on nuclei targets;" in said and "bad" not in said
+    assert "as those of good and fair on nuclei targets;" in said and "bad" not in said
     assert "no score here is worth its pick" in without_a_label(rows.assign(p=0.06), TITLES)
+
+
+def test_a_curve_that_rises_is_spoken_of_and_one_that_falls_is_not():
+    def curve(*lost):
+        return pd.DataFrame({"choice": "random", "labels": range(len(lost)), "lost": lost})
+
+    assert rising({"A": curve(0.4, 0.2, 0.1), "B": curve(0.4, 0.1, 0.1)}) == ""
+    said = rising({"A": curve(0.4, 0.2, 0.1), "B": curve(0.4, 0.1, 0.15)})
+    assert said.startswith("More labels lose more than one on B (2 lose 0.150, one 0.100)")

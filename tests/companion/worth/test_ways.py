@@ -12,18 +12,23 @@ CONSENSUS = "agreement with the other models (consensus)"
 
 
 def test_one_label_by_hand():
-    """Images of 0.9/0.1, 0.2/0.6, 0.8/0.4: medians 0.8 and 0.4, so the first model is the best of all."""
-    values = np.array([[0.9, 0.2, 0.8], [0.1, 0.6, 0.4]])
-    # the first or the third drawn: the best, 0 lost; the second: the other, judged on 0.9, 0.8 against 0.1, 0.4
+    """The second image alone prefers the second model: drawn, its pick loses 0.8 − 0.4 on the others."""
+    values = np.array([[0.9, 0.2, 0.8, 0.8], [0.1, 0.6, 0.4, 0.4]])
     [one] = ways.lost_by_labels(values, 1, n_draws=4000)
-    assert one == pytest.approx((0 + 0.6 + 0) / 3, abs=0.02)
+    assert one == pytest.approx(0.4 / 4, abs=0.02)
 
 
 def test_an_image_without_a_value_is_never_drawn_and_a_tie_is_shared():
-    values = np.array([[0.5, np.nan, 0.9], [0.5, 0.2, 0.7]])
+    values = np.array([[0.5, np.nan, 0.9, 0.9], [0.5, 0.2, 0.7, 0.7]])
     [one] = ways.lost_by_labels(values, 1, n_draws=4000)
-    # drawn first: a tie, (0.9 - 0.9 + 0.9 - 0.45) / 2 on the others; third: the best
-    assert one == pytest.approx(0.225 / 2, abs=0.01)
+    # the first drawn: a tie, 0.9 less the mean of 0.9 and 0.7 on the others; the third or fourth: the best
+    assert one == pytest.approx(0.1 / 3, abs=0.01)
+
+
+def test_no_pick_is_judged_by_fewer_images_than_asked_for():
+    values = np.array([[0.9, 0.2, 0.8, 0.8], [0.1, 0.6, 0.4, 0.4]])
+    assert len(ways.lost_by_labels(values, 2)) == 4 - ways.FEWEST_UNSEEN
+    assert ways.lost_by_labels(values[:, :3], 2) == []
 
 
 def table(**lost):
@@ -44,8 +49,11 @@ def test_labels_are_held_against_a_score_on_the_targets_where_it_is_defined():
     rows = [("a", CONSENSUS, 0.1), ("a", "two labelled images", 0.2), ("b", "two labelled images", 0.0)]
     rows += [("a", "mean confidence", 0.3), ("b", "mean confidence", 0.1)]
     found = ways.beside(pd.DataFrame(rows, columns=["target", "way", "lost"]))
-    assert found.loc[CONSENSUS].tolist() == [0.1, 0.2, 1] and list(found.index) == ["mean confidence", CONSENSUS]
-    assert found.loc["mean confidence"].tolist() == pytest.approx([0.2, 0.1, 2])
+    assert found.loc[CONSENSUS, ["lost", "other", "targets"]].tolist() == [0.1, 0.2, 1] and list(found.index) == [
+        "mean confidence",
+        CONSENSUS,
+    ]
+    assert found.loc["mean confidence"].tolist() == pytest.approx([0.2, 0.1, 2, 0.5])  # one of two targets each way
 
 
 @pytest.mark.parametrize("name", ["strangers", "nuclei-bank", "mitochondria-bank", "cells-bank"])
