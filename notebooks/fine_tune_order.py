@@ -73,7 +73,7 @@ else:
 evidence = (
     f"The models' mean Dice over {found.n_seeds} seeds has a reliability (ICC) of {found.icc:.2f}"
     f"{'' if found.scored else f', less than the {part.reliability.least:g} that was asked for'}; "
-    f"a score without error would reach a Kendall τ-b of {found.ceiling:.2f}"
+    f"a score without error would reach a Kendall τ-b of {found.ceiling:.2f} ({found.ceiling_trained:.2f} among the models that were trained at all)"
 )
 if found.scored:
     evidence += f", {primary.index[0]} reaches {first['kendall']:.2f} ({texts.p_text(first['p'])}), and {first['kendall_trained']:.2f} among the models that were trained at all"
@@ -82,7 +82,7 @@ display(
         {
             "Answer": answer,
             "Evidence": f"{evidence}.",
-            "At stake": f"The best model reaches a mean Dice of {best:.2f}, the middle one {middle:.2f}, untrained networks {mean[untrained].mean():.2f}.",
+            "At stake": f"The best model reaches a mean Dice of {best:.2f}, the middle one {middle:.2f}, {order_texts.never_trained(mean, untrained)}.",
             "Caveat": f"One target, one architecture, {part.split.finetune} labelled cases, boxes of {' × '.join(map(str, part.box))} voxels around the organ, and a short fine-tuning of the decoder alone.",
         }
     )
@@ -104,7 +104,7 @@ Markdown(
     f"With each of {found.n_seeds} seeds all models see the same crops in the same order and start from the same new head."
 )
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test case by mean Dice (rows), in the slice with most of the organ, with the best, the middle and the worst model after fine-tuning with the first seed. Yellow contours are the reference, blue ones a prediction. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Slices of test volumes with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test case by mean Dice (rows), in the slice with most of the organ, with the best, the middle and the worst model after fine-tuning with the first seed. Yellow contours are the reference, blue ones a prediction; one slice can look better or worse than its whole case. Source: [notebook](../../../notebooks/fine_tune_order.py)."}, "image": {"alt": "Slices of test volumes with contours of predictions of three models"}}
 shown = panels.load_panels(work, task, seed=seed, device=device, recompute=recompute)
 words = {
     model: f"{word}:\n{names[model]}\nmean Dice {mean[names[model]]:.2f}"
@@ -216,7 +216,8 @@ tables.plain_table(facts, "model", numbers, ["learned", "Dice at home", "Dice he
 if not work.config.phantom:
     display(
         boxes.what_next(
-            "Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes these scores.",
+            "Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes the scores that read the labels; "
+            f"{order_texts.book_only(main['estimate'])}.",
             "One organ decides nothing: [all of them together](fine_tune_orders.ipynb).",
         )
     )

@@ -95,7 +95,8 @@ display(
             "Evidence": f"Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
             f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), {ccfv.name} {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
             "On targets that the search for these scores did not use": repeated,
-            "Lost by the pick": f"{', '.join(losing.values())}, {best['random_regret']:.3f} by a pick at random.",
+            "Lost by the pick": f"{', '.join(losing.values())}, {best['random_regret']:.3f} by a pick at random. "
+            f"Among the models that were trained at all, a pick at random loses {best['random_trained']:.3f}, that of {least.name} {least['regret_trained']:.3f}, that of {ccfv.name} {ccfv['regret_trained']:.3f}.",
             "Caveat": f"{len(scored)} targets of few kinds that share most of their models, one architecture, a short fine-tuning of the decoder, boxes around the organ. "
             + (
                 f"{len(left_out)} of {len(names)} targets have no order to predict and are not scored."
@@ -136,6 +137,8 @@ if whole:
     beside = open_page(whole, data_root=data_root, out=out, seed=seed)
     on_whole = {title_of(target): found for target, found in order.on_whole_volumes(beside).items()}
     display(Markdown(order_texts.whole_order(on_whole, len(beside.part("fine_tune").finetune_seeds))))
+    taus = order.scores_on_whole(work, beside, best["estimate"], seed=seed)
+    display(Markdown(order_texts.whole_scores(best.name, {title_of(target): tau for target, tau in taus.items()})))
 
 # %% tags=["remove-input"]
 if left_out:
@@ -153,9 +156,9 @@ if left_out:
 # p asks how often a list that gives every model one random number, the same on all targets, has a mean τ as far from 0; such a list is right or wrong on many targets at once, for they share models.
 
 # %% tags=["remove-input"]
-heads = {"kendall": "mean τ-b", "low": "lowest", "high": "highest", "p_holm": "p (Holm)", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "targets": "targets"}  # fmt: skip
-number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": texts.p_number, "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
-decides = ["mean τ-b", "p (Holm)", "Dice lost"]
+heads = {"kendall": "mean τ-b", "low": "lowest", "high": "highest", "p_holm": "p (Holm)", "share": "of the ceiling", "kendall_trained": "τ-b, trained only", "p_trained": "its p", "share_trained": "of their ceiling", "regret": "Dice lost", "regret_trained": "Dice lost, trained only", "targets": "targets"}  # fmt: skip
+number = {"mean τ-b": "{:.2f}", "lowest": "{:.2f}", "highest": "{:.2f}", "p (Holm)": texts.p_number, "p": texts.p_number, "of the ceiling": "{:.2f}", "τ-b, trained only": "{:.2f}", "its p": texts.p_number, "of their ceiling": "{:.2f}", "Dice lost": "{:.3f}", "Dice lost, trained only": "{:.3f}", "targets": "{:.0f}"}  # fmt: skip
+decides = ["mean τ-b", "p (Holm)", "Dice lost", "Dice lost, trained only"]
 tables.plain_table(primary[list(heads)].rename(columns=heads), "primary score", number, decides)
 
 # %% tags=["remove-input"]
@@ -252,8 +255,9 @@ tables.plain_table(spent.sort_values("seconds"), "score", {"seconds": "{:.2f}", 
 
 # %% tags=["remove-input"]
 boxes.what_next(
-    f"Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes these scores. Here the pick of {least.name} lost least, {least['regret']:.3f} of Dice against {least['random_regret']:.3f} at random.",
+    f"Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes the scores that read the labels; {order_texts.book_only(main['estimate'])}. Here the pick of {least.name} lost least, {least['regret']:.3f} of Dice against {least['random_regret']:.3f} at random.",
     "If you will train everything, and not the decoder alone, look first at [the other ways](../volumes-full/organs_otherwise.ipynb): the order need not be the same.",
+    "Keep some labelled cases back to judge by, fine-tune the first two or three models on the rest, and take the best on those kept back: a score narrows the choice and does not make it.",
     "Fine-tune with more than one seed before you believe an order of your own: [two decide nothing](../two-seeds/two_seeds.ipynb).",
 )
 

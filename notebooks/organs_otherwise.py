@@ -60,13 +60,9 @@ best_of = {
     for name, group in scores[scores["scored"]].groupby("study", sort=False)
 }
 repeats = rows[rows["study"] != first.name]
-answer = (
-    "No: which model is best depends on how it is fine-tuned; whether a score orders them stands in the tables below."
-    if same.max() < 0.5
-    else "In part: on some targets the order stays, on others it does not."
-    if same.min() < 0.5
-    else "Yes: the models come in much the same order."
-)
+lost = order.lost_in_ways(rows, scores)
+lead = "relative_variety"
+answer = f"{order_texts.same_orders(full)} {order_texts.in_other_ways(lost[[way.name for way in ways]], lead, label, tables.label(lead))}"
 unlike = scores[(scores["study"] == other) & scores["scored"]].dropna(subset="kendall")
 transformer = None
 if len(unlike):
@@ -173,7 +169,7 @@ Markdown(order_texts.untrained_ahead(never, "nothing frozen"))
 # ## What the scores reach in each way
 #
 # The scores that were named before the run, on the targets that the ways share; p asks how often a random list of the models has a τ as far from 0, and is not corrected.
-# A dash stands where the order does not repeat, so that no score is held against it.
+# A dash stands where the order does not repeat, so that no score is held against it; a way that has no order on a target has no column there.
 
 # %% tags=["remove-input"]
 wide = scores.assign(way=scores["study"].map(label), target=scores["target"].map(title_of))
@@ -190,14 +186,10 @@ lines = [
     f"{label[name][0].upper() + label[name][1:]}: the score with the highest mean τ over the scored targets is {score}."
     for name, score in best_of.items()
 ]
-lost = scores[scores["scored"]].groupby(["study", "score"], sort=False)["regret"].mean().unstack(0)
-random = rows[rows["scored"]].groupby("study", sort=False)["random_regret"].mean()
-lines += [
-    f"With {label[name]}, a pick at random loses {random[name]:.3f} of Dice, the pick of {lost[name].idxmin()} {lost[name].min():.3f}."
-    for name in best_of
-    if name != first.name
-]
-Markdown("\n".join(lines))
+display(Markdown("\n".join(lines)))
+shown = lost.rename(index=lambda name: "a pick at random" if name == "random" else tables.label(name), columns=label)
+display(Markdown("**Mean Dice that the pick loses**, over the targets of this page whose order repeats in that way."))
+tables.plain_table(shown, "picked by", "{:.3f}")
 
 # %% tags=["remove-input"]
 boxes.what_next(

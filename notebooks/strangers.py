@@ -82,7 +82,7 @@ display(
                 "consensus",
                 "../registered_tests.ipynb",
             ),
-            "Blind spots": f"{blind[0].upper()}{blind[1:]}." if blind else None,
+            "Blind spots": f"Here {blind}." if blind else None,
             "Caveat": f"{len(part.models)} models and at most {part.max_images} crops of {part.crop}² pixels per target; {len(seen)} of the {len(judged)} targets come from the collection that most of the models were trained on.",
         }
     )

@@ -79,7 +79,8 @@ plots.as_svg(figure, f"{work.name}-seeds")
 # %% tags=["remove-input"]
 rows = pd.DataFrame({
     "τ between the seeds": tau,
-    "models": {name: len(ranked[name]) for name in names},
+    "models in the order": {name: len(ranked[name]) for name in names},
+    "runs": {name: int((performance["target"] == name).sum()) for name in names},
     "runs that found nothing": {name: int((failed["task"] == name).sum()) for name in names},
     "τ of CC-FV with their mean": measured.set_index("target")["kendall"],
 })  # fmt: skip
@@ -88,7 +89,8 @@ tables.plain_table(
     "task",
     {
         "τ between the seeds": "{:.2f}",
-        "models": "{:.0f}",
+        "models in the order": "{:.0f}",
+        "runs": "{:.0f}",
         "runs that found nothing": "{:.0f}",
         "τ of CC-FV with their mean": "{:.2f}",
     },
@@ -107,9 +109,9 @@ Markdown(
     "That block is the one drawn anew for every fine-tuning, so a bad draw leaves one channel with nothing in it, for every model of that seed alike. "
     "In the study that took its place the head reads the channels of full resolution linearly.\n\n"
     f"**The last iterate.** The weights after the last of {part.finetuning.iterations} steps were kept, whatever the last few crops had done to them; now it is their moving average.\n\n"
-    f"**Length.** {part.finetuning.iterations} iterations of the whole network leave the start time to be forgotten; now the encoder stays as it was, and fine-tuning is shorter.\n\n"
+    f"**Length.** {part.finetuning.iterations} iterations of the whole network are long enough to forget the starting weights; now the encoder stays as it was, and fine-tuning is shorter.\n\n"
     f"**A bank without differences.** {len(part.tasks)} models of an architecture that learned one organ each may end close together; the new bank has networks that learned nothing, labels at random places, one case or several organs.\n\n"
-    f"**Two seeds.** With {len(part.finetune_seeds)} of them nobody can tell an order from luck, nor see that there is none before the scores are compared."
+    f"**Two seeds.** {len(part.finetune_seeds)} of them can show that there is no order, as here, but not how reliable one is."
 )
 
 # %% [markdown]

@@ -49,7 +49,7 @@ READS = {  # pages that read the records of further studies
     "organs_otherwise": ("volumes", "volumes-unetr"),
     "fine_tune_orders": ("volumes-whole",),
     "cost": ("nuclei",),
-    "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes"),
+    "which_model": ("strangers", "nuclei-bank", "nuclei", "volumes", "volumes-full", "volumes-unetr"),
     "worth": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "sceptic": (*BANKS, "nuclei", "mitochondria", "cells", "volumes"),
     "cte_beside": (*PAPERS, "nuclei", "mitochondria", "cells"),

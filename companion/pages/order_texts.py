@@ -10,14 +10,17 @@ from companion.pages.texts import listed, none_or, p_text
 from companion.worth.tuning import TRIAL, judging_seeds
 
 __all__ = [
+    "book_only",
     "how_sure",
     "in_other_ways",
     "never_trained",
     "on_new",
+    "same_orders",
     "surface_order",
     "tuning_sentence",
     "untrained_ahead",
     "whole_order",
+    "whole_scores",
 ]
 
 
@@ -61,6 +64,28 @@ def whole_order(found, seeds):
     return f"{hides} On whole volumes, over {seeds} seeds, the mean Dice is: {'; '.join(said)}.{another}"
 
 
+def whole_scores(name, found):
+    """Return how far a score orders the models by Dice on whole volumes, from `order.scores_on_whole` with titles.
+
+    >>> print(whole_scores("Variety", {"Neck": (0.36, 0.15)}))
+    Variety agrees with the Dice on whole volumes at τ-b 0.15 on Neck (0.36 in boxes, over the same seeds).
+    """
+    said = [f"{whole:.2f} on {target} ({boxes:.2f} in boxes" for target, (boxes, whole) in found.items()]
+    said = [f"{text}, over the same seeds)" if i == 0 else f"{text})" for i, text in enumerate(said)]
+    return f"{name[0].upper()}{name[1:]} agrees with the Dice on whole volumes at τ-b {listed(said)}."
+
+
+def book_only(estimates):
+    """Return which scores of a table `tte rank fine-tune` has not, as they read no label or train.
+
+    >>> from companion.estimate import Estimate
+    >>> book_only([Estimate("effective_dimension"), Estimate("logme"), Estimate("short_fine_tuning")])
+    'effective dimension and short fine-tuning stand in this book alone'
+    """
+    names = dict.fromkeys(e.known.label for e in estimates if not (e.known.labelled and e.known.function))
+    return f"{listed(names)} stand{'s' * (len(names) == 1)} in this book alone"
+
+
 def untrained_ahead(orders, way, close=2):
     """Return on which targets a network that was never trained is the best or near it, or that it is on none.
 
@@ -89,7 +114,26 @@ def untrained_ahead(orders, way, close=2):
     return f"With {way}, a network need not have been trained before to fine-tune well: {'; '.join(said)}."
 
 
-def in_other_ways(lost, name, called):
+def same_orders(full):
+    """Return on how many targets models come in the order of the other way, beyond what chance gives.
+
+    Parameters
+    ----------
+    full : DataFrame; rows of one way of `companion.analysis.order.compared`: same_order and same_order_p
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(same_orders(pd.DataFrame({"same_order": [0.45, 0.1], "same_order_p": [0.04, 0.7]})))
+    Not reliably: on 1 of 2 targets the order is that of the frozen encoder beyond chance.
+    """
+    alike = int(((full["same_order"] > 0) & (full["same_order_p"] < LEVEL)).sum())
+    start = "Yes" if alike == len(full) else "Not reliably" if alike else "Not that it could be seen"
+    n = none_or(alike)
+    return f"{start}: on {n} of {len(full)} targets the order is that of the frozen encoder beyond chance."
+
+
+def in_other_ways(lost, name, called, subject="it"):
     """Return what the pick of one score loses where models are fine-tuned otherwise, and which way round.
 
     Parameters
@@ -97,6 +141,7 @@ def in_other_ways(lost, name, called):
     lost : DataFrame; `companion.analysis.order.lost_in_ways`, with the columns of the other ways alone
     name : str; an estimator
     called : dict of str to str; how a sentence calls the ways
+    subject : str; how it calls the score
 
     Examples
     --------
@@ -111,7 +156,7 @@ def in_other_ways(lost, name, called):
         mine, random = lost.loc[name, way], lost.loc["random", way]
         worse = ", which is more" if mine > random else ""
         start = "and with" if said else "With"
-        loses = f"{mine:.2f}" if said else f"it loses {mine:.2f}"
+        loses = f"{mine:.2f}" if said else f"{subject} loses {mine:.2f}"
         said.append(f"{start} {called[way]} {loses} where a random pick loses {random:.2f}{worse}")
     return f"{', '.join(said)}."
 

@@ -2,7 +2,7 @@
 
 from companion.analysis.order.compare import compared, lost_in_ways
 from companion.analysis.order.names import learned, short_name
-from companion.analysis.order.reach import cost_of, over_targets, primary, score_table, seconds_of
+from companion.analysis.order.reach import cost_of, over_targets, primary, score_table, scores_on_whole, seconds_of
 from companion.analysis.order.repeat import (
     Order,
     beside,
@@ -27,6 +27,7 @@ __all__ = [
     "over_targets",
     "primary",
     "score_table",
+    "scores_on_whole",
     "seconds_of",
     "short_name",
     "untrained_models",

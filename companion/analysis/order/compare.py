@@ -10,8 +10,11 @@ from companion.analysis.kendall import kendall
 from companion.analysis.order.reach import primary, score_table
 from companion.analysis.order.repeat import beside, dice_of, order_of
 from companion.fine_tune.bank import initial_models
+from tte.agreement import pooled_significance
 
 __all__ = ["compared", "lost_in_ways"]
+
+_SAME = ("same_order", "same_order_p")
 
 
 def compared(base, ways, *, seed=0):
@@ -29,7 +32,7 @@ def compared(base, ways, *, seed=0):
         A row per study and target, those of the base for the targets of some way first: study, target, the fields of
         `Order`, mean and spread (of the mean Dice of its models: best less worst), random_regret, mean_base and
         spread_base, surface (τ-b between the order by surface Dice and that by Dice) and same_order (τ-b with the base,
-        over the models of both; of the base itself NaN).
+        over the models of both; of the base itself NaN) with same_order_p (two-sided, over reorderings).
     scores : DataFrame
         A row per study, target and primary score of the study: study, target, scored, estimate, kendall, p, regret.
     """
@@ -47,13 +50,21 @@ def compared(base, ways, *, seed=0):
             "mean": dice.mean(), "spread": dice.max() - dice.min(), "random_regret": dice.max() - dice.mean(),
             "mean_base": reference.mean(), "spread_base": reference.max() - reference.min(),
             "surface": beside(study, target, "surface", table)[1],
-            "same_order": kendall(dice[shared], reference[shared]) if study is not base else float("nan"),
+            **dict(zip(_SAME, _same_order(dice[shared], reference[shared], study is base), strict=True)),
         })  # fmt: skip
         for row in primary(study, score_table(study, target, seed=seed)).itertuples():
             same = {"study": study.name, "target": target, "scored": found.scored}
             values = {"kendall": row.kendall, "p": row.p, "regret": row.regret}
             scores.append({**same, "estimate": row.estimate, **values})
     return pd.DataFrame(orders), pd.DataFrame(scores)
+
+
+def _same_order(dice, reference, is_base):
+    """τ-b with the base and its p; NaN for the base itself."""
+    if is_base:
+        return float("nan"), float("nan")
+    found = pooled_significance([(dice.to_numpy(), reference.to_numpy())])
+    return kendall(dice, reference), found.p
 
 
 def lost_in_ways(orders, scores):

@@ -14,7 +14,7 @@ from companion.fine_tune.bank import initial_models, models_on
 from tte.agreement import expected_regret
 from tte.agreement.coefficients import batch_coefficients
 
-__all__ = ["cost_of", "over_targets", "primary", "score_table", "seconds_of"]
+__all__ = ["cost_of", "over_targets", "primary", "score_table", "scores_on_whole", "seconds_of"]
 
 N_LISTS = 5000  # of random scores, the same for a model on every target
 _MEANS = ("kendall", "kendall_trained", "regret", "random_regret", "regret_trained", "random_trained")
@@ -97,6 +97,24 @@ def over_targets(study, tables):
         span = {"low": each["kendall"].min(), "high": each["kendall"].max()}
         result.append({"estimate": estimate, **means, **span, "p": p, "p_trained": p_trained, "targets": len(each)})
     return pd.DataFrame(result)
+
+
+def scores_on_whole(study, whole, estimate, *, seed=0):
+    """Return, by target, τ-b of a score with the mean Dice in boxes and on whole volumes, of the same fine-tunings.
+
+    Parameters
+    ----------
+    study : Study; that has the scores
+    whole : Study; that measured some of its fine-tunings on whole volumes
+    estimate : Estimate
+    """
+    found = {}
+    for target in select.targets(whole, "fine_tune"):
+        table = select.where(study.records.table("scores", target), seed=seed)
+        scores = estimate.rows(table).set_index("model")["score"]
+        both = [dice_of(whole, target, metric).mean(axis=1) for metric in ("dice_mean", "whole_dice_mean")]
+        found[target] = tuple(kendall(scores.reindex(dice.index), dice) for dice in both)
+    return found
 
 
 def _key(estimate):

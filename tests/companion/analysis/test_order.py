@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.analysis import order
+from companion.analysis import order, select
 from companion.analysis.claims import holm
 from companion.analysis.order.reach import _random_taus
 from companion.config import StudyConfig
@@ -159,6 +159,29 @@ def test_two_ways_of_fine_tuning_are_compared_on_their_models_and_targets(bank, 
     assert orders.loc[1, "spread"] == pytest.approx(0.44, abs=0.02)
     by = scores.assign(name=[e.estimator for e in scores["estimate"]]).set_index(["study", "name"])["kendall"]
     assert by["tiny", "relative_variety"] > 0.9 and by["other", "relative_variety"] < -0.9
+    assert orders.loc[1, "same_order_p"] < 0.01 and np.isnan(orders.loc[0, "same_order_p"])
+    lost = order.lost_in_ways(orders, scores)
+    assert lost.loc["relative_variety", "tiny"] < lost.loc["random", "tiny"] < lost.loc["random", "other"] + 0.2
+    assert lost.loc["relative_variety", "other"] > lost.loc["random", "other"] and list(lost) == ["tiny", "other"]
+
+
+def test_on_record_a_pick_among_trained_models_loses_no_more_at_random_than_among_all():
+    study = open_study("volumes")
+    table = order.score_table(study, "ct/OpenKBP/brainstem").dropna(subset=["regret", "regret_trained"])
+    dice = order.dice_of(study, "ct/OpenKBP/brainstem").mean(axis=1)
+    trained = dice.drop(index=order.untrained_models(study, "ct/OpenKBP/brainstem"))
+    assert table["random_trained"].iloc[0] == pytest.approx(trained.max() - trained.mean())
+    assert table["random_regret"].iloc[0] == pytest.approx(dice.max() - dice.mean())
+    assert table["regret_trained"].between(0, trained.max() - trained.min() + 1e-9).all()
+
+
+def test_on_record_scores_are_held_against_whole_volumes_by_the_same_runs():
+    study, whole = open_study("volumes"), open_study("volumes-whole")
+    names = select.targets(whole, "fine_tune")
+    estimate = order.primary(study, order.score_table(study, names[0]))["estimate"].iloc[0]
+    found = order.scores_on_whole(study, whole, estimate)
+    assert list(found) == list(names) and all(-1 <= tau <= 1 for pair in found.values() for tau in pair)
+    assert any(abs(boxes - on_whole) > 0.05 for boxes, on_whole in found.values())
 
 
 def test_on_record_the_order_with_nothing_frozen_is_another_matter():

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from companion.analysis import bank, select
+from companion.analysis.recorded import recorded_agreement
 from companion.bank.models import bank_models
 from companion.study import open_study
 from companion.worth import sceptic, sceptic_tables
@@ -54,6 +55,15 @@ def test_calibration_is_of_the_other_targets():
     assert found[0.8].mean() >= 0.8 and np.allclose(found["expected"], found["measured"], atol=0.01)
     odd = evidence.assign(ap50=evidence["ap50"].where(evidence["target"] != "t0", 0.95))
     assert sceptic.calibration("consensus", "ap50", evidence=odd).set_index("target").loc["t0", 0.8] < 0.5
+
+
+def test_the_lone_expert_is_the_best_most_often_whoever_is_picked():
+    tables = {
+        "a": table([0.9, 0.5, 0.1], score=[0.1, 0.9, 0.2]),
+        "b": table([0.9, 0.5, 0.1], score=[0.9, 0.1, 0.2]),
+        "c": table([0.1, 0.5, 0.9], score=[0.1, np.nan, 0.9]),  # no pick where the score is not defined for all
+    }
+    assert sceptic.lone_expert(sceptic.Bank(None, "score", "f1", tables, tables)) == ("m0", 2, 1, 3)
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +134,13 @@ def test_models_are_ranked_within_their_network():
             place |= {m: i for i, m in enumerate(ours)}
         taus.append(kendalltau([place[m] for m in ranked], [f1[m] for m in ranked]).statistic)
     assert found["within"] == pytest.approx(np.nanmean(taus)) and found["targets"] == 3
+
+
+def test_on_record_consensus_is_held_against_each_rival_on_the_same_targets(strangers):
+    study = strangers.study
+    agreement = select.where(recorded_agreement(study), models="all", metric="ap50_median")
+    found = bank.ahead(study, list(strangers.tables), agreement, "consensus, instances", ["mean confidence"])
+    row = found.loc["mean confidence"]
+    taus = [sceptic.taus(strangers.tables, name, "ap50") for name in ("consensus, instances", "mean confidence")]
+    assert row["difference"] == pytest.approx((taus[0] - taus[1]).mean(), abs=1e-6)
+    assert row["targets"] == len(strangers.tables) and 2 / 2 ** row["targets"] <= row["p"] <= 1

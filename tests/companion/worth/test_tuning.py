@@ -73,3 +73,7 @@ def test_the_recorded_organs_have_a_row_per_estimator():
     found = tuning.lost_by_tuning(*tuning.of_records(open_study("volumes")))
     assert {"CC-FV (paper)", "LogME", tuning.TRIAL, "try two models", "try every model"} <= set(found["way"])
     assert found["lost"].ge(0).all() and found.groupby("target").size().nunique() == 1
+    assert "effective dimension" in set(found["way"]), "every score named before the run has a row"
+    trained = tuning.lost_by_tuning(*tuning.of_records(open_study("volumes"), trained=True))
+    random = [table.drop_duplicates("target").set_index("target")["random"] for table in (found, trained)]
+    assert (random[1] < random[0]).all(), "untrained networks are the worst picks"
