@@ -45,7 +45,7 @@ def test_a_sound_model_runs_without_a_word(scripted):
         (Line(squash=True), {}, "squashed twice; if so, state `activation: none`"),
         (Line(weight=0.0, bias=9.0), {}, "constant"),
         (Line(weight=1.0, bias=9.0), {}, "everything is foreground"),
-        (Line(weight=1.0, bias=-9.0), {}, "nothing is foreground"),
+        (Line(weight=1.0, bias=-9.0), {}, "check the scaling (see `tte bank --check`)"),
         (Line(), {"preprocessing": {"window": [0, 65535]}}, "dimmer"),
         (Line(), {"preprocessing": {"window": [0, 10]}}, "brighter"),
         (Line(), {"pixel_size": [0.5, 0.5]}, "only the model states a pixel size"),

@@ -203,7 +203,7 @@ def _finding_doubts(found):
     elif found.mask.all():
         yield "everything is foreground on this image: check `activation`, `output.foreground` and the scaling"
     elif not found.mask.any():
-        yield "nothing is foreground on this image: check the scaling (its range stands above) and `output`"
+        yield "nothing is foreground on this image: check the scaling (see `tte bank --check`) and `output`"
 
 
 def _scaling_doubts(model, x, made):
