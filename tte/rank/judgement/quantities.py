@@ -202,8 +202,9 @@ def _record_of(name, measure):
         if other.partition("_")[0] != known.partition("_")[0] and len(shared):
             others[other] = float(shared.mean())
     words = (
-        f"; on {len(own)} pairs of a collection of models and a set of images where the truth is known its order had a "
-        f"Kendall's tau of {own.mean():.2f} with the true one on average"
+        f"; on {len(own)} pairs of a collection of models and a set of images where the truth is known, whether the "
+        f"models can be told apart on it or not, its order had a Kendall's tau of {own.mean():.2f} with the "
+        "true one on average"
     )
     if not others:
         return words

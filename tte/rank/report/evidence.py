@@ -30,8 +30,9 @@ def evidence(ranking):
     words = MEASURES[measure]
     return {
         "sentence": (
-            f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, the pick "
-            f"by this score lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
+            f"On {len(record)} pairs of a collection of models and a set of images where the truth is known, whether "
+            f"the models can be told apart on it or not, the pick by this score "
+            f"lost {lost:.2f} of {words} on average, a random pick {random:.2f}; "
             f"Kendall's tau with the true order was {record['kendall'].mean():.2f} on average, "
             f"from {record['kendall'].min():.2f} to {record['kendall'].max():.2f}. "
             f"{_calibration(ranking, name, measure)}{_ways(measure)}"
