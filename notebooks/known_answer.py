@@ -13,7 +13,7 @@
 # %% [markdown]
 # # When consistency is wrong
 #
-# **Does consistency fall with F1 when a target moves away from the training data?**
+# **Does consistency fall with pixel F1 when a target moves away from the training data?**
 #
 # On real data nobody knows how far a target lies from a source.
 # Here the target is drawn by a program with a dial: at 0 it is what the model was trained on, at 1 it is clearly different, at 2 more so.
@@ -32,7 +32,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
 
-from companion.pages import plots, strength_plots, tables, texts
+from companion.pages import plots, strength_plots, tables, texts, tutorial
 from companion.study import open_page
 from companion.zero_shot import evaluate as zero_shot
 from companion.zero_shot import known_answer
@@ -132,7 +132,7 @@ Markdown(
 # The logits of a model are changed on its own data, so that the right answer for a score is known.
 #
 # - **Overconfident**: every logit ten times as large. The mask, and so F1 and CTE-NHD, stay as they are; EI and the confidence rise without reason.
-# - **Foreground and background swapped**: wrong everywhere, and just as consistent.
+# - **Foreground and background swapped**: wrong everywhere. How consistent it is depends on the score, as the sentence below the table says.
 # - **Foreground everywhere**: no perturbation changes it, so it is the most consistent model of all.
 # - **Nothing anywhere**: the union of foregrounds is empty and no score is defined; a study counts such images and gives a model without any score the lowest one.
 
@@ -140,6 +140,9 @@ Markdown(
 columns = ["F1", "CTE-NHD", "CTE-EI", "mean confidence", "undefined"]
 formats = {column: "{:.3f}" for column in columns[:4]}
 tables.plain_table(broken[sharp].set_index("model")[columns], "model", formats)
+
+# %% tags=["remove-input"]
+Markdown(tutorial.swapped_sentence(broken[sharp]))
 
 # %% [markdown]
 # So a perfect consistency is no sign of quality by itself: look at a few predictions of the pick before trusting it, and treat a model whose foreground is nearly all or nearly none of the image as suspect.

@@ -238,13 +238,16 @@ def shift_curves(table, *, title):
     ----------
     table : DataFrame; as `companion.zero_shot.known_answer.shift_table` returns it
     """
-    dials, lines = list(dict.fromkeys(table["dial"])), ("F1", "CTE-NHD", "CTE-EI", "mean confidence")
+    dials, scores = list(dict.fromkeys(table["dial"])), ("CTE-NHD", "CTE-EI", "mean confidence")
+    styles = {"F1": {"lw": 2.5, "color": "black", "marker": "o"}} | {
+        name: {"color": colour, "marker": marker}
+        for name, colour, marker in zip(scores, palette(len(scores)), "s^D", strict=True)
+    }
     figure, grid = plt.subplots(2, -(-len(dials) // 2), figsize=(11, 5.4), sharey=True, sharex=True, squeeze=False)
     for axes, dial in zip(grid.flat, dials, strict=False):
         rows = table[table["dial"] == dial].sort_values("shift")
-        for colour, name in zip(palette(len(lines)), lines, strict=True):
-            style = {"lw": 2.5, "color": "black"} if name == "F1" else {"color": colour}
-            axes.plot(rows["shift"], rows[name], marker="o", ms=4, label=name, **style)
+        for name, style in styles.items():
+            axes.plot(rows["shift"], rows[name], ms=4, label=name, **style)
         axes.set_title(dial)
     figure.supxlabel("shift (1 is a clear change, training was at 0)", fontsize=small_text(figure))
     grid[0][-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=small_text(figure))

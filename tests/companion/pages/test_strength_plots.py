@@ -91,3 +91,14 @@ def test_responses_have_a_box_per_network_and_perturbation():
     assert names == [*places, "input changes"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
     plt.close("all")
+
+
+def test_every_score_along_a_dial_has_a_colour_and_a_symbol_of_its_own():
+    names = ("F1", "CTE-NHD", "CTE-EI", "mean confidence")
+    rows = [{"dial": "blur", "shift": shift, **dict.fromkeys(names, 1 - 0.1 * shift)} for shift in (0, 1, 2)]
+    figure = strength_plots.shift_curves(pd.DataFrame(rows), title="t")
+    lines = figure.axes[0].lines
+    assert [line.get_label() for line in lines] == list(names)
+    assert len({to_rgb(line.get_color()) for line in lines}) == len({line.get_marker() for line in lines}) == len(names)
+    assert to_rgb(lines[0].get_color()) == (0, 0, 0)
+    plt.close("all")
