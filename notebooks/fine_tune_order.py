@@ -217,7 +217,7 @@ if not work.config.phantom:
     display(
         boxes.what_next(
             "Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes the scores that read the labels; "
-            f"{order_texts.book_only(main['estimate'])}.",
+            f"{order_texts.book_only([e.estimator for e in main['estimate']])}.",
             "One organ decides nothing: [all of them together](fine_tune_orders.ipynb).",
         )
     )

@@ -255,7 +255,7 @@ tables.plain_table(spent.sort_values("seconds"), "score", {"seconds": "{:.2f}", 
 
 # %% tags=["remove-input"]
 boxes.what_next(
-    f"Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes the scores that read the labels; {order_texts.book_only(main['estimate'])}. Here the pick of {least.name} lost least, {least['regret']:.3f} of Dice against {least['random_regret']:.3f} at random.",
+    f"Your own checkpoints and labelled cases: [`tte rank fine-tune`](../rank_fine_tune.ipynb) computes the scores that read the labels; {order_texts.book_only([e.estimator for e in main['estimate']])}. Here the pick of {least.name} lost least, {least['regret']:.3f} of Dice against {least['random_regret']:.3f} at random.",
     "If you will train everything, and not the decoder alone, look first at [the other ways](../volumes-full/organs_otherwise.ipynb): the order need not be the same.",
     "Keep some labelled cases back to judge by, fine-tune the first two or three models on the rest, and take the best on those kept back: a score narrows the choice and does not make it.",
     "Fine-tune with more than one seed before you believe an order of your own: [two decide nothing](../two-seeds/two_seeds.ipynb).",

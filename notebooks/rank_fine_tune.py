@@ -31,9 +31,9 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 import tte
+from companion.pages import order_texts
 from companion.pages.tutorial import (
     beside_the_page,
-    only_in_the_book,
     show_report,
     what_scores_say,
     working_folder,
@@ -97,7 +97,7 @@ Markdown(
     "Their units differ, so compare along a row, not down a column.\n\n"
     + what_scores_say(ranking.scores())
     + "\n\n[Estimators](estimators.ipynb) shows each of them and when it fails. "
-    + only_in_the_book(ranking.scores(), recorded)
+    + f"The table holds the scores that read labels; {order_texts.book_only(recorded)}."
 )
 
 # %%

@@ -46,6 +46,8 @@ CHAPTERS = (
 BANKS = ("strangers", "nuclei-bank", "mitochondria-bank", "cells-bank")
 PAPERS = ("paper-nuclei-phantom", "paper-mitochondria-phantom", "paper-cells-phantom")
 READS = {  # pages that read the records of further studies
+    "rank_unlabelled": BANKS,
+    "rank_fine_tune": ("volumes",),
     "organs_otherwise": ("volumes", "volumes-unetr"),
     "fine_tune_orders": ("volumes-whole",),
     "cost": ("nuclei",),

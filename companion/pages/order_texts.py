@@ -8,6 +8,7 @@ import numpy as np
 from companion.analysis.claims import LEVEL
 from companion.pages.texts import listed, none_or, p_text
 from companion.worth.tuning import TRIAL, judging_seeds
+from tte.estimators import ESTIMATORS
 
 __all__ = [
     "book_only",
@@ -75,14 +76,14 @@ def whole_scores(name, found):
     return f"{name[0].upper()}{name[1:]} agrees with the Dice on whole volumes at τ-b {listed(said)}."
 
 
-def book_only(estimates):
-    """Return which scores of a table `tte rank fine-tune` has not, as they read no label or train.
+def book_only(estimators):
+    """Return which of some estimators `tte rank fine-tune` has not, as they read no label or train.
 
-    >>> from companion.estimate import Estimate
-    >>> book_only([Estimate("effective_dimension"), Estimate("logme"), Estimate("short_fine_tuning")])
+    >>> book_only(["effective_dimension", "logme", "short_fine_tuning"])
     'effective dimension and short fine-tuning stand in this book alone'
     """
-    names = dict.fromkeys(e.known.label for e in estimates if not (e.known.labelled and e.known.function))
+    known = [ESTIMATORS[name] for name in estimators]
+    names = dict.fromkeys(one.label for one in known if not (one.labelled and one.function))
     return f"{listed(names)} stand{'s' * (len(names) == 1)} in this book alone"
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "beside_the_page",
     "commands",
     "named_images",
-    "only_in_the_book",
     "show_report",
     "swapped_sentence",
     "what_scores_say",
@@ -128,25 +127,6 @@ def what_scores_say(names):
         labels = [ESTIMATORS[name].label for name in names if ESTIMATORS[name].needs[0] == need]
         lines += [f"- {listed(labels)}: {words}"] if labels else []
     return "\n".join(lines)
-
-
-def only_in_the_book(names, recorded):
-    """Return which scores of a record a ranking does not compute.
-
-    Parameters
-    ----------
-    names, recorded : iterable of str; estimators of the ranking and of the record
-
-    Examples
-    --------
-    >>> print(only_in_the_book(["leep"], ["leep", "nuclear_norm"]))
-    The table holds scores that read labels; nuclear norm is in the book alone.
-    """
-    missing = [known.label for name, known in ESTIMATORS.items() if name in set(recorded) - set(names)]
-    if not missing:
-        return "The table holds every score that the book has of them."
-    verb = "is" if len(missing) == 1 else "are"
-    return f"The table holds scores that read labels; {listed(missing)} {verb} in the book alone."
 
 
 def beside_the_page(pairs, page):

@@ -58,7 +58,7 @@ class Ranking:
     verdict : str
         What to do, in words.
     label_next : tuple of str
-        Images whose labels would settle the order best; empty where there is nothing to settle.
+        Images on which the models that may be the best disagree most; empty where there is nothing to settle.
     probability_best : dict of str to float
         How likely each model is the best, with the labels that there are.
     provenance : dict

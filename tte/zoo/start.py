@@ -31,7 +31,7 @@ def schema():
     >>> json.loads(schema())["required"]
     ['models']
     """
-    items = TypeAdapter(BankEntry | BankReference).json_schema(ref_template="#/$defs/{model}")
+    items = _any_of(TypeAdapter(BankEntry | BankReference).json_schema(ref_template="#/$defs/{model}"))
     content = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A bank of models for tte",
@@ -42,6 +42,15 @@ def schema():
         **items,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _any_of(schema):
+    """A schema in which alternatives that overlap may both fit, as where pydantic tells them apart by a function."""
+    if isinstance(schema, list):
+        return [_any_of(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {"anyOf" if key == "oneOf" else key: _any_of(part) for key, part in schema.items()}
 
 
 def write_bank(folder):
