@@ -783,7 +783,7 @@ say(
 # %% [markdown]
 # ### CC-FV as a baseline of CTE
 #
-# The CTE paper compares with CC-FV through its released code, so with the released arithmetic.
+# The CTE paper compares with CC-FV, probably through the released code (our inference).
 # Twelve synthetic models that differ in the drift between cases, in spread and in the scale of their features:
 
 # %% tags=["hide-input"]

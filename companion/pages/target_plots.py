@@ -101,7 +101,7 @@ def flips_by_target(tables, *, performance, title, names=None):
     return figure
 
 
-def beside(table, label, title):
+def beside(table, label, title, aside=None):
     """Draw a row per method, a mark per column: numbers of the paper hollow, ours filled.
 
     Parameters
@@ -110,6 +110,8 @@ def beside(table, label, title):
         Indexed by what a row is called; a column of numbers per source, the published one first.
     label : str; of the axis
     title : str; what the figure says
+    aside : str, optional
+        A column that is no evidence, such as phantoms: small hollow grey marks below the others, outside their span.
 
     Returns
     -------
@@ -118,15 +120,18 @@ def beside(table, label, title):
     figure, axes = plt.subplots(figsize=(8.5, 0.34 * len(table) + 1.4))
     colours = ["black", *sns.color_palette("colorblind")]
     rows = list(range(len(table)))[::-1]
-    axes.hlines(rows, table.min(axis=1), table.max(axis=1), color="0.8", linewidth=3, zorder=1)
-    for number, column in enumerate(table):
-        face = "white" if number == 0 else colours[number]
+    compared = table.drop(columns=aside or [])
+    axes.hlines(rows, compared.min(axis=1), compared.max(axis=1), color="0.8", linewidth=3, zorder=1)
+    for number, column in enumerate([*compared, *([aside] if aside else [])]):
+        edge, size, order = ("0.55", 30, 2) if column == aside else (colours[number], 55, 3)
+        face = "white" if number == 0 or column == aside else edge
         axes.scatter(
-            table[column], rows, s=55, marker=_MARKERS[number], facecolor=face, edgecolor=colours[number],
-            linewidth=1.5, zorder=3, label=column,
+            table[column], rows, s=size, marker=_MARKERS[number], facecolor=face, edgecolor=edge,
+            linewidth=1.5, zorder=order, label=column,
         )  # fmt: skip
     axes.axvline(0, color="0.3", linestyle="--", linewidth=1)
     axes.set(yticks=rows, yticklabels=table.index, xlabel=label, xlim=(-1.05, 1.05), ylim=(-0.6, len(table) - 0.4))
+    axes.set_xticks(np.linspace(-1, 1, 5))
     axes.grid(axis="y", visible=False)
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)

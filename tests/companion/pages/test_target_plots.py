@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from companion.analysis.panels import Panels
 from companion.pages import order_plots, pictures, plots, strength_plots, worth_plots
-from companion.pages.target_plots import flips_by_target, score_panels
+from companion.pages.target_plots import beside, flips_by_target, score_panels
 from companion.worth.labels import CHOICES
 
 
@@ -119,3 +119,16 @@ def test_a_model_that_finds_nothing_in_a_slice_is_said_to():
     first = pictures.panel_grid(picture((0, 1)), names=dict.fromkeys("mno", "m"), perturbed=False).axes[1]
     assert first.get_title() == "m\nnothing found in this slice"
     plt.close("all")
+
+
+def test_what_is_no_evidence_is_grey_hollow_and_outside_the_span_of_the_others():
+    numbers = pd.DataFrame({"published": [0.5], "phantoms": [-0.9], "ours": [0.1]}, index=["CC-FV"])
+    figure = beside(numbers, "τ", "t", aside="phantoms")
+    (axes,) = figure.axes
+    span, *marks = axes.collections
+    np.testing.assert_allclose(span.get_segments()[0][:, 0], [0.1, 0.5])
+    looks = {mark.get_label(): (mark.get_facecolor()[0], mark.get_edgecolor()[0]) for mark in marks}
+    assert list(looks) == ["published", "ours", "phantoms"]
+    np.testing.assert_allclose(looks["phantoms"], [[1, 1, 1, 1], [0.55, 0.55, 0.55, 1]])
+    assert (looks["ours"][0] == looks["ours"][1]).all() and marks[-1].get_sizes() < marks[0].get_sizes()
+    plt.close(figure)
