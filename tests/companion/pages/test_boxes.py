@@ -109,7 +109,7 @@ def test_models_that_still_improved_when_training_ended_are_announced():
     flat, falling = [1.0] * 8, [1.0] * 6 + [0.5, 0.5]
     cards = [SimpleNamespace(losses=losses) for losses in (flat, falling, [])]  # the last was never trained
     said = texts.still_improving(cards).data
-    assert said.startswith(":::{attention}\nIn 1 of 2 models the mean loss") and "still improving" in said
+    assert said.startswith(":::{attention}\nIn 1 of 2 models the mean training loss") and "still improving" in said
     assert texts.still_improving(cards[::2]) is None and texts.still_improving(cards[2:]) is None
     pages = ("fine_tune_order", "fine_tune_orders", "organs_otherwise", "msd_task")
     assert all("texts.still_improving(" in (project_root() / f"notebooks/{p}.py").read_text("utf-8") for p in pages)

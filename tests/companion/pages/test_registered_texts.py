@@ -39,8 +39,7 @@ def test_a_page_that_praises_a_score_says_how_its_test_ended_or_that_it_did_not(
     assert "of luck failed after correction (τ-b over its nearest rival +0.10" in outcome(table, "a", "luck")
     assert "of luck succeeded (" in outcome(table, "c", "luck", "x.ipynb")
     assert outcome(table, "b", "luck", "x.ipynb") == (
-        "The [registered test](x.ipynb) of luck could not yet be judged: there is no target on record that nobody had "
-        "looked at."
+        "The [registered test](x.ipynb) of luck could not yet be judged: every target on record had been looked at."
     )
 
 
