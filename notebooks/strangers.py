@@ -106,7 +106,7 @@ facts = pd.DataFrame(
         "where": {n: m["citation"] for n, m in entries.items()},
     }
 )
-tables.plain_table(facts, "model", {})
+tables.plain_table(facts, "model", {}, ["author", "trained on", "objects from"])
 
 # %% tags=["remove-input"]
 trained = sorted({model for models in part.seen.values() for model in models})
@@ -175,7 +175,8 @@ for name in names:
             "–" if row["undefined"] else f"{row['kendall']:.2f} ({texts.p_text(row['kendall_p'])}), {row['regret']:.2f}"
         )
     rows[title_of(name) + (" *" if name in part.seen else "")] = cells_of
-display(tables.plain_table(pd.DataFrame(rows).T, "target", {}))
+shown = ["consensus, instances", "soft Dice confidence", "mean confidence"]
+display(tables.plain_table(pd.DataFrame(rows).T, "target", {}, shown))
 Markdown(
     "τ-b with its exact p, and the AP50 lost by the pick; a dash where a score is undefined or the models do not differ. An asterisk marks seen data."
 )
@@ -285,7 +286,7 @@ for name in decoded:
 #
 # - Collect models from at least four authors; `tte rank zero-shot` then leads with consensus and says so.
 # - Do not trust a model because it is sure of itself: the table above says how far mean confidence follows what the models reach.
-# - Where nuclei touch, give every model a decoder that parts them before you compare, or compare models that part them among themselves.
+# - Where nuclei touch, give every model [a decoder that parts them](../own_model.ipynb) before you compare, or compare models that part them among themselves.
 # - Look at the images on which the models disagree most, and label a few of them if the first two are too close to call.
 
 # %% tags=["remove-input"]
