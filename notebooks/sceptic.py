@@ -164,15 +164,23 @@ tables.plain_table(shown, "bank", {})
 # ## How many settings were looked at?
 #
 # A study compares many scores, strengths and variants, and the best of many looks good by chance.
-# So as many random scores are dealt to the same models, one number per model on all targets, and the best of them is noted, 200 times.
-# Every recorded target counts here, also those on which the images cannot tell the models apart; a setting counts where it is defined on the most targets.
+# So as many random scores are dealt to the same models, one number per model on all targets, and the best of them is noted; this is drawn many times.
+# Every recorded target counts here, also those on which the images cannot tell the models apart; a setting counts if it is defined on some target, and can be the best if it is defined on the most.
 # Random scores have nothing in common; those of a study resemble each other, so their best is a little less by chance than this says.
 
 # %% tags=["remove-input"]
-display(Markdown(sceptic_texts.settings(settings)))
-heads = {"settings": "settings", "best": "best mean τ", "chance": "best of random, 95%", "targets": "targets"}
+display(Markdown(sceptic_texts.settings(settings, sceptic_tables.DRAWS)))
+heads = {
+    "settings": "settings",
+    "best": "best mean τ",
+    "chance": "best of random, 95%",
+    "targets": "targets",
+    "beyond": "beyond chance",
+}
 tables.plain_table(
-    settings.rename(columns=heads),
+    settings.assign(beyond=(settings["best"] > settings["chance"]).map({True: "yes", False: "no"})).rename(
+        columns=heads
+    ),
     "study",
     {"settings": "{:.0f}", "best mean τ": "{:.2f}", "best of random, 95%": "{:.2f}", "targets": "{:.0f}"},
 )

@@ -26,18 +26,14 @@ def counted(tables):
 def lists(table):
     """Does a static list do as well?"""
     as_well, n = table[table["lost"] <= table["by_score"]], len(table)
-    rows = "; ".join(
-        f"{title}: {row['lost']:.2f} by the list, {row['by_score']:.2f} by the score, {row['random']:.2f} at random"
-        for title, row in table.iterrows()
-    )
     if as_well.empty:
-        return f"No: in all {n} banks the leading score loses less than a list ({rows})."
-    beginning = f"Yes, in all {n} banks" if len(as_well) == n else f"In {len(as_well)} of {n} banks it does"
+        return f"No: in all {n} banks the leading score loses less than a list."
+    beginning = f"Yes, in {'all ' if len(as_well) == n else f'{len(as_well)} of '}{n} banks"
     sure = as_well[as_well["p"] < LEVEL]
     known = "" if len(sure) else ", though on so few targets chance could have made the difference"
     return (
         f"{beginning}: a list of the models by their mean performance on other targets picks no worse than the score "
-        f"that leads{known} ({rows})."
+        f"that leads{known}."
     )
 
 
@@ -132,18 +128,14 @@ def left_out(table):
     return f"Not everywhere: without one of them the mean τ is no longer above 0 in {', '.join(fallen)} ({ranges})."
 
 
-def settings(table):
+def settings(table, draws):
     """How many settings were looked at, and what would chance have found?"""
-    beyond = table[table["best"] > table["chance"]]
-    rows = "; ".join(
-        f"{title}: {row['settings']:.0f} settings, best {row['best']:.2f}, chance {row['chance']:.2f}"
-        for title, row in table.iterrows()
-    )
-    if beyond.empty:
-        return f"In no study is the best setting beyond the best of as many random scores ({rows})."
+    beyond, n = int((table["best"] > table["chance"]).sum()), len(table)
+    if not beyond:
+        return f"In none of {n} studies is the best setting beyond the best of as many random scores."
     return (
-        f"In {len(beyond)} of {len(table)} studies ({', '.join(beyond.index)}) the best setting is beyond what the "
-        f"best of as many random scores reaches in 95% of draws ({rows})."
+        f"In {'all' if beyond == n else f'{beyond} of'} {n} studies the best setting is beyond what the best of as "
+        f"many random scores reaches in 95% of {draws:,} draws."
     )
 
 

@@ -16,7 +16,9 @@ from companion.worth import ceilings, sceptic, ways
 from companion.zero_shot.evaluate import model_ids
 from tte.agreement import expected_regret
 
-__all__ = ["averaging", "ceiling", "confident", "left_out", "lists", "settings", "within_networks"]
+__all__ = ["DRAWS", "averaging", "ceiling", "confident", "left_out", "lists", "settings", "within_networks"]
+
+DRAWS = 3000  # banks of random scores, enough that the line they draw moves by 0.01 from seed to seed
 
 
 def lists(banks):
@@ -106,9 +108,9 @@ def settings(studies, *, level=0.95):
     Returns
     -------
     DataFrame
-        settings (scores with their variants, strengths and layers), best (the largest mean τ of those that are defined
-        on the most targets), chance (the mean τ that the best of as many random scores stays below in `level` of the
-        draws), targets.
+        settings (scores with their variants, strengths and layers that are defined on some target), best (the largest
+        mean τ of those that are defined on the most targets), chance (the mean τ that the best of as many random scores
+        stays below in `level` of `DRAWS` draws), targets.
     """
     rows = {}
     for title, study in studies.items():
@@ -117,9 +119,10 @@ def settings(studies, *, level=0.95):
         table = select.where(table, models=models, metric=_metric(study))
         targets = table["target"].unique()
         every = table.groupby(select.KEY, dropna=False)["kendall"].agg(["mean", "count"])
+        every = every[every["count"] > 0]
         best = every.loc[every["count"] == every["count"].max(), "mean"].max()
         performance = [_performance(study, target, models) for target in targets]
-        chance = np.quantile(ceilings.largest_by_chance(performance, len(every)), level)
+        chance = np.quantile(ceilings.largest_by_chance(performance, len(every), n_draws=DRAWS), level)
         rows[title] = {"settings": len(every), "best": best, "chance": chance, "targets": len(targets)}
     return pd.DataFrame(rows).T
 

@@ -18,7 +18,7 @@ def test_targets_are_counted_from_the_tables():
 
 def test_lists():
     one = frame(lost=[0.1, 0.4], by_score=[0.2, 0.1], random=[0.5, 0.5], p=[0.01, 0.5])
-    assert sceptic_texts.lists(one).startswith("In 1 of 2 banks it does: a list of the models by their mean")
+    assert sceptic_texts.lists(one).startswith("Yes, in 1 of 2 banks: a list of the models by their mean")
     assert "chance could" not in sceptic_texts.lists(one)
     assert "though on so few targets chance could" in sceptic_texts.lists(one.assign(p=0.5))
     assert sceptic_texts.lists(one.assign(lost=0.1, by_score=0.1)).startswith("Yes, in all 2 banks:")
@@ -61,8 +61,10 @@ def test_left_out():
 
 def test_settings():
     one = frame(settings=[7, 50], best=[0.6, 0.3], chance=[0.3, 0.4])
-    assert sceptic_texts.settings(one).startswith("In 1 of 2 studies (bank 0) the best setting is beyond")
-    assert sceptic_texts.settings(one.assign(best=0.1)).startswith("In no study is the best setting beyond")
+    said = sceptic_texts.settings(one, 3000)
+    assert said.startswith("In 1 of 2 studies the best setting is beyond") and "95% of 3,000 draws" in said
+    assert sceptic_texts.settings(one.assign(best=0.9), 10).startswith("In all 2 studies the best")
+    assert sceptic_texts.settings(one.assign(best=0.1), 10).startswith("In none of 2 studies is the best")
 
 
 @pytest.mark.parametrize(

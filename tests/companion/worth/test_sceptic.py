@@ -115,6 +115,18 @@ def test_a_study_that_is_no_bank_has_its_settings_counted():
     assert found["settings"] > 50 and found["targets"] == 3 and 0 < found["chance"] <= 1
 
 
+def test_a_setting_that_is_defined_nowhere_is_none(monkeypatch):
+    study = open_study("volumes")
+    table = recorded_agreement(study)
+    settings = sceptic_tables.settings({"organs": study}).loc["organs", "settings"]
+    count = table[table["kendall"].notna()].groupby(select.KEY, dropna=False).ngroups
+    assert settings <= count < table.groupby(select.KEY, dropna=False).ngroups
+    name = table.loc[table["kendall"].notna(), "estimator"].iloc[0]
+    less = table.assign(kendall=table["kendall"].where(table["estimator"] != name))
+    monkeypatch.setattr(sceptic_tables, "recorded_agreement", lambda study: less)
+    assert sceptic_tables.settings({"organs": study}).loc["organs", "settings"] < settings
+
+
 def test_models_are_ranked_within_their_network():
     """By hand on one target: the ranks of the three-level networks among themselves, and of the four-level ones."""
     study = open_study("cells")
