@@ -15,8 +15,8 @@
 #
 # **Which model should be run on these images as it is, if none of them had a label?**
 #
-# Every model of the study is run on the test images of this target once clean and once per perturbation; dropout at its bottleneck leads.
-# How little its prediction changes, CTE-NHD ({eq}`eq-nhd`), is to predict how good the prediction is, its F1.
+# Every model of the study is run on the test images of this target once clean and once per perturbation; the main perturbation is dropout at the bottleneck.
+# How little its prediction changes, CTE-NHD ({eq}`eq-nhd`), is to predict how good the prediction is, its pixel F1.
 # The labels of the target are used for the F1, and no consistency sees them.
 
 # %% tags=["parameters"]
@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import panels, select
+from companion.analysis import claims, panels, select
 from companion.analysis import strength as sweeps
 from companion.analysis.agreement import ranking_on
 from companion.analysis.papers import published
@@ -69,7 +69,7 @@ lead_row_all = lead.rows(agreement_all).iloc[0]
 if work.config.phantom:
     display(texts.banner(work, target))
 else:
-    asked = {"f1": ("F1", "steadiness under dropout (CTE-NHD)", lead, agreement)}
+    asked = {"f1": ("pixel F1", "steadiness under dropout (CTE-NHD)", lead, agreement)}
     if with_instances:
         asked["map"] = ("mAP", "steadiness of the objects under dropout (V-Rand)", lead_map, agreement_map)
     answers, evidence = {}, {}
@@ -105,7 +105,7 @@ if work.config.note:
 n_images = int(lead.rows(work.records.table("scores").query("target == @target"))["n_images"].max())
 tables.target_table(work, target, n_images)
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Blue contours are a prediction, in a study of instances one each, yellow ones the reference where the images are at hand; orange is told below. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-panels", "caption": "The hardest, the middle and the easiest test image by the mean F1 of the models (rows), with the best, the middle and the worst model by F1. Yellow: reference, where the images are at hand. Blue: prediction, one contour per object in a study of instances. Orange: pixels whose foreground flips when channels of the bottleneck are dropped. Source: [notebook](../../../notebooks/microscopy_target.py)."}, "image": {"alt": "Test images with contours of predictions of three models"}}
 shown = panels.load_panels(work, target, seed=seed, device=device, recompute=recompute)
 by_model = table.set_index("model")
 names = {
@@ -116,7 +116,7 @@ _ = pictures.panel_grid(shown, names=names, perturbed=True)
 plt.show()
 
 # %% tags=["remove-input"]
-Markdown(pictures.flips(shown))
+Markdown(pictures.flips(shown)) if pictures.flips(shown) else None
 
 # %% tags=["remove-input"]
 texts.pictures_of(work, target, shown)
@@ -132,6 +132,12 @@ tables.models_table(work, "zero_shot")
 
 # %% tags=["remove-input"]
 cards = texts.cards_of(work, "zero_shot")
+homes = {card.model: card.performance["f1_median"] for card in cards}
+f1_of_images = select.where(work.records.table("per_image", target), quantity="f1", seed=seed)
+left_out = int(f1_of_images.groupby("image")["value"].agg(lambda values: values.isna().all()).sum())
+boxes.home_otherwise(table[table["own"]].set_index("model")["performance"], homes, left_out)
+
+# %% tags=["remove-input"]
 curves = (
     "" if work.config.pages == "targets" else "; the [curves](zero_shot_summary.ipynb) stand with all targets together"
 )
@@ -188,6 +194,7 @@ if not lead_row["undefined"]:
     lines += [
         f"Pairs of these models that differ in F1 by more than resampling the images explains: "
         f"{int(lead_row['n_resolvable_pairs'])} of {int(lead_row['n_pairs'])}"
+        + claims.few_apart(lead_row["n_resolvable_pairs"], lead_row["n_pairs"])
         + (
             f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}."
             if pd.notna(lead_row["resolvable_kendall"])
@@ -205,8 +212,8 @@ if not lead_row["undefined"]:
         )
 if len(undefined):
     lines.append(
-        f"{len(undefined)} of these models find nothing in some images, clean or disturbed, at most in "
-        f"{undefined['n_undefined'].max()}: such an image does not lower their CTE-NHD, but it lowers their F1."
+        f"{len(undefined)} of these models find{'s' * (len(undefined) == 1)} nothing, clean or disturbed, in up to "
+        f"{undefined['n_undefined'].max()} images each: such an image does not lower their CTE-NHD, but it lowers their F1."
     )
 Markdown("\n".join(lines))
 
@@ -240,7 +247,7 @@ boxes.lead_of_rank(work, target)
 
 # %% tags=["remove-input"]
 if table["own"].any():
-    display(Markdown(f"{boxes.with_own(table['own'].sum())}, as the CTE paper counts, computed here:"))
+    display(Markdown(f"{boxes.with_own(table['own'].sum())}, as in Fig. 3 of the CTE paper, computed here:"))
     display(tables.agreement_table(agreement_all[at_headline], leading=select.leading(about["f1"], lead)))
 else:
     display(
@@ -254,8 +261,8 @@ paper = published.published_target(work, target)
 if len(paper):
     display(
         Markdown(
-            "Published, for other models, other images and more training. The paper counts a model of the target's own source too, "
-            "except on S-BIAD895. Where nothing is published for this target alone, the average over the paper's targets stands here:"
+            "Published, for other models, other images and more training. As its Fig. 3 shows, the paper counts a model of the target's own source too, "
+            "except on S-BIAD895; its text speaks of other datasets as sources. Where nothing is published for this target alone, the average over the paper's targets stands here:"
         ),
         tables.paper_table(paper),
     )
@@ -342,13 +349,17 @@ if part.inputs is not None:
     )
     plt.show()
 
+# %% [markdown]
+# ## Instances
+
 # %% tags=["remove-input"]
-if with_instances:
+if not with_instances:
+    display(Markdown("The networks of this study mark the foreground alone, so there are no instances here."))
+else:
     by_map = ranking_on(work, target, seed=seed, measure="map")
     row_map = lead_map.rows(agreement_map).iloc[0]
     display(
         Markdown(
-            "## Instances\n\n"
             "The second output of each network is the boundary of the instances; a watershed, seeded where no boundary is, cuts the foreground. "
             "V-Rand ({eq}`eq-vrand`) compares the instances with and without the perturbation, and is to predict mean average precision."
         )

@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import over_targets, select
+from companion.analysis import claims, over_targets, select
 from companion.analysis import strength as sweeps
 from companion.analysis.recorded import recorded_agreement
 from companion.pages import boxes, plots, strength_plots, tables, texts
@@ -56,6 +56,7 @@ def scores_of(target, perturbation, strength):
 
 # %% tags=["remove-input"]
 best, reach = means.loc[means["kendall"].idxmax()], means["kendall"].max() - means["kendall"].min()
+against = sweeps.against_the_best(table)
 width = (table["kendall_high"] - table["kendall_low"]).median()
 if work.config.phantom:
     display(texts.banner(work))
@@ -64,14 +65,9 @@ else:
     display(
         boxes.in_short(
             {
-                "Answer": f"{top[0].upper() + top[1:]} orders the models best on average"
-                + (
-                    ", but strengths differ by less than one target's own uncertainty over its images."
-                    if reach < width
-                    else ", by more than one target's own uncertainty over its images."
-                ),
+                "Answer": f"{top[0].upper() + top[1:]} orders the models best on average{claims.best_strength(against)}.",
                 "Evidence": f"Mean Kendall's τ-b over {len(names)} targets runs from {means['kendall'].min():.2f} to {best['kendall']:.2f} over {len(means)} kinds and strengths; "
-                f"the 95% interval of one target is {width:.2f} wide.",
+                f"the smallest of the {len(against)} paired p of the best against another is {texts.p_number(against['p'].min())}, and {texts.p_number(against['corrected'].min())} after Holm's correction.",
                 "Caveat": "Finding the best strength takes labels, so without them nobody can choose it for a target; it was read off these very targets.",
             }
         )
@@ -106,8 +102,8 @@ Markdown(
         "On most targets resampling the images never changes the coefficient, which so few models make likely; "
         "it does not mean that the coefficient is certain."
         if width < 0.005
-        else f"The 95% interval of one target at one strength is {width:.2f} wide (median): a smaller difference between "
-        "two strengths is no reason to prefer one of them."
+        else f"The 95% interval of one target at one strength is {width:.2f} wide (median): on one target, a smaller difference "
+        "between two strengths is no reason to prefer one of them."
     )
     + "\nThe coefficients need labels, so the strength with the highest one cannot be found on a target without them."
 )
@@ -142,8 +138,9 @@ if part.task == "mitochondria":
 # %% [markdown]
 # ## Which models can be told apart
 #
-# Scores of two models differ for good only where resampling the images does not turn them round.
+# Scores of two models count as different only if their order survives resampling the images.
 # The table counts the groups into which the models of other sources fall by their scores, on average over targets, at the same strengths: one group means that nothing can be told.
+# "Smallest score" is the lowest CTE-NHD of any of these models on any target: near 1 the perturbation changes nothing, near 0 it destroys a prediction.
 
 # %% tags=["remove-input"]
 counts = [
@@ -165,14 +162,13 @@ counts = [
 formats = {"groups": "{:.1f}", "smallest score": "{:.3f}", "Kendall τ-b": "{:.2f}"}
 tables.plain_table(pd.DataFrame(counts).set_index("perturbation"), "perturbation", formats, rows=peaks)
 
+# %% [markdown]
+# ## Does averaging over runs help?
+#
+# Each run at the headline dropout draws masks of its own; the consistency of an image is the mean over its runs.
+
 # %% tags=["remove-input"]
-if part.repeats > 1:
-    display(
-        Markdown(
-            "## Does averaging over runs help?\n\n"
-            "Each run at the headline dropout draws masks of its own; the consistency of an image is the mean over its runs."
-        )
-    )
+None if part.repeats > 1 else Markdown("In this study every model ran once under dropout.")
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-repeats", "caption": "Kendall's τ-b of CTE-NHD with F1 when 1, 2, … runs are averaged; dots are single runs, whose spread is the luck of one draw of masks. Source: [notebook](../../../notebooks/perturbation_strength.py)."}, "image": {"alt": "Kendall tau against the number of averaged runs, a line per target"}}
 if part.repeats > 1:

@@ -184,19 +184,21 @@ tables.plain_table(
     formats,
 )
 
+# %% [markdown]
+# ## What this says
+
 # %% tags=["remove-input"]
 share = shares[shares["study"] == base].set_index("value")
 own_part, of_f1 = share.loc["CTE-NHD, bottleneck", "model"], share.loc["median F1", "model"]
 level, by_input = at(base, "unet3", "dropout_levels"), at(base, "unet3", "input", float("nan"))
 no_dropout, batch = at(study, "no-dropout"), at(study, "batch-norm")
 Markdown(
-    "## What this says\n\n"
     f"- **Depth.** With four levels instead of three the bottleneck carries less of the output: the median NHD rises from {shallow['median']:.3f} to {deep['median']:.3f}, "
     f"and its τ-b goes from {shallow['kendall']:.2f} to {deep['kendall']:.2f}. Ranking networks of different depth by one rate compares depths.\n"
     f"- **Skip connections.** Dropout at every level moves the median NHD of the shallow network from {shallow['median']:.3f} to {level['median']:.3f}, "
     f"but its τ-b from {shallow['kendall']:.2f} to {level['kendall']:.2f}; with four levels τ-b goes from {deep['kendall']:.2f} to {at(base, 'unet4', 'dropout_levels')['kendall']:.2f}. The effect is mixed: a stronger response is not enough by itself.\n"
     f"- **Training.** Without dropout in training the median is {no_dropout['median']:.3f} instead of {bottleneck['median']:.3f}, with statistics of the training data instead of the image's {batch['median']:.3f}; "
-    f"τ-b is {no_dropout['kendall']:.2f} ({texts.p_text(no_dropout['p'])}) and {batch['kendall']:.2f} ({texts.p_text(batch['p'])}), at rate {part.dropout.strengths[-1]:g} {at(study, 'no-dropout', strength=part.dropout.strengths[-1])['kendall']:.2f} without dropout in training. "
+    f"τ-b is {no_dropout['kendall']:.2f} ({texts.p_text(no_dropout['p'])}) and {batch['kendall']:.2f} ({texts.p_text(batch['p'])}); at rate {part.dropout.strengths[-1]:g}, τ-b without dropout in training is {at(study, 'no-dropout', strength=part.dropout.strengths[-1])['kendall']:.2f}. "
     f"With a quarter of the training the median is {at(study, 'short')['median']:.3f}, with half the channels {at(study, 'narrow')['median']:.3f}: neither makes a network respond more.\n"
     f"- **What is measured.** Of the variance of NHD at the bottleneck {own_part:.0%} belongs to the model on all targets alike, of that of F1 {of_f1:.0%}: "
     f"to a good part, how well a network stands the loss of channels is its own property and not a sign of how it suits a target. For changes of the input the share is {share.loc['CTE-NHD, input', 'model']:.0%}.\n"

@@ -8,12 +8,13 @@ import pandas as pd
 
 from companion.analysis import select
 from companion.analysis.agreement import agreement_on
+from companion.analysis.claims import holm, paired_p
 from companion.zero_shot.scores import EVERY_LEVEL, REPEAT
 from tte.agreement import bootstrap_ranking, rank_agreement
 from tte.errors import UndefinedScore
 
 __all__ = [
-    *("at_headline", "by_network", "dose", "groups_told_apart", "repeated_runs", "strengths"),
+    *("against_the_best", "at_headline", "by_network", "dose", "groups_told_apart", "repeated_runs", "strengths"),
     "training_luck",
 ]
 
@@ -56,6 +57,29 @@ def strengths(agreement, estimator="cte_nhd", *, variant="", models="others"):
     rows = rows[rows["perturbation"].ne("") & rows["strength"].notna()].copy()
     rows["dose"] = dose(rows)
     return rows.sort_values(["perturbation", "target", "dose"]).reset_index(drop=True)
+
+
+def against_the_best(table):
+    """Return every other kind and strength beside the one with the highest mean coefficient, paired over targets.
+
+    Parameters
+    ----------
+    table : DataFrame; as `strengths` returns it
+
+    Returns
+    -------
+    DataFrame
+        Indexed by perturbation and strength: p (two-sided, of the mean difference to the best, over all changes of
+        sign; NaN with fewer than two targets), corrected (by Holm's method). The best was chosen by the same numbers,
+        so these p are rather too small.
+    """
+    wide = table.pivot(index="target", columns=["perturbation", "strength"], values="kendall")
+    best, found = wide.mean().idxmax(), {}
+    for other in wide.columns.drop([best]):
+        both = wide[[best, other]].dropna().to_numpy()
+        found[other] = paired_p(*both.T) if len(both) > 1 else float("nan")
+    against = pd.Series(found, dtype=float).rename_axis(wide.columns.names).to_frame("p")
+    return against.assign(corrected=holm(against["p"]))
 
 
 def at_headline(agreement, study):

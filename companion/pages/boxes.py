@@ -14,8 +14,8 @@ from companion.study import display_name, open_study
 from tte.errors import ConfigError, DataNotFound
 
 __all__ = [
-    *("in_short", "lead_of_rank", "led", "on_gpus", "others", "picked", "says", "scope", "set_apart", "together"),
-    *("trusted", "two_banks", "what_next", "with_own"),
+    *("by_both", "home_otherwise", "in_short", "lead_of_rank", "led", "on_gpus", "others", "picked", "says", "scope"),
+    *("set_apart", "together", "trusted", "two_banks", "what_next", "with_own"),
 ]
 
 
@@ -26,16 +26,6 @@ def in_short(parts):
     ----------
     parts : dict of str to str or None
         What a part is about, "Answer", "Evidence" and "Caveat" on most pages, and what it says; None leaves it out.
-
-    Examples
-    --------
-    >>> print(in_short({"Answer": "None.", "Evidence": None, "Caveat": "Two models."}).data)
-    :::{admonition} In short
-    :class: tip
-    **Answer.** None.
-    <BLANKLINE>
-    **Caveat.** Two models.
-    :::
     """
     said = "\n\n".join(f"**{name}.** {text}" for name, text in parts.items() if text is not None)
     return Markdown(f":::{{admonition}} In short\n:class: tip\n{said}\n:::")
@@ -51,16 +41,8 @@ def what_next(*steps):
 def says(tau, p, what, order="the models", apart=None):
     """Return whether a score orders the models, from its τ, its p, and how many pairs of models differ at all.
 
-    Examples
-    --------
-    >>> says(0.5, 0.01, "Steadiness")
-    'Steadiness orders the models as their performance does, beyond chance.'
     >>> says(-0.5, 0.01, "Steadiness")
     'Steadiness orders the models the wrong way round, beyond chance.'
-    >>> says(0.5, 0.2, "Steadiness")
-    'Steadiness orders the models in a way that cannot be told from chance.'
-    >>> says(0.5, 0.2, "Steadiness", apart=0)
-    'There is no order to predict here: no two models differ by more than other test images would make of them.'
     """
     if apart == 0:
         return (
@@ -73,6 +55,38 @@ def says(tau, p, what, order="the models", apart=None):
     return f"{what} orders {order} " + (
         "as their performance does, beyond chance." if tau > 0 else "the wrong way round, beyond chance."
     )
+
+
+def by_both(pixels, objects, what):
+    """Return what `says` does, by pixels and by objects apart where the two differ; each is (τ-b, p).
+
+    >>> by_both((0.9, 0.01), (0.2, 0.7), "steadiness").removeprefix("by the F1 of pixels steadiness orders the models ")
+    'as their performance does, beyond chance; by objects it cannot be told.'
+    """
+    by_pixels, by_objects = says(*pixels, what), says(*objects, "it")
+    if by_pixels == says(*objects, what):
+        return by_pixels
+    chance = np.isfinite(objects[0]) and objects[1] >= LEVEL
+    told = "it cannot be told." if chance else by_objects
+    return f"by the F1 of pixels {by_pixels.removesuffix('.')}; by objects {told}"
+
+
+def home_otherwise(own, homes, left_out):
+    """Return why the models' home performance is not that of the page, or None where it is.
+
+    Parameters
+    ----------
+    own : Series; performance on the page by model, of those trained on the target's data
+    homes : dict of str to float; performance at home by model, to four digits
+    left_out : int; test patches without foreground
+    """
+    other = {model: here for model, here in own.items() if abs(homes[model] - here) > 1e-4}
+    said = [f"{display_name(model)} {homes[model]:.3f} at home and {here:.3f} below" for model, here in other.items()]
+    why = (
+        "F1 at home counts every test patch, as 0 where a model marks anything on one without foreground; below, "
+        f"{left_out} such patch{'es are' if left_out > 1 else ' is'} left out ({'; '.join(said)})."
+    )
+    return Markdown(why) if other and left_out else None
 
 
 def on_gpus(compared):
@@ -102,12 +116,6 @@ def others(rows, names, measure):
     rows : sequence of mapping; of a table of agreement, without the score that leads
     names : sequence of str; how the scores are called
     measure : str; of the performance
-
-    Examples
-    --------
-    >>> row = {"undefined": "", "kendall": 0.5, "kendall_p": 0.2}
-    >>> others([row, row], ["Steadiness", "Confidence"], "F1")
-    'None of the other 2 scores in the table of F1 orders the models beyond chance.'
     """
     known = [(name, row) for name, row in zip(names, rows, strict=True) if not row["undefined"]]
     clear = [(name, row) for name, row in known if row["kendall_p"] < LEVEL]

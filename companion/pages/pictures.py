@@ -23,7 +23,7 @@ def panel_grid(panels, *, names, perturbed):
     """Pictures of `Panels`: a row per image, the reference first where it is at hand, then a column per model.
 
     Contours are predictions; where `perturbed`, pixels whose foreground flips under the perturbation are filled. A
-    picture in which a model finds nothing is headed so. A picture is cut to what there is to see in it. Slices of
+    picture in which a model finds nothing says so. A picture is cut to what there is to see in it. Slices of
     volumes stand upright, in the proportions of their voxels and with a scale bar.
     """
     panels = _upright(panels) if panels.volumes and not panels.rows_first else panels
@@ -50,20 +50,20 @@ def panel_grid(panels, *, names, perturbed):
             if perturbed:
                 _fill(axes, (masks[0] > 0) != (masks[1] > 0), colours[1])
             _contour(axes, masks[0], colours[9])
-            nothing = f"nothing found in this {'slice' if panels.volumes else 'picture'}"
-            words = [*([names[model]] if i == 0 else []), *([] if (masks[0] > 0).any() else [nothing])]
-            axes.set_title("\n".join(words), loc="center", fontsize=_TEXT)
+            axes.set_title(names[model] if i == 0 else "", loc="center", fontsize=_TEXT)
+            if not (masks[0] > 0).any():
+                _note(axes, f"nothing found in this {'slice' if panels.volumes else 'picture'}")
     return figure
 
 
 def flips(panels):
-    """Return what orange in `panel_grid` is, or that no pixel of its pictures flips."""
+    """Return that no pixel of the pictures of `panel_grid` flips, or "" where one does and is filled."""
     for i in range(len(panels.ids)):
         window = _window(panels, i)
         for model in panels.models:
             clean, disturbed = panels.masks[model][i][(slice(None), *window)] > 0
             if (clean != disturbed).any():
-                return "Pixels whose foreground flips when channels of the bottleneck are dropped are filled in orange."
+                return ""
     return "No pixel of these pictures flips when channels of the bottleneck are dropped."
 
 
@@ -111,6 +111,12 @@ def _contour(axes, labels, colour):
         found = find_contours(np.pad(region.image, 1).astype(float), 0.5)
         lines += [line[:, ::-1] + (column - 1, row - 1) for line in found]
     axes.add_collection(LineCollection(lines, colors=[colour], linewidths=1.1))
+
+
+def _note(axes, words):
+    """Write a few words at the upper edge of a picture."""
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+    axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", fontsize=_TEXT, bbox=box)
 
 
 def _fill(axes, mask, colour):

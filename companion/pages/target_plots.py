@@ -57,7 +57,7 @@ def flips_by_target(tables, *, performance, title, names=None):
     """Share of flipped pixels (1 − NHD, log) against performance, a panel per target.
 
     The pick, of all models of other sources that with the fewest flips, is ringed, the best a star. Shaded is the 95%
-    interval of the best model's performance over images: what lies in it, these images do not tell from the best.
+    interval of the best model's performance over images.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def flips_by_target(tables, *, performance, title, names=None):
         Line2D([], [], ls="none", marker="o", color=colours[0], label="a model"),
         Line2D([], [], ls="none", marker="o", mfc="none", mec=colours[1], ms=11, mew=2, label="the pick: fewest flips"),
         Line2D([], [], ls="none", marker="*", color=colours[2], ms=13, label="the best"),
-        Patch(color="0.85", label="not told from the best by these images"),
+        Patch(color="0.85", label="95% interval of the best"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11, x=np.nextafter(0, 1), ha="left")

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from companion.analysis import claims, recorded, select
@@ -44,7 +45,34 @@ def test_statements_come_from_the_records(nuclei):
     )
     assert strong["value"] == pytest.approx((rates[0.05] - rates[0.5]).mean(), abs=1e-12)
     assert found["p"].between(0, 1).all()
-    assert [claims.verdict(r.value, r.p) for r in found.itertuples()] == list(found["verdict"])
+    assert list(found["corrected"]) == claims.holm(found["p"])
+    assert [claims.verdict(r.value, r.corrected) for r in found.itertuples()] == list(found["verdict"])
+
+
+def test_a_small_p_stands_only_if_it_is_small_after_correction():
+    found = pd.DataFrame({"p": [0.01, 0.04, 0.5], "targets": 3})
+    assert claims.stood(found.assign(corrected=[0.03, 0.08, 0.5])) == (
+        "2 of the 3 statements have a p below 0.05, and 1 after Holm's correction over the 3. "
+        "With 3 targets no p of a comparison is below 0.25, so a comparison alone cannot stand after the correction."
+    )
+    assert ", and none after Holm's" in claims.stood(found.assign(corrected=0.1))
+    assert claims.stood(found.assign(p=0.2, corrected=0.6)).startswith("None of the 3 statements has a p below 0.05. ")
+    many = claims.stood(found.assign(targets=20, corrected=0.1))
+    assert many.endswith("after Holm's correction over the 3.")  # so many targets can tell a comparison
+
+
+def test_the_best_strength_is_told_from_others_or_not():
+    against = pd.DataFrame({"p": [0.01, 0.04, 0.5], "corrected": [0.03, 0.08, 0.5]})
+    said = claims.best_strength(against)
+    assert said == "; over the targets 2 of the 3 others order them worse beyond chance, 1 after Holm's correction"
+    assert claims.best_strength(against.assign(corrected=0.1)).endswith(", none after Holm's correction")
+    assert claims.best_strength(against.assign(p=0.2)).endswith("none of the 3 others is told from it")
+
+
+def test_a_page_counts_fewer_models_than_its_bank_or_as_many():
+    study = open_study("mitochondria")
+    assert "every training seed, 12, and this page those of the first, 6," in claims.more_in_bank(study, 6)
+    assert claims.more_in_bank(study, 12) == "" and claims.more_in_bank(open_study("phantom"), 1) == ""
 
 
 def test_a_clear_difference_holds_and_its_opposite_is_the_reverse(nuclei):
@@ -54,10 +82,12 @@ def test_a_clear_difference_holds_and_its_opposite_is_the_reverse(nuclei):
         table.loc[table["estimator"] == "cte_nhd", "perturbation"] == "dropout", 0.9, 0.1
     )
     table.loc[table["estimator"] == "mean_confidence", "kendall"] = 1.0
-    found = claims.claims(nuclei, {**given, "f1": table}).set_index("claim")["verdict"]
-    assert found["a feature perturbation orders them better than input perturbations"] == "holds"
+    found = claims.claims(nuclei, {**given, "f1": table}).set_index("claim")
+    found = found.assign(alone=[claims.verdict(row.value, row.p) for row in found.itertuples()])
+    better = "a feature perturbation orders them better than input perturbations"
     (trivial,) = [claim for claim in found.index if claim.startswith("(not in the paper)")]
-    assert found[trivial] == "the reverse"
+    assert (found.loc[better, "alone"], found.loc[trivial, "alone"]) == ("holds", "the reverse")
+    assert set(found.loc[[better, trivial], "verdict"]) == {"cannot be told"}  # six targets are too few for ten tests
 
 
 def test_what_a_study_has_not_recorded_is_left_out(nuclei):

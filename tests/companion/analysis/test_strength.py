@@ -143,3 +143,15 @@ def test_models_of_one_network_are_compared_among_themselves():
     assert found["targets"].to_dict() == {"shallow": 1, "deep": 2}  # one model alone has no order
     assert found.loc["shallow", "score"] == pytest.approx((0.7 + 0.8 + 0.7) / 3)
     assert found.loc["deep", "performance"] == pytest.approx(0.35)
+
+
+def test_the_best_strength_is_compared_with_each_other_one_over_targets():
+    taus = {("noise", 0.1): [0.9, 0.8, 0.7], ("noise", 0.3): [0.1, 0.2, 0.1], ("gamma", 2.0): [0.9, 0.8, 0.7]}
+    lines = [(kind, x, target, tau) for (kind, x), row in taus.items() for target, tau in zip("abc", row, strict=True)]
+    table = pd.DataFrame(lines, columns=["perturbation", "strength", "target", "kendall"])
+    found = sweeps.against_the_best(table[table["perturbation"] == "noise"])
+    assert list(found.index) == [("noise", 0.3)] and found["p"].tolist() == [0.25]  # 2 of 8 changes of sign
+    found = sweeps.against_the_best(table)
+    assert sorted(found["p"]) == [0.25, 1.0] and sorted(found["corrected"]) == [0.5, 1.0]
+    one = sweeps.against_the_best(table[table["target"] == "a"])
+    assert one["p"].isna().all()

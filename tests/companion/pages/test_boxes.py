@@ -26,6 +26,32 @@ def test_an_answer_follows_the_coefficient_and_its_p(tau, p, words):
     assert words in boxes.says(tau, p, "Steadiness")
 
 
+def test_pixels_and_objects_are_told_apart_where_they_differ():
+    clear, chance, turned, none = (0.9, 0.01), (0.2, 0.7), (-0.9, 0.01), (np.nan, np.nan)
+    assert boxes.by_both(clear, clear, "x") == boxes.says(*clear, "x")
+    assert boxes.by_both(chance, chance, "x") == boxes.says(*chance, "x")
+    start = "by the F1 of pixels x orders the models "
+    assert boxes.by_both(clear, chance, "x").startswith(start)
+    assert boxes.by_both(clear, chance, "x").endswith("beyond chance; by objects it cannot be told.")
+    assert boxes.by_both(chance, clear, "x").endswith(
+        "; by objects it orders the models as their performance does, beyond chance."
+    )
+    assert boxes.by_both(clear, turned, "x").endswith(
+        "; by objects it orders the models the wrong way round, beyond chance."
+    )
+    assert boxes.by_both(clear, none, "x").endswith(
+        "; by objects it has no defined agreement with the performance here."
+    )
+
+
+def test_another_performance_at_home_is_explained_where_patches_are_left_out():
+    own, homes = pd.Series({"a_unet_s0": 0.54, "b_unet_s0": 0.6}), {"a_unet_s0": 0.53, "b_unet_s0": 0.6}
+    said = boxes.home_otherwise(own, homes, 3).data
+    assert said.endswith("below, 3 such patches are left out (a, unet 0.530 at home and 0.540 below).")
+    assert boxes.home_otherwise(own, homes, 0) is None
+    assert boxes.home_otherwise(own, own.to_dict(), 3) is None
+
+
 def test_other_scores_are_named_where_they_order_the_models_beyond_chance():
     chance, right, wrong = {**ROW, "kendall_p": 0.3}, ROW, {**ROW, "kendall": -0.6}
     none = boxes.others([chance, {**ROW, "undefined": "constant"}], ["A", "B"], "F1")

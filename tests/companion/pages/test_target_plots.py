@@ -29,6 +29,7 @@ def test_a_panel_per_target_marks_pick_and_best_of_other_sources():
     np.testing.assert_allclose(best, [[5, 0.8]])
     np.testing.assert_allclose(pick, [[1, 0.6]])
     assert panels[0].get_xscale() == "log"
+    assert "95% interval of the best" in [text.get_text() for text in figure.legends[0].get_texts()]
     plt.close(figure)
 
 
@@ -114,10 +115,12 @@ def test_every_word_of_a_figure_has_nine_pixels_on_a_page_of_1250(name):
 
 def test_a_model_that_finds_nothing_in_a_slice_is_said_to():
     figure = pictures.panel_grid(picture((1, 0)), names=dict.fromkeys("mno", "m"), perturbed=False)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["reference", "m", "m", "m", "", *["nothing found in this slice"] * 3]
+    assert [axes.get_title() for axes in figure.axes] == ["reference", "m", "m", "m", *[""] * 4]
+    nothing = "nothing found in this slice"
+    written = [nothing in [text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert written == [False] * 5 + [True] * 3  # in the picture, not above its column
     first = pictures.panel_grid(picture((0, 1)), names=dict.fromkeys("mno", "m"), perturbed=False).axes[1]
-    assert first.get_title() == "m\nnothing found in this slice"
+    assert first.get_title() == "m" and nothing in [text.get_text() for text in first.texts]
     plt.close("all")
 
 
