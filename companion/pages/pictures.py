@@ -116,7 +116,8 @@ def _contour(axes, labels, colour):
 def _note(axes, words):
     """Write a few words at the upper edge of a picture."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-    axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", fontsize=_TEXT, bbox=box)
+    place = {"transform": axes.transAxes, "ha": "center", "va": "top", "in_layout": False}  # or titles lose their room
+    axes.text(0.5, 0.97, words, fontsize=_TEXT, bbox=box, **place)
 
 
 def _fill(axes, mask, colour):

@@ -119,6 +119,7 @@ def test_a_model_that_finds_nothing_in_a_slice_is_said_to():
     nothing = "nothing found in this slice"
     written = [nothing in [text.get_text() for text in axes.texts] for axes in figure.axes]
     assert written == [False] * 5 + [True] * 3  # in the picture, not above its column
+    assert not any(text.get_in_layout() for axes in figure.axes[5:] for text in axes.texts)
     first = pictures.panel_grid(picture((0, 1)), names=dict.fromkeys("mno", "m"), perturbed=False).axes[1]
     assert first.get_title() == "m" and nothing in [text.get_text() for text in first.texts]
     plt.close("all")
