@@ -36,7 +36,7 @@ from companion.analysis import order, select
 from companion.data import title_of
 from companion.fine_tune.bank import searched_parts
 from companion.fine_tune.evaluate import evaluate
-from companion.pages import boxes, order_plots, order_texts, plots, registered_texts, tables, texts
+from companion.pages import boxes, claim_texts, order_plots, order_texts, plots, tables, texts
 from companion.study import open_page
 from companion.worth import registered
 
@@ -78,8 +78,8 @@ answer = (
 )
 repeated = (
     f"{len(untouched)} targets, some of them in the study before this one: {', '.join(f'{name} {row.kendall:.2f} ({texts.p_text(row.p_holm)})' for name, row in anew.iterrows())}. "
-    + f"{registered_texts.partly_searched(partly)} "
-    + registered_texts.outcome(
+    + f"{claim_texts.partly_searched(partly)} "
+    + claim_texts.outcome(
         registered.verdicts(registered.registration()),
         "relative-variety",
         "relative variety",

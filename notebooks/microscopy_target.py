@@ -35,12 +35,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import claims, panels, select
+from companion.analysis import panels, select
 from companion.analysis import strength as sweeps
 from companion.analysis.agreement import ranking_on
 from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of
-from companion.pages import boxes, pictures, plots, strength_plots, tables, texts
+from companion.pages import boxes, claim_texts, pictures, plots, strength_plots, tables, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -194,7 +194,7 @@ if not lead_row["undefined"]:
     lines += [
         f"Pairs of these models that differ in F1 by more than resampling the images explains: "
         f"{int(lead_row['n_resolvable_pairs'])} of {int(lead_row['n_pairs'])}"
-        + claims.few_apart(lead_row["n_resolvable_pairs"], lead_row["n_pairs"])
+        + claim_texts.few_apart(lead_row["n_resolvable_pairs"], lead_row["n_pairs"])
         + (
             f"; over those pairs τ = {lead_row['resolvable_kendall']:.2f}."
             if pd.notna(lead_row["resolvable_kendall"])

@@ -29,10 +29,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.analysis import claims, over_targets, select
+from companion.analysis import over_targets, select
 from companion.analysis import strength as sweeps
 from companion.analysis.recorded import recorded_agreement
-from companion.pages import boxes, plots, strength_plots, tables, texts
+from companion.pages import boxes, claim_texts, plots, strength_plots, tables, texts
 from companion.study import open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -65,7 +65,7 @@ else:
     display(
         boxes.in_short(
             {
-                "Answer": f"{top[0].upper() + top[1:]} orders the models best on average{claims.best_strength(against)}.",
+                "Answer": f"{top[0].upper() + top[1:]} orders the models best on average{claim_texts.best_strength(against)}.",
                 "Evidence": f"Mean Kendall's τ-b over {len(names)} targets runs from {means['kendall'].min():.2f} to {best['kendall']:.2f} over {len(means)} kinds and strengths; "
                 f"the smallest of the {len(against)} paired p of the best against another is {texts.p_number(against['p'].min())}, and {texts.p_number(against['corrected'].min())} after Holm's correction.",
                 "Caveat": "Finding the best strength takes labels, so without them nobody can choose it for a target; it was read off these very targets.",

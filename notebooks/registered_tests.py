@@ -23,7 +23,7 @@ out = ""  # folder that holds results/; empty means the project
 import pandas as pd
 from IPython.display import Markdown, display
 
-from companion.pages import boxes, registered_texts, tables, texts
+from companion.pages import boxes, claim_texts, tables, texts
 from companion.worth import registered
 
 content = registered.registration()
@@ -35,10 +35,10 @@ searched = {target: old for found in table["judged"].dropna() for target, old in
 display(
     boxes.in_short(
         {
-            "Answer": registered_texts.answer(table),
+            "Answer": claim_texts.answer(table),
             "Evidence": f"Registered on {content['date']}, at commit `{content['commit']}`; corrected by {content['correction'].partition(',')[0]} over {len(questions)} questions.",
             "Caveat": f"{len(content['looked_at'])} sets of nuclei were looked at while the scores were made, and judge nothing here.\n"
-            + registered_texts.partly_searched(searched),
+            + claim_texts.partly_searched(searched),
         }
     )
 )
@@ -63,7 +63,7 @@ tables.plain_table(
 # %% tags=["remove-input"]
 parts = []
 for name, question in questions.items():
-    said = (question["question"], registered_texts.asked(question), registered_texts.result(question, table.loc[name]))
+    said = (question["question"], claim_texts.asked(question), claim_texts.result(question, table.loc[name]))
     parts.append("\n\n".join([f"## {name}", *said]) + "\n")
 Markdown("\n".join(parts))
 

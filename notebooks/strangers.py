@@ -33,7 +33,7 @@ from companion.analysis import bank, select
 from companion.analysis.recorded import recorded_agreement
 from companion.bank.evaluate import evaluate
 from companion.data import title_of
-from companion.pages import boxes, plots, registered_texts, sceptic_texts, tables, target_plots, texts
+from companion.pages import boxes, claim_texts, plots, sceptic_texts, tables, target_plots, texts
 from companion.study import open_page, open_study
 from companion.worth import registered, sceptic, sceptic_tables
 from tte.rank.expected import coverage, read_evidence
@@ -76,7 +76,7 @@ display(
             + " These are the targets on which it was developed.",
             "Lost by the pick": f"Over the same targets {consensus['regret']:.2f} of AP50 by consensus, {noise['regret']:.2f} by consistency, "
             f"{confidence['regret']:.2f} by mean confidence, {summary.loc['soft Dice confidence', 'regret']:.2f} by soft Dice confidence, {consensus['random_regret']:.2f} by a random pick; over every target on record it stands on [the first page](../which_model.ipynb).",
-            "Registered": registered_texts.outcome(
+            "Registered": claim_texts.outcome(
                 registered.verdicts(registered.registration()),
                 "consensus-strangers",
                 "consensus",

@@ -60,10 +60,10 @@ from companion.analysis.claims import holm
 from companion.analysis.recorded import recorded_agreement
 from companion.pages import (
     boxes,
+    claim_texts,
     order_texts,
     play,
     plots,
-    registered_texts,
     sceptic_texts,
     tables,
     worth_plots,
@@ -115,7 +115,7 @@ boxes.in_short(
         "What you gain": f"On models by different authors ({studies[first].config.title[0].lower()}{studies[first].config.title[1:]}), over {int(best['targets'])} targets, a pick at random loses {at_random:.2f} of {measure} (objects found, as a share of those found, missed and invented) against the best model; "
         f"picking by {free} loses {best['lost']:.2f}, by one labelled image {best['other']:.2f}. "
         "[Their page](strangers/strangers.ipynb) counts the targets alone on which the models can be told apart, so its numbers differ.",
-        "Registered": registered_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
+        "Registered": claim_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
         "To fine-tune": f"On {int(least['targets'])} organs, in boxes cut around them, with a few labelled cases and a frozen encoder, a pick at random loses {least['random']:.2f} of Dice ({trained['random_trained']:.2f} among networks that were trained at all); the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f} ({trained['regret_trained']:.2f}). "
         + (f"{order_texts.on_new(anew, least['way'], len(fine_names))} " if least["way"] in anew.index else "")
         + f"{order_texts.in_other_ways(in_ways, known, called)} ([Other ways](volumes-full/organs_otherwise.ipynb).) "
@@ -169,7 +169,7 @@ HTML(play.widget({work.config.title: play.recorded(work) for work in studies.val
 Markdown(
     "What is lost here is Dice after fine-tuning.\n\n"
     + "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
-    + f"\n\n{order_texts.how_sure(named, least)} {registered_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
+    + f"\n\n{order_texts.how_sure(named, least)} {claim_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
     + " Every variant of a score counts here as a comparison, and all seeds judge; [what a label is worth](worth.ipynb) takes each score in one variant, CC-FV in that of its paper, and judges by the seeds that trials leave, so its numbers differ a little. The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all; "
     "[with nothing frozen](volumes-full/organs_otherwise.ipynb) the order is another matter."
 )

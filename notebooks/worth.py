@@ -100,7 +100,7 @@ for key, found in evidence.items():
 display(tables.plain_table(pd.DataFrame(rows), "lost on average, picked by", {}, [SHOWN[key][0] for key in evidence]))
 Markdown(
     "In brackets stands what a random pick loses on the same targets; a star marks a p below 0.05, before any correction. p: two-sided, of the mean difference between the two, over all changes of sign of the targets. "
-    "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. Models of ours stand here with every training seed and on the pages of their targets with the first, so losses differ. "
+    "The strangers' models have no dropout and no common record of their own data, and their input change is noise alone. Models of ours stand here with every training seed, and on the pages of mitochondria with the first alone, so losses there are other numbers. "
     "Consensus on the targets alone whose models can be told apart stands on [the page of the zoo](strangers/strangers.ipynb). "
     "Consensus needs three sources beside a model's own, which mitochondria and cells do not have, and is undefined on targets where too many models predict the same."
 )

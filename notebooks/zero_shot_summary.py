@@ -34,7 +34,7 @@ from companion.analysis import over_targets as pooling
 from companion.analysis.agreement import ranking_on
 from companion.analysis.papers import published
 from companion.analysis.recorded import agreement_of, recorded_agreement
-from companion.pages import boxes, plots, strength_plots, tables, target_plots, texts
+from companion.pages import boxes, claim_texts, plots, strength_plots, tables, target_plots, texts
 from companion.study import display_name, open_page
 from companion.zero_shot import evaluate as zero_shot
 
@@ -123,7 +123,7 @@ Markdown(
     + (f"Under changes of the input its mean is {by_input['kendall'].mean():.2f}. " if part.inputs is not None else "")
     + f"Mean confidence, which needs no perturbation at all, reaches {confidence['kendall'].mean():.2f}.\n"
     f"Where the target's own models may be picked too, the pick loses {lead.rows(agreement, models='all')['regret'].mean():.3f} of F1 on average.\n"
-    + claims.more_in_bank(work, sum(key[2] == part.seeds[0] for key in zero_shot.model_ids(work).values()))
+    + claim_texts.more_in_bank(work, sum(key[2] == part.seeds[0] for key in zero_shot.model_ids(work).values()))
 )
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-all", "caption": "Median F1 against CTE-NHD, a colour and a least-squares line per target. Diamonds are models trained on the target's own training images; they take no part in the lines. Source: [notebook](../../../notebooks/zero_shot_summary.py)."}, "image": {"alt": "Median F1 against CTE-NHD for all targets"}}
@@ -350,7 +350,7 @@ else:
     held = claims.claims(work, agreements_at_every_strength, seed=seed)
     display(
         Markdown(
-            f"{claims.stood(held)}\n"
+            f"{claim_texts.stood(held)}\n"
             "These are statements of the CTE paper, each tested on the targets of this study with models of other sources. "
             "The p of a mean τ-b comes from permuted models, that of a comparison from all changes of sign of its differences over targets. "
             "Why dropout at the bottleneck tells so little is asked on [a page of its own](../nuclei-variants/saturation.ipynb). "

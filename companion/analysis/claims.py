@@ -10,13 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from companion.analysis import over_targets, select
-from companion.analysis.bank import recorded_targets
 from companion.analysis.papers import published
-from companion.bank.models import sources_of
-from companion.study import open_study
-from tte.errors import ConfigError
 
-__all__ = ["LEVEL", "best_strength", "claims", "few_apart", "holm", "more_in_bank", "paired_p", "stood", "verdict"]
+__all__ = ["LEVEL", "claims", "holm", "paired_p", "verdict"]
 
 _COMPARISONS = {
     "a feature perturbation orders them better than input perturbations": "CTE-NHD, input",
@@ -102,85 +98,6 @@ def claims(study, agreements, *, seed=0):
     found = pd.DataFrame([row for row in found if row is not None])
     found.insert(4, "corrected", holm(found["p"]))
     return found.assign(verdict=[verdict(row.value, row.corrected) for row in found.itertuples()])
-
-
-def stood(found):
-    """Return how many statements have a small p, and how many still do after correction.
-
-    Parameters
-    ----------
-    found : DataFrame; as `claims` returns it
-
-    Examples
-    --------
-    >>> print(stood(pd.DataFrame({"p": [0.01, 0.04, 0.3], "corrected": [0.03, 0.08, 0.3], "targets": 9})))
-    2 of the 3 statements have a p below 0.05, and 1 after Holm's correction over the 3.
-    """
-    n, before, after = len(found), int((found["p"] < LEVEL).sum()), int((found["corrected"] < LEVEL).sum())
-    have = f"{before or 'None'} of the {n} statements ha{'s' if before < 2 else 've'} a p below {LEVEL:g}"
-    said = f"{have}, and {after or 'none'} after Holm's correction over the {n}." if before else f"{have}."
-    targets = int(found["targets"].max())
-    least = 2 / 2**targets  # of the changes of sign, the one found and its mirror image
-    if n * least < LEVEL:
-        return said
-    return (
-        f"{said} With {targets} targets no p of a comparison is below {least:.2f}, "
-        "so a comparison alone cannot stand after the correction."
-    )
-
-
-def best_strength(against):
-    """Return whether the strength with the highest mean τ-b is told from the others, to go on a sentence about it.
-
-    Parameters
-    ----------
-    against : DataFrame; as `companion.analysis.strength.against_the_best` returns it
-
-    Examples
-    --------
-    >>> best_strength(pd.DataFrame({"p": [0.06, 0.5], "corrected": [0.12, 0.5]}))
-    ', but over the targets none of the 2 others is told from it'
-    """
-    n, worse = len(against), int((against["p"] < LEVEL).sum())
-    if not worse:
-        return f", but over the targets none of the {n} others is told from it"
-    after = int((against["corrected"] < LEVEL).sum())
-    return (
-        f"; over the targets {worse} of the {n} others order{'s' * (worse == 1)} them worse beyond chance, "
-        f"{after or 'none'} after Holm's correction"
-    )
-
-
-def few_apart(apart, pairs):
-    """Return what follows where fewer than half of the pairs of models differ in performance, else "".
-
-    Examples
-    --------
-    >>> few_apart(5, 6), few_apart(2, 6)
-    ('', '; these are few, so there is little to order')
-    """
-    return "" if 2 * apart >= pairs else "; these are few, so there is little to order"
-
-
-def more_in_bank(study, models):
-    """Return that the page on labels counts more models than a page of a study, or "" where it does not.
-
-    Parameters
-    ----------
-    study : Study; the study `<name>-bank` has its models of every training seed
-    models : int; how many the page counts
-    """
-    try:
-        bank = open_study(f"{study.name}-bank")
-    except ConfigError:
-        return ""
-    found = len(sources_of(bank))
-    if found <= models or not recorded_targets(bank):
-        return ""
-    return (
-        f"[What one label is worth](../worth.ipynb) counts the models of every training seed, {found}, and this page "
-        f"those of the first, {models}, so the losses there are other numbers."
-    )
 
 
 def _taus(table, estimate):

@@ -166,7 +166,8 @@ def unlearned(cards, below=0.5):
     failed = [card for card in cards if card.performance["f1_median"] < below]
     if not failed:
         return None
-    names = ", ".join(f"{display_name(card.model)} ({card.performance['f1_median']:.2f})" for card in failed)
+    digits = 2 if all(round(card.performance["f1_median"], 2) < below for card in failed) else 3
+    names = ", ".join(f"{display_name(card.model)} ({card.performance['f1_median']:.{digits}f})" for card in failed)
     return Markdown(
         f"**{len(failed)} of {len(cards)} models did not learn their own dataset**: their median F1 at home is below "
         f"{below:g}: {names}. Where such a model stands in an order says little."

@@ -8,6 +8,7 @@ import pytest
 
 from companion.analysis import claims, recorded, select
 from companion.analysis.papers import published
+from companion.pages import claim_texts
 from companion.study import open_study
 
 
@@ -51,28 +52,30 @@ def test_statements_come_from_the_records(nuclei):
 
 def test_a_small_p_stands_only_if_it_is_small_after_correction():
     found = pd.DataFrame({"p": [0.01, 0.04, 0.5], "targets": 3})
-    assert claims.stood(found.assign(corrected=[0.03, 0.08, 0.5])) == (
+    assert claim_texts.stood(found.assign(corrected=[0.03, 0.08, 0.5])) == (
         "2 of the 3 statements have a p below 0.05, and 1 after Holm's correction over the 3. "
         "With 3 targets no p of a comparison is below 0.25, so a comparison alone cannot stand after the correction."
     )
-    assert ", and none after Holm's" in claims.stood(found.assign(corrected=0.1))
-    assert claims.stood(found.assign(p=0.2, corrected=0.6)).startswith("None of the 3 statements has a p below 0.05. ")
-    many = claims.stood(found.assign(targets=20, corrected=0.1))
+    assert ", and none after Holm's" in claim_texts.stood(found.assign(corrected=0.1))
+    assert claim_texts.stood(found.assign(p=0.2, corrected=0.6)).startswith(
+        "None of the 3 statements has a p below 0.05. "
+    )
+    many = claim_texts.stood(found.assign(targets=20, corrected=0.1))
     assert many.endswith("after Holm's correction over the 3.")  # so many targets can tell a comparison
 
 
 def test_the_best_strength_is_told_from_others_or_not():
     against = pd.DataFrame({"p": [0.01, 0.04, 0.5], "corrected": [0.03, 0.08, 0.5]})
-    said = claims.best_strength(against)
+    said = claim_texts.best_strength(against)
     assert said == "; over the targets 2 of the 3 others order them worse beyond chance, 1 after Holm's correction"
-    assert claims.best_strength(against.assign(corrected=0.1)).endswith(", none after Holm's correction")
-    assert claims.best_strength(against.assign(p=0.2)).endswith("none of the 3 others is told from it")
+    assert claim_texts.best_strength(against.assign(corrected=0.1)).endswith(", none after Holm's correction")
+    assert claim_texts.best_strength(against.assign(p=0.2)).endswith("none of the 3 others is told from it")
 
 
 def test_a_page_counts_fewer_models_than_its_bank_or_as_many():
     study = open_study("mitochondria")
-    assert "every training seed, 12, and this page those of the first, 6," in claims.more_in_bank(study, 6)
-    assert claims.more_in_bank(study, 12) == "" and claims.more_in_bank(open_study("phantom"), 1) == ""
+    assert "every training seed, 12, and this page those of the first, 6," in claim_texts.more_in_bank(study, 6)
+    assert claim_texts.more_in_bank(study, 12) == "" and claim_texts.more_in_bank(open_study("phantom"), 1) == ""
 
 
 def test_a_clear_difference_holds_and_its_opposite_is_the_reverse(nuclei):

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from companion.pages.registered_texts import answer, asked, outcome, partly_searched, result
+from companion.pages.claim_texts import answer, asked, outcome, partly_searched, result
 from companion.worth.registered import Judged
 
 QUESTION = {"primary": "consensus"}
