@@ -204,7 +204,7 @@ boxes.what_next(
 Markdown(
     ":::{admonition} Rerun this page\n:class: tip\n```bash\n"
     + "".join(f"make study STUDY={name}\n" for name in (base, study, other) if name)
-    + f"python workflow/run_notebook.py notebooks/organs_otherwise.py out.ipynb -p study {study} -p base {base} -p other {other}\n```\n:::"
+    + f"python workflow/run_notebook.py notebooks/organs_otherwise.py out.ipynb \\\n  -p study {study} -p base {base} -p other {other}\n```\n:::"
 )
 
 # %% tags=["remove-input"]

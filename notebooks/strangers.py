@@ -292,7 +292,7 @@ for name in decoded:
 # %% tags=["remove-input"]
 Markdown(
     ":::{admonition} Rerun this page\n:class: tip\n"
-    f"```bash\npython -m companion study {study}\npython workflow/run_notebook.py notebooks/strangers.py out.ipynb -p study {study}\n```\n"
+    f"```bash\npython -m companion study {study}\npython workflow/run_notebook.py notebooks/strangers.py out.ipynb \\\n  -p study {study}\n```\n"
     "The first command runs whatever is not recorded yet and needs the models below `$TTE_ZOO` and the datasets; the second makes this page from the records.\n:::"
 )
 

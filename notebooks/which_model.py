@@ -108,7 +108,7 @@ worst = evidence[share == share.max()]
 zoo = sceptic.bank_of(studies[first])
 blind = sceptic_texts.blind_spots(sceptic.lone_expert(zoo), sceptic_tables.lists({first: zoo}).iloc[0], "agreement")
 trained, known = every.loc[least["way"]], every.loc[least["way"], "estimate"].estimator
-called = dict(zip(in_ways, ("nothing frozen", "UNETR networks"), strict=True))
+called = dict(zip(in_ways, ("[nothing frozen](volumes-full/organs_otherwise.ipynb)", "UNETR networks"), strict=True))
 boxes.in_short(
     {
         "What to do": "Run every model once and let `tte rank` compare them; where it calls models too close, label the three images that it names and rank again with `--labels`.",
@@ -117,8 +117,7 @@ boxes.in_short(
         "[Their page](strangers/strangers.ipynb) counts the targets alone on which the models can be told apart, so its numbers differ.",
         "Registered": claim_texts.outcome(verdicts, "consensus-strangers", "agreement with the other models"),
         "To fine-tune": f"On {int(least['targets'])} organs, in boxes cut around them, with a few labelled cases and a frozen encoder, a pick at random loses {least['random']:.2f} of Dice ({trained['random_trained']:.2f} among networks that were trained at all); the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f} ({trained['regret_trained']:.2f}). "
-        + (f"{order_texts.on_new(anew, least['way'], len(fine_names))} " if least["way"] in anew.index else "")
-        + f"{order_texts.in_other_ways(in_ways, known, called)} ([Other ways](volumes-full/organs_otherwise.ipynb).) "
+        + f"{order_texts.in_other_ways(in_ways, known, called)} "
         "How sure that is stands [below](#a-few-labels-which-to-fine-tune).",
         "When not": (f"Agreement has blind spots: {blind} ([a sceptic's questions](sceptic.ipynb)). " if blind else "")
         + f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()}, measure)}; "
@@ -169,7 +168,9 @@ HTML(play.widget({work.config.title: play.recorded(work) for work in studies.val
 Markdown(
     "What is lost here is Dice after fine-tuning.\n\n"
     + "\n\n".join(worth_texts.evidence_sentences(tuned_evidence, {fine.name: "organs"}))
-    + f"\n\n{order_texts.how_sure(named, least)} {claim_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
+    + f"\n\n{order_texts.how_sure(named, least)} "
+    + (f"{order_texts.on_new(anew, least['way'], len(fine_names))} " if least["way"] in anew.index else "")
+    + f"{claim_texts.outcome(verdicts, 'relative-variety', 'relative variety')}"
     + " Every variant of a score counts here as a comparison, and all seeds judge; [what a label is worth](worth.ipynb) takes each score in one variant, CC-FV in that of its paper, and judges by the seeds that trials leave, so its numbers differ a little. The [page on organs](volumes/fine_tune_orders.ipynb) has every score, and says how far the order of fine-tuned models repeats at all; "
     "[with nothing frozen](volumes-full/organs_otherwise.ipynb) the order is another matter."
 )

@@ -112,7 +112,7 @@ Markdown(
 # The images are labelled in a random order, or in the order in which `tte rank` asks for them: the next one is that on which the models still in play disagree most.
 # A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over all targets; dotted lines are scores without labels, each over the targets on which it is defined. The images that may be labelled are set aside and the others judge, so losses differ a little from those of the table above, where all images judge but those that are labelled. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over all targets; dotted lines are the best and the worst score without labels, each over the targets on which it is defined. The images that may be labelled are set aside and the others judge, so losses differ a little from those of the table above, where all images judge but those that are labelled. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
 figure = worth_plots.label_curves(
     {SHOWN[key][0]: table for key, table in curves.items()},
     {SHOWN[key][0]: level for key, level in levels.items()},

@@ -76,9 +76,11 @@ def ahead_of(table, score):
     """
     clear = (table["difference"] > 0) & (table["p"] < LEVEL)
     n = listed(sorted({str(int(t)) for t in table["targets"]}))
-    what = f"Of its {len(table)} rivals {score} is ahead of {none_or(int(clear.sum()))} beyond chance"
-    left = f", not of {listed(table.index[~clear])}" if clear.any() and not clear.all() else ""
-    return f"{what} (paired over {n} targets, before any correction){left}."
+    how = f"beyond chance (paired over {n} targets, before any correction)"
+    if clear.all():
+        return f"{score[0].upper()}{score[1:]} is ahead of each of its {len(table)} rivals {how}."
+    left = f", not of {listed(table.index[~clear])}" if clear.any() else ""
+    return f"Of its {len(table)} rivals {score} is ahead of {none_or(int(clear.sum()))} {how}{left}."
 
 
 def ceiling(table):

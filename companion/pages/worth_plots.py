@@ -83,7 +83,9 @@ def _dots(axis, place, rows, looks, small):
 
 
 def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
-    """What picks lose against the number of labelled images, a panel per study; scores without labels are lines.
+    """What picks lose against the number of labelled images, a panel per study.
+
+    The best and the worst score without labels are lines.
 
     Parameters
     ----------
@@ -101,8 +103,11 @@ def label_curves(tables, levels, *, title, choices=tuple(CHOICES)):
         for marker, choice in zip(_MARKERS, choices, strict=False):
             line = mean[choice]
             axis.plot(line.index, line, color=colours[choice], marker=marker, ms=4.5, lw=1.8, label=CHOICES[choice])
-        end, ordered = table["labels"].max(), levels[name].sort_values()
-        texts = [textwrap.fill(way.partition(" (")[0], _BESIDE) for way in ordered.index]
+        end, ordered = table["labels"].max(), levels[name].sort_values().iloc[[0, -1]]
+        texts = [
+            textwrap.fill(f"{which}: {way.partition(' (')[0]}", _BESIDE)
+            for which, way in zip(("best score", "worst score"), ordered.index, strict=True)
+        ]
         places = _apart(ordered.to_numpy(), axis.get_ylim(), [1 + text.count("\n") for text in texts])
         for place, text, value in zip(places, texts, ordered, strict=True):
             axis.axhline(value, color="0.45", lw=1, ls=":")

@@ -116,3 +116,10 @@ def test_within_networks():
     assert sceptic_texts.within_networks(one).startswith("It makes no difference that could be told from chance")
     assert "better beyond what chance gives on bank 0 (" in sceptic_texts.within_networks(one.assign(p=[0.01, 0.5]))
     assert sceptic_texts.within_networks(one.assign(p=[0.5, 0.01])).startswith("Ranking within each network makes it")
+
+
+def test_who_is_ahead_of_its_rivals_is_said_by_how_many():
+    rows = pd.DataFrame({"difference": [0.2, 0.3], "p": [0.03, 0.03], "targets": 6}, index=["a", "b"])
+    assert sceptic_texts.ahead_of(rows, "it").startswith("It is ahead of each of its 2 rivals beyond chance (paired")
+    assert sceptic_texts.ahead_of(rows.assign(p=0.2), "it").startswith("Of its 2 rivals it is ahead of none beyond")
+    assert sceptic_texts.ahead_of(rows.assign(difference=[0.2, -0.3]), "it").endswith(", not of b.")

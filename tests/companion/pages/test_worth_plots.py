@@ -29,13 +29,14 @@ def test_lost_per_way_has_a_dot_per_target_at_random_too_and_a_line_at_their_mea
     assert "F1 lost" in axis.get_xlabel()
 
 
-def test_label_curves_have_a_line_per_choice_and_a_level_per_score():
+def test_label_curves_have_a_line_per_choice_and_levels_of_the_best_and_the_worst_score():
     rows = [(c, k, 0.3 / (k + 1), "ap50") for c in CHOICES for k in range(4)]
     table = pd.DataFrame(rows, columns=["choice", "labels", "lost", "measure"])
-    figure = worth_plots.label_curves({"One": table}, {"One": pd.Series({"mean confidence": 0.2})}, title="T")
+    levels = pd.Series({"mean confidence": 0.2, "luck": 0.3, "habit (so)": 0.1})
+    figure = worth_plots.label_curves({"One": table}, {"One": levels}, title="T")
     axis = figure.axes[0]
     assert len([line for line in axis.lines if len(line.get_xdata()) == 4]) == len(CHOICES)
-    assert [text.get_text() for text in axis.texts] == ["mean confidence"]
+    assert [text.get_text() for text in axis.texts] == ["best score: habit", "worst score: luck"]
 
 
 def test_texts_beside_levels_do_not_cover_each_other():
