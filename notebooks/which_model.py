@@ -183,7 +183,9 @@ Markdown(
 # What stands here is an experiment with the papers' methods, not a copy of their tables; [the papers beside our numbers](../papers.md) leads to each.
 # Pages on synthetic data say so and answer nothing about real images.
 #
-# To cite: the two papers, whose entries stand under [References](../references.md), and the version of this project (`CITATION.cff`).
+# :::{admonition} To cite
+# The papers whose methods you use, {cite:t}`Talks2025` or {cite:t}`Yang2023` ({download}`BibTeX </book/references.bib>`), and this project with its version ({download}`CITATION.cff </CITATION.cff>`).
+# :::
 #
 # Every page is a notebook that runs with other parameters, another seed or your own copy of the data: see [Rerun a page](../rerun.md).
 
