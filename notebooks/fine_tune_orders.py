@@ -71,6 +71,11 @@ ccfv = primary[[e.estimator == "ccfv" for e in primary["estimate"]]].iloc[0]
 losing = {least.name: f"{least['regret']:.3f} of Dice by {least.name}, the least of the {len(primary)}"}
 for row in (best, ccfv):  # each once, also where it is the one that loses least
     losing.setdefault(row.name, f"{row['regret']:.3f} by {row.name}")
+also = "".join(
+    f"{name} {row['kendall']:.2f} ({texts.p_text(row['p_holm'])}), "
+    for name, row in won.iterrows()
+    if name != best.name
+)
 answer = (
     f"Of the {len(primary)} scores named before the run, {texts.listed(won.index)} {'order' if len(won) > 1 else 'orders'} the models beyond what chance gives."
     if len(won)
@@ -93,7 +98,7 @@ display(
         {
             "Answer": answer,
             "Evidence": f"Over {len(scored)} targets a score without error would reach a mean Kendall τ-b of {orders.loc[scored, 'ceiling'].mean():.2f}. "
-            f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), {ccfv.name} {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all it is {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
+            f"{best.name[0].upper() + best.name[1:]} reaches {best['kendall']:.2f}, which is {best['share']:.0%} of it ({texts.p_text(best['p_holm'])} after correction for {len(primary)}), {also}{ccfv.name} {ccfv['kendall']:.2f} ({texts.p_text(ccfv['p_holm'])}). Among the models that were trained at all {best.name} reaches {best['kendall_trained']:.2f} ({texts.p_text(best['p_trained'])}, not corrected) and {ccfv.name} {ccfv['kendall_trained']:.2f} ({texts.p_text(ccfv['p_trained'])}).",
             "On targets that the search for these scores did not use": repeated,
             "Lost by the pick": f"{', '.join(losing.values())}, {best['random_regret']:.3f} by a pick at random. "
             f"Among the models that were trained at all, a pick at random loses {best['random_trained']:.3f}, that of {least.name} {least['regret_trained']:.3f}, that of {ccfv.name} {ccfv['regret_trained']:.3f}.",

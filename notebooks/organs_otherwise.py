@@ -84,11 +84,10 @@ display(
             "Evidence": f"With nothing frozen the order of the models agrees with that of the frozen encoder at Kendall τ-b {same.min():.2f} to {same.max():.2f} over {len(full)} targets. "
             f"{int(repeats['scored'].sum())} of {len(repeats)} orders repeat over seeds well enough to be scored, with {repeats['n_seeds'].min():.0f} to {repeats['n_seeds'].max():.0f} paired seeds: more were run where the first ones did not repeat.",
             "With a transformer": transformer,
-            "At stake": "; ".join(
-                f"{title_of(row.target)}: mean Dice {row.mean_base:.2f} with a frozen encoder, {row.mean:.2f} with nothing frozen; between the best and the worst model {row.spread_base:.2f} and {row.spread:.2f}"
+            "At stake": " ".join(
+                f"On {title_of(row.target)} the mean Dice is {row.mean_base:.2f} with a frozen encoder and {row.mean:.2f} with nothing frozen, and the best model is {row.spread_base:.2f} and {row.spread:.2f} above the worst."
                 for row in full.itertuples()
-            )
-            + ".",
+            ),
             "Caveat": f"{len(full)} targets and {part.split.finetune} labelled cases each, {part.finetuning.iterations} iterations{' of a U-Net' if other else ''}; the targets were chosen from those of the other page before anything was fine-tuned in this way.",
         }
     )

@@ -146,7 +146,7 @@ curves = records["our nuclei models"].query("choice == 'rule and score'")
 Markdown(
     "How far labels helped where the truth is known: the nuclei models of this book on the real images of [their pages](nuclei/zero_shot_summary.ipynb), by AP50. "
     + worth_texts.first_labels(curves.groupby("labels")["lost"].mean(), curves["target"].nunique())
-    + " These losses are counted on the images that were not set aside for labelling, so they differ a little from those in the table of [What a label is worth](worth.ipynb), which has the other banks.\n\n"
+    + " These losses are counted on the images that were not set aside for labelling, so they are not those in the table of [What a label is worth](worth.ipynb), which has the other banks.\n\n"
     + named_images({name: rule_against_random(table) for name, table in records.items()})
 )
 

@@ -118,7 +118,7 @@ Markdown(
 # %% [markdown]
 # ## What each score says
 #
-# τ-b is that with AP50, the share of objects that are found at an intersection over union above one half; p stands for the mean over targets, with the scores dealt anew to the models; "lost" is the AP50 that the pick of the score gives away.
+# τ-b is that with AP50, the objects found at an intersection over union above one half, as a share of those found, missed and invented; p stands for the mean over targets, with the scores dealt anew to the models; "lost" is the AP50 that the pick of the score gives away.
 # The consistency scores compare a clean pass with one under noise on the model's input.
 
 # %% tags=["remove-input"]

@@ -119,7 +119,11 @@ boxes.in_short(
         "To fine-tune": f"On {int(least['targets'])} organs, in boxes cut around them, with a few labelled cases and a frozen encoder, a pick at random loses {least['random']:.2f} of Dice ({trained['random_trained']:.2f} among networks that were trained at all); the scores read the labelled cases, and the one that lost least is {least['way']}, {least['lost']:.2f} ({trained['regret_trained']:.2f}). "
         + f"{order_texts.in_other_ways(in_ways, known, called)} "
         "How sure that is stands [below](#a-few-labels-which-to-fine-tune).",
-        "When not": (f"Agreement has blind spots: {blind} ([a sceptic's questions](sceptic.ipynb)). " if blind else "")
+        "When not": (
+            f"Agreement has blind spots: in the zoo, on the targets whose models can be told apart, {blind} ([a sceptic's questions](sceptic.ipynb)). "
+            if blind
+            else ""
+        )
         + f"{worth_texts.worst_ways(worst, {name: work.config.title for name, work in studies.items()}, measure)}; "
         "[when consistency is wrong](known_answer.ipynb) shows how a score is fooled.",
     }
@@ -156,7 +160,7 @@ tables.plain_table(
 # ## Try it
 #
 # Choose a bank, a target, how to pick, and how many images you would label: what the pick would have been, and what it would have lost.
-# The numbers are the recorded ones; with labels, up to eight images are set aside and the others judge, so losses differ a little from those above.
+# The numbers are the recorded ones; with labels, up to eight images are set aside and the others judge, so losses are not those above.
 
 # %% tags=["remove-input"]
 HTML(play.widget({work.config.title: play.recorded(work) for work in studies.values()}, free))

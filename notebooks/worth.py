@@ -46,7 +46,8 @@ of_organs = ways.against_random(tuned.assign(study="volumes"))
 everything = pd.concat([*(e.assign(study=str(key)) for key, e in evidence.items()), of_organs], ignore_index=True)
 titles = {str(key): called for key, (_, called) in SHOWN.items()} | {"volumes": "organs, by the Dice after fine-tuning"}
 unlabelled = [way for way, needs in ways.NAMES.items() if needs == "no label"]
-levels = {key: e[e["way"].isin(unlabelled)].set_index("way")["lost"] for key, e in evidence.items()}
+unseen = {key: labels.scores_unseen(works[key[0]], key[1]) for key in SHOWN}
+levels = {key: table.groupby("way")["lost"].mean() for key, table in unseen.items()}
 counts = dict(reversed(SHOWN))  # by study, the measure that counts: its first
 one, two = (
     {SHOWN[key][0]: ways.beside(lost[key], number) for key in SHOWN if counts[key[0]] == key[1]}
@@ -112,7 +113,7 @@ Markdown(
 # The images are labelled in a random order, or in the order in which `tte rank` asks for them: the next one is that on which the models still in play disagree most.
 # A model is then picked by its mean on the labelled images alone, or as `tte rank` does, by that mean and the score together.
 
-# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over all targets; dotted lines are the best and the worst score without labels, each over the targets on which it is defined. The images that may be labelled are set aside and the others judge, so losses differ a little from those of the table above, where all images judge but those that are labelled. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-labels", "caption": "Performance lost against the number of labelled images, the mean over all targets; dotted lines are the best and the worst score without labels, each over the targets on which it is defined. The images that may be labelled are set aside, and the others judge curves and lines alike; so losses are not those of the table above, where all images judge but those that are labelled. Source: [notebook](../../notebooks/worth.py)."}, "image": {"alt": "Curves of lost performance falling with the number of labelled images, a panel per bank and measure"}}
 figure = worth_plots.label_curves(
     {SHOWN[key][0]: table for key, table in curves.items()},
     {SHOWN[key][0]: level for key, level in levels.items()},
@@ -140,7 +141,7 @@ rows, sure = {}, []
 for key, table in curves.items():
     best = table.groupby(["choice", "labels"])["best"].mean()
     choices = ("random", "random and score", "rule and score")
-    found = labels.needed_beside(table, lost[key], choices)
+    found = labels.needed_beside(table, unseen[key], choices)
     sure += [labels.labels_needed(best[choice], 0.95, "best") for choice in choices]
     row = {"best score without labels": found["way"], "it loses": found["lost"], "targets": found["targets"]}
     rows[SHOWN[key][0]] = row | {f"{labels.CHOICES[choice]}: from": found[choice] for choice in choices}
@@ -149,7 +150,7 @@ shown = {name: "{:.0f}" for name in list(needed)[2:]} | {"it loses": "{:.3f}"}
 display(
     Markdown(
         "**From how many labels on does a pick lose no more than the best score without labels, and stays there with every further label?**\n"
-        "On the targets where that score and the curve are defined; a dash where the loss does not stay below within the labels that were tried."
+        "On the targets where that score and the curve are defined, judged by the same images; a dash where the loss does not stay below within the labels that were tried."
     )
 )
 display(tables.plain_table(needed, "bank", shown))

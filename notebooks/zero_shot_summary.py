@@ -101,7 +101,7 @@ else:
     display(
         boxes.in_short(
             {
-                "Answer": f"Over {len(names)} targets {boxes.by_both(found['f1'], found.get('map', found['f1']), steady)}",
+                "Answer": f"Over {len(names)} targets, {boxes.by_both(found['f1'], found.get('map', found['f1']), steady)}",
                 "Evidence": evidence,
                 "Caveat": "The same models appear on every target, all of them small and from one laboratory; the p treats the targets as independent.",
             }
@@ -248,7 +248,7 @@ tables.paper_table(published.computed(work, agreement, seed=seed))
 tables.paper_table(published.computed(work, agreement, models="all", seed=seed))
 
 # %% [markdown]
-# Published, Table 1 of the CTE paper:
+# And what Table 1 of the CTE paper has:
 
 # %% tags=["remove-input"]
 tables.paper_table(from_paper()) if len(from_paper()) else Markdown(
@@ -366,7 +366,7 @@ if not work.config.phantom:
     display(
         boxes.what_next(
             "To rank models of your own on images like these, follow [the tutorial](../rank_unlabelled.ipynb).",
-            "What loses least here, of all ways of picking, stands on [the first page](../which_model.ipynb).",
+            "What every way of picking loses, labels among them, stands on [what a label is worth](../worth.ipynb).",
             "The pages of the targets show where the score works and where it does not.",
         )
     )

@@ -60,15 +60,15 @@ def says(tau, p, what, order="the models", apart=None):
 def by_both(pixels, objects, what):
     """Return what `says` does, by pixels and by objects apart where the two differ; each is (τ-b, p).
 
-    >>> by_both((0.9, 0.01), (0.2, 0.7), "steadiness").removeprefix("by the F1 of pixels steadiness orders the models ")
-    'as their performance does, beyond chance; by objects it cannot be told.'
+    >>> by_both((0.9, 0.01), (0.2, 0.7), "steadiness").removeprefix("by the F1 of pixels, steadiness orders ")
+    'the models as their performance does, beyond chance; by objects it cannot be told.'
     """
     by_pixels, by_objects = says(*pixels, what), says(*objects, "it")
     if by_pixels == says(*objects, what):
         return by_pixels
     chance = np.isfinite(objects[0]) and objects[1] >= LEVEL
     told = "it cannot be told." if chance else by_objects
-    return f"by the F1 of pixels {by_pixels.removesuffix('.')}; by objects {told}"
+    return f"by the F1 of pixels, {by_pixels.removesuffix('.')}; by objects {told}"
 
 
 def home_otherwise(own, homes, left_out):

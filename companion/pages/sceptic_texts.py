@@ -20,7 +20,8 @@ def counted(tables):
     """How many targets do the tables count, by bank? `tables` are indexed by bank and have a column "targets"."""
     counts = {bank: [int(t.loc[bank, "targets"]) for t in tables] for bank in tables[0].index}
     said = [f"{min(n)}{'' if min(n) == max(n) else f' to {max(n)}'} of {bank}" for bank, n in counts.items()]
-    return f"Few targets count, those on which the models can be told apart: {', '.join(said)}."
+    which = "those on which the models can be told apart and the leading score is defined"
+    return f"Few targets count, {which}: {', '.join(said)}."
 
 
 def lists(table):

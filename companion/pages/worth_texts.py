@@ -103,15 +103,19 @@ def labels_answer(beside):
     ps = [beside[name]["p"][beside[name]["lost"].idxmin()] for name in beaten]
     sure = sum(p < LEVEL for p in ps)
     beyond = f", beyond chance in {none_or(sure)} (p against the best score: {listed(map(p_number, ps))})" if ps else ""
+    two = f"two labelled images lose less than every score without labels{beyond}."
     if not others:
-        return f"Label a few images: in all {len(lost)} banks two lose less than every score without labels{beyond}."
-    matched = "; ".join(f"{name}: {lost[name].idxmax()}" for name in others)
+        return f"Label a few images: in all {len(lost)} banks {two}"
+    matched = "; ".join(_matched(name, beside[name].loc[lost[name].idxmax()]) for name in others)
     if not beaten:
         return f"Two labelled images lose no less: in all {len(lost)} banks a score does as well ({matched})."
-    return (
-        f"Label a few images if you can: in {len(beaten)} of {len(lost)} banks two lose less than every score "
-        f"without labels{beyond}. In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
-    )
+    rest = f"In the other{'s' * (len(others) > 1)} a score does as well or better ({matched})."
+    return f"Label a few images if you can: in {len(beaten)} of {len(lost)} banks {two} {rest}"
+
+
+def _matched(name, row):
+    score = f"{row.name} {row['lost']:.3f}, labels {row['other']:.3f}"
+    return f"{name}: {score} on the {int(row['targets'])} targets where both are defined"
 
 
 def labels_evidence(evidence):
@@ -263,7 +267,7 @@ def without_a_label(evidence, titles):
     >>> import pandas as pd
     >>> rows = {"study": "zoo", "way": ["consensus", "confidence"], "lost": 0.1, "random": 0.3, "p": [0.02, 0.3]}
     >>> print(without_a_label(pd.DataFrame(rows), {"zoo": "targets of the zoo"}))
-    Without any label, take a score only where its p in the table is below 0.05, as that of consensus on targets of \
+    Without any label, take a score only where it has a star in the table, as that of consensus on targets of \
     the zoo; elsewhere spend the time on a label.
     """
     good = evidence[(evidence["p"] < LEVEL) & (evidence["lost"] < evidence["random"])]
@@ -272,7 +276,7 @@ def without_a_label(evidence, titles):
     said = [f"{listed(ways)} on {titles[study]}" for study, ways in good.groupby("study", sort=False)["way"]]
     which = f"as {'that' if len(good) == 1 else 'those'} of {listed(said)}"
     return (
-        f"Without any label, take a score only where its p in the table is below {LEVEL}, {which}; elsewhere spend "
+        f"Without any label, take a score only where it has a star in the table, {which}; elsewhere spend "
         "the time on a label."
     )
 
@@ -280,8 +284,9 @@ def without_a_label(evidence, titles):
 def rule_sentence(found, name):
     """Return whether choosing images by the rule of `tte rank` saves labels, from `labels.rule_against_random`."""
     p, n, k = p_text(found["p"]), found["targets"], found["labels"]
-    than = "less" if found["saved"] > 0 else "more"
-    mean = f"the rule's pick loses {abs(found['saved']):.3f} {than} on average over {n} targets and 1 to 8 labels, {p}"
+    gap = f"{abs(found['saved']):.3f}"
+    more = "the same" if gap == "0.000" else f"{gap} {'less' if found['saved'] > 0 else 'more'}"
+    mean = f"the rule's pick loses {more} on average over {n} targets and 1 to 8 labels, {p}"
     if found["needed"] <= k / 2:
         goal = f"it takes {found['needed']:.0f} images to lose as little as {k} random ones, half or less"
     elif found["needed"] == found["needed"]:

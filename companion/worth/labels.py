@@ -26,7 +26,7 @@ from tte.rank.judgement.verdict import images_to_label
 
 __all__ = [
     *("CHOICES", "MOST", "Target", "labels_needed", "needed_beside", "of_target", "recorded_labels"),
-    *("rule_against_random", "simulated", "write_labels"),
+    *("rule_against_random", "scores_unseen", "simulated", "write_labels"),
 ]
 
 MOST = 8  # labelled images
@@ -128,19 +128,11 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
     ------
     UndefinedScore      there are too few images to label one and keep `FEWEST_UNSEEN`.
     """
-    values, rng = target.performance, np.random.default_rng(seed)
-    drawable = np.flatnonzero(target.drawable)
-    most = min(most, values.shape[1] - FEWEST_UNSEEN, len(drawable))
-    if most < 1:
-        raise UndefinedScore(f"labels: {values.shape[1]} images are too few to label one and keep {FEWEST_UNSEEN}")
-    best = int(np.nanmedian(values, axis=1).argmax())
-    tops = np.random.default_rng(seed).standard_normal((_TOPS, len(values)))
+    best = int(np.nanmedian(target.performance, axis=1).argmax())
+    tops = np.random.default_rng(seed).standard_normal((_TOPS, len(target.performance)))
     rows = []
-    for _ in range(n_draws):
-        pool = rng.permutation(drawable)[:most]
-        unseen = np.setdiff1d(np.arange(values.shape[1]), pool)
-        held = np.nanmedian(values[:, unseen], axis=1)
-        for choice, ordering in _orderings(target, pool, most, tops):
+    for pool, held in _draws(target, most, n_draws, seed):
+        for choice, ordering in _orderings(target, pool, len(pool), tops):
             for k, by in enumerate(ordering):
                 tied = by == by.max()
                 rows.append((choice, k, held.max() - held[tied].mean(), tied[best] / tied.sum(), by, held))
@@ -148,6 +140,38 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
     coefficients = batch_coefficients(np.stack(table.pop("by")), np.stack(table.pop("held")), ("kendall",))
     table["kendall"] = coefficients["kendall"]
     return table.groupby(["choice", "labels"], sort=False)[["lost", "kendall", "best"]].mean().reset_index()
+
+
+def _draws(target, most, n_draws, seed):
+    """Yield (images that may be labelled, median performance (M,) on the others)."""
+    values, rng = target.performance, np.random.default_rng(seed)
+    drawable = np.flatnonzero(target.drawable)
+    most = min(most, values.shape[1] - FEWEST_UNSEEN, len(drawable))
+    if most < 1:
+        raise UndefinedScore(f"labels: {values.shape[1]} images are too few to label one and keep {FEWEST_UNSEEN}")
+    for _ in range(n_draws):
+        pool = rng.permutation(drawable)[:most]
+        yield pool, np.nanmedian(values[:, np.setdiff1d(np.arange(values.shape[1]), pool)], axis=1)
+
+
+def scores_unseen(study, measure, *, most=MOST, n_draws=N_DRAWS, seed=0):
+    """Return what the pick of every score loses on the images that judge the curves of `simulated`, in the same draws.
+
+    Returns
+    -------
+    DataFrame
+        target, way (of `ways.NAMES`, those that take no label) and lost; targets of too few images are left out.
+    """
+    rows = []
+    for name in bank.recorded_targets(study):
+        target = of_target(study, name, measure)
+        if target.performance.shape[1] <= FEWEST_UNSEEN:
+            continue
+        held = np.stack([held for _, held in _draws(target, most, n_draws, seed)])
+        for way, scores in ways.scores_of(study, name, measure).items():
+            lost = held.max(axis=1) - held[:, scores == scores.max()].mean(axis=1)
+            rows.append({"target": name, "way": way, "lost": float(lost.mean())})
+    return pd.DataFrame(rows, columns=["target", "way", "lost"])
 
 
 def _orderings(target, pool, most, tops):
@@ -227,7 +251,7 @@ def needed_beside(table, lost, choices=tuple(CHOICES)):
     Parameters
     ----------
     table : DataFrame; as `recorded_labels` returns it; one study and measure
-    lost : DataFrame; as `ways.lost_by_ways` returns it; the same
+    lost : DataFrame; as `scores_unseen` returns it; the same
 
     Returns
     -------
@@ -235,13 +259,12 @@ def needed_beside(table, lost, choices=tuple(CHOICES)):
         way (the score with the smallest mean loss), lost, targets (on which that score and the curves are defined, and
         both are taken), and by choice the labels of `labels_needed`, NaN where a curve does not stay.
     """
-    lost = lost[lost["target"].isin(table["target"])]  # a target of few images has no curve
-    scores = ways.beside(lost)
-    way = scores["lost"].idxmin()
-    there = table[table["target"].isin(lost.loc[lost["way"] == way, "target"])]
-    curves = there.groupby(["choice", "labels"])["lost"].mean()
-    needed = {choice: labels_needed(curves[choice], scores.loc[way, "lost"]) for choice in choices}
-    return {"way": way, "lost": scores.loc[way, "lost"], "targets": int(scores.loc[way, "targets"]), **needed}
+    means = lost.groupby("way")["lost"].mean()
+    way = means.idxmin()
+    its = lost.loc[lost["way"] == way, "target"]
+    curves = table[table["target"].isin(its)].groupby(["choice", "labels"])["lost"].mean()
+    needed = {choice: labels_needed(curves[choice], means[way]) for choice in choices}
+    return {"way": way, "lost": means[way], "targets": len(its), **needed}
 
 
 def labels_needed(curve, level, column="lost"):

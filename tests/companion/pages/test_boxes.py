@@ -30,7 +30,7 @@ def test_pixels_and_objects_are_told_apart_where_they_differ():
     clear, chance, turned, none = (0.9, 0.01), (0.2, 0.7), (-0.9, 0.01), (np.nan, np.nan)
     assert boxes.by_both(clear, clear, "x") == boxes.says(*clear, "x")
     assert boxes.by_both(chance, chance, "x") == boxes.says(*chance, "x")
-    start = "by the F1 of pixels x orders the models "
+    start = "by the F1 of pixels, x orders the models "
     assert boxes.by_both(clear, chance, "x").startswith(start)
     assert boxes.by_both(clear, chance, "x").endswith("beyond chance; by objects it cannot be told.")
     assert boxes.by_both(chance, clear, "x").endswith(

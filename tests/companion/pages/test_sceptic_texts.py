@@ -12,8 +12,9 @@ def frame(**columns):
 
 def test_targets_are_counted_from_the_tables():
     two = sceptic_texts.counted([frame(targets=[6, 2]), frame(targets=[6, 3])])
-    assert two == "Few targets count, those on which the models can be told apart: 6 of bank 0, 2 to 3 of bank 1."
-    assert sceptic_texts.counted([frame(targets=[1])]).endswith("apart: 1 of bank 0.")
+    which = "those on which the models can be told apart and the leading score is defined"
+    assert two == f"Few targets count, {which}: 6 of bank 0, 2 to 3 of bank 1."
+    assert sceptic_texts.counted([frame(targets=[1])]).endswith("defined: 1 of bank 0.")
 
 
 def test_lists():

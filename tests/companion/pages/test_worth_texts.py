@@ -81,17 +81,20 @@ def panel(other=0.1, **lost):
 def test_the_answer_about_labels_flips_with_the_losses():
     good, bad = panel(score=0.3, wrong=0.4), panel(score=0.05, wrong=0.4)
     assert labels_answer({"A": good, "B": good}) == (
-        "Label a few images: in all 2 banks two lose less than every score without labels, beyond chance in none "
-        "(p against the best score: 0.20 and 0.20)."
+        "Label a few images: in all 2 banks two labelled images lose less than every score without labels, beyond "
+        "chance in none (p against the best score: 0.20 and 0.20)."
     )
     assert labels_answer({"A": good.assign(p=[0.01, 0.9]), "B": bad}) == (
-        "Label a few images if you can: in 1 of 2 banks two lose less than every score without labels, "
+        "Label a few images if you can: in 1 of 2 banks two labelled images lose less than every score without labels, "
         "beyond chance in 1 (p against the best score: 0.01). "
-        "In the other a score does as well or better (B: score)."
+        "In the other a score does as well or better (B: score 0.050, labels 0.100 on the 6 targets where both are "
+        "defined)."
     )
     assert labels_answer({"B": bad}).startswith("Two labelled images lose no less: in all 1 banks")
     mixed = panel(score=0.3, wrong=0.4).assign(other=[0.35, 0.1])  # on the targets of that score labels lose more
-    assert labels_answer({"A": mixed}).endswith("(A: score).")
+    assert labels_answer({"A": mixed}).endswith(
+        "(A: score 0.300, labels 0.350 on the 6 targets where both are defined)."
+    )
 
 
 def test_titles_are_means_of_their_tables():

@@ -197,7 +197,7 @@ def _surprise(observed, lead, kept, low, high):
         if 2 * outside.sum() > len(kept):
             yield (
                 f"the {MEASURES[lead.measure]} measured of {outside.sum()} of {len(kept)} models is {side} what was to "
-                f"be expected of them: these images seem {kind} than those behind the expectation, go by the measured"
+                f"be expected of them: these images seem {kind} than those behind the expectation; go by the measured"
             )
 
 
