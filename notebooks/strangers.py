@@ -277,9 +277,7 @@ Markdown(
 # %% tags=["remove-input"]
 decoded = [name for name, model in part.models.items() if model["output"]["decoder"] != "components"]
 for name in decoded:
-    first = [t for t in judged if found[t]["ap50"].idxmax() == name]
-    picked = [t for t in judged if found[t]["consensus, instances"].idxmax() == name]
-    display(Markdown(boxes.set_apart(name, len(first), len(picked), len(judged))))
+    display(Markdown(boxes.set_apart(name, *sceptic.first_and_picked(zoo, name), len(judged))))
 
 # %% [markdown]
 # ## What to do with this

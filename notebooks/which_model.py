@@ -84,14 +84,12 @@ rows = rows[rows["undefined"].isna() | rows["undefined"].eq("")]
 by = rows.assign(way=[tables.label(select.Estimate(*(row[k] for k in select.KEY))) for row in rows.to_dict("records")])
 by = by.rename(columns={"regret": "lost", "random_regret": "random"})[["study", "target", "way", "lost", "random"]]
 tuned_evidence = ways.against_random(by)
-every = order.over_targets(fine, {name: order.score_table(fine, name, seed=seed) for name in fine_names})
-every.index = [tables.label(estimate) for estimate in every["estimate"]]
-named = order.primary(fine, every)
-new = fine.part("fine_tune").reliability.untouched
-anew = order.primary(
-    fine, order.over_targets(fine, {n: order.score_table(fine, n, seed=seed) for n in fine_names if n in new})
-)
-anew.index = [tables.label(estimate) for estimate in anew["estimate"]]
+by_target = {name: order.score_table(fine, name, seed=seed) for name in fine_names}
+new = {name: by_target[name] for name in fine_names if name in fine.part("fine_tune").reliability.untouched}
+every, anew = (order.over_targets(fine, tables_of) for tables_of in (by_target, new))
+for table in (every, anew):
+    table.index = [tables.label(estimate) for estimate in table["estimate"]]
+named, anew = (order.primary(fine, table) for table in (every, anew))
 others = [open_study(name.strip(), data_root=data_root) for name in otherwise.split(",")]
 in_ways = order.lost_in_ways(*order.compared(fine, others, seed=seed))[[study.name for study in others]]
 

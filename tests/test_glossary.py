@@ -1,6 +1,5 @@
 """The glossary stands in the order of the alphabet, and its terms explain themselves where they mean what it says."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from docutils import nodes
 from docutils.frontend import get_default_settings
 from docutils.parsers.rst import Parser
 from docutils.utils import new_document
+from extensions import load_extension
 
 ROOT = Path(__file__).parents[1]
 GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
@@ -18,10 +18,7 @@ TERMS = re.findall(r"^(\S.*)\n  \S", GLOSSARY.partition(":::{glossary}")[2], fla
 
 @pytest.fixture(scope="module")
 def terms():
-    spec = importlib.util.spec_from_file_location("terms", ROOT / "book" / "_ext" / "terms.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_extension("terms")
 
 
 def linked(terms, *parts):

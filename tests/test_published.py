@@ -1,22 +1,17 @@
 """What the book says of itself once it has an address, and that it leads to its repository once that has one."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
+from extensions import load_extension
 
-ROOT = Path(__file__).parents[1]
 PAGE = "book/pages/nuclei/nuclei_dsb2018-256"
 
 
 @pytest.fixture(scope="module")
 def published():
-    spec = importlib.util.spec_from_file_location("published", ROOT / "book" / "_ext" / "published.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_extension("published")
 
 
 def book(folder, address=""):

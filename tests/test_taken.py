@@ -1,6 +1,5 @@
 """What readers take from a page: a light notebook, and the same on Binder and on Colab, where it has to run."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from extensions import load_extension
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parents[1]
@@ -30,10 +30,7 @@ WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(
 
 @pytest.fixture(scope="module")
 def taken():
-    spec = importlib.util.spec_from_file_location("taken", ROOT / "book" / "_ext" / "taken.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_extension("taken")
 
 
 @pytest.fixture(autouse=True)

@@ -44,12 +44,20 @@ def _tell(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + "\n" + "\n".join(tags)
 
 
+def repository():
+    """Return the address of the book's repository, or nothing where it has none."""
+    return os.environ.get("BOOK_REPOSITORY", "").strip().rstrip("/")
+
+
+def button(icon, label, tooltip, url):
+    """Return a button of a page's header as the theme takes it."""
+    return {"type": "link", "icon": f"fas fa-{icon}", "label": label, "tooltip": tooltip, "url": url}
+
+
 def _lead(app, pagename, templatename, context, doctree):
     """Add the button that leads to the repository."""
-    repository = os.environ.get("BOOK_REPOSITORY", "").strip().rstrip("/")
-    if repository and "header_buttons" in context:
-        said = {"label": "repository", "tooltip": "The repository", "url": repository}
-        context["header_buttons"].append({"type": "link", "icon": "fas fa-code-branch"} | said)
+    if repository() and "header_buttons" in context:
+        context["header_buttons"].append(button("code-branch", "repository", "The repository", repository()))
 
 
 def _map(app, exception):

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from published import button, repository
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,8 +68,7 @@ def notebooks():
 
 def _repository():
     """Return the address of a repository on GitHub, or nothing: Binder and Colab know no other by owner and name."""
-    address = os.environ.get("BOOK_REPOSITORY", "").strip().rstrip("/")
-    return address if urlsplit(address).netloc == "github.com" else ""
+    return repository() if urlsplit(repository()).netloc == "github.com" else ""
 
 
 def _branch():
@@ -83,21 +83,17 @@ def _commit():
         raise ExtensionError("notebooks for Colab name the commit they come from: build in a git repository") from error
 
 
-def _button(icon, label, tooltip, url):
-    return {"type": "link", "icon": f"fas fa-{icon}", "label": label, "tooltip": tooltip, "url": url}
-
-
 def _open(app, pagename, templatename, context, doctree):
     """Add the buttons that open the notebook of a page elsewhere."""
     if not _repository() or pagename not in notebooks() or "header_buttons" not in context:
         return
-    repository = urlsplit(_repository()).path
+    path = urlsplit(_repository()).path
     place = quote(f"doc/tree/notebooks/{notebooks()[pagename]}.py", safe="")
-    url = BINDER.format(repository=repository, place=place)
-    context["header_buttons"].append(_button("rocket", "binder", "Run this notebook on Binder", url))
+    url = BINDER.format(repository=path, place=place)
+    context["header_buttons"].append(button("rocket", "binder", "Run this notebook on Binder", url))
     if branch := _branch():
-        url = COLAB.format(repository=repository, branch=quote(branch, safe=""), page=quote(pagename))
-        context["header_buttons"].append(_button("cloud", "colab", "Run this page's notebook on Colab", url))
+        url = COLAB.format(repository=path, branch=quote(branch, safe=""), page=quote(pagename))
+        context["header_buttons"].append(button("cloud", "colab", "Run this page's notebook on Colab", url))
 
 
 def without_outputs(notebook):

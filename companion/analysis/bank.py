@@ -152,7 +152,7 @@ def ahead(study, targets, agreement, score, rivals):
     rows = {}
     for rival in rivals:
         both = pd.DataFrame({"mine": taus[score], "other": taus[rival]}).dropna()
-        p = paired_p(both["mine"], both["other"]) if len(both) > 1 else float("nan")
+        p = paired_p(both["mine"], both["other"])
         rows[rival] = {"difference": (both["mine"] - both["other"]).mean(), "p": p, "targets": len(both)}
     return pd.DataFrame.from_dict(rows, orient="index")
 

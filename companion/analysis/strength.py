@@ -77,7 +77,7 @@ def against_the_best(table):
     best, found = wide.mean().idxmax(), {}
     for other in wide.columns.drop([best]):
         both = wide[[best, other]].dropna().to_numpy()
-        found[other] = paired_p(*both.T) if len(both) > 1 else float("nan")
+        found[other] = paired_p(*both.T)
     against = pd.Series(found, dtype=float).rename_axis(wide.columns.names).to_frame("p")
     return against.assign(corrected=holm(against["p"]))
 

@@ -67,11 +67,7 @@ class Target:
 
 def of_target(study, name, measure):
     """Return a `Target` from the records of a bank study; the evidence on its own data set is left out."""
-    performance, models, images = ways.performance_matrix(study, name, measure)
-    together = study.records.table("together", name)
-    together = together[together["quantity"] == PAIRS["instances" if measure == "ap50" else "pixels"]]
-    if together.empty:
-        raise DataNotFound(f"no pairs of {name} in {study.records.folder}: run `make study STUDY={study.name}`")
+    performance, models, images, together, drawable = _of_records(study, name, measure)
     pairs = np.full((len(models), len(models), len(images)), np.nan)
     places = {model: i for i, model in enumerate(models)}, {image: i for i, image in enumerate(images)}
     for row in together.itertuples():
@@ -80,8 +76,18 @@ def of_target(study, name, measure):
             pairs[i, j, n] = pairs[j, i, n] = row.value
     lead, values = _lead(study, name, models, measure)
     found = standing(*drawn_by_images(values))
-    drawable = np.isfinite(performance).all(axis=0) & np.isin(images, together["image"].unique())
     return Target(performance, pairs, found, _scale(name, lead, found.value, measure), drawable)
+
+
+def _of_records(study, name, measure):
+    """Performance (M, N), models, images, the recorded pairs of models, and which images may be labelled (N,)."""
+    performance, models, images = ways.performance_matrix(study, name, measure)
+    together = study.records.table("together", name)
+    together = together[together["quantity"] == PAIRS["instances" if measure == "ap50" else "pixels"]]
+    if together.empty:
+        raise DataNotFound(f"no pairs of {name} in {study.records.folder}: run `make study STUDY={study.name}`")
+    drawable = np.isfinite(performance).all(axis=0) & np.isin(images, together["image"].unique())
+    return performance, models, images, together, drawable
 
 
 def _lead(study, name, models, measure):
@@ -131,7 +137,7 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
     best = int(np.nanmedian(target.performance, axis=1).argmax())
     tops = np.random.default_rng(seed).standard_normal((_TOPS, len(target.performance)))
     rows = []
-    for pool, held in _draws(target, most, n_draws, seed):
+    for pool, held in _draws(target.performance, target.drawable, most, n_draws, seed):
         for choice, ordering in _orderings(target, pool, len(pool), tops):
             for k, by in enumerate(ordering):
                 tied = by == by.max()
@@ -142,10 +148,9 @@ def simulated(target, *, most=MOST, n_draws=N_DRAWS, seed=0):
     return table.groupby(["choice", "labels"], sort=False)[["lost", "kendall", "best"]].mean().reset_index()
 
 
-def _draws(target, most, n_draws, seed):
+def _draws(values, drawable, most, n_draws, seed):
     """Yield (images that may be labelled, median performance (M,) on the others)."""
-    values, rng = target.performance, np.random.default_rng(seed)
-    drawable = np.flatnonzero(target.drawable)
+    rng, drawable = np.random.default_rng(seed), np.flatnonzero(drawable)
     most = min(most, values.shape[1] - FEWEST_UNSEEN, len(drawable))
     if most < 1:
         raise UndefinedScore(f"labels: {values.shape[1]} images are too few to label one and keep {FEWEST_UNSEEN}")
@@ -164,10 +169,10 @@ def scores_unseen(study, measure, *, most=MOST, n_draws=N_DRAWS, seed=0):
     """
     rows = []
     for name in bank.recorded_targets(study):
-        target = of_target(study, name, measure)
-        if target.performance.shape[1] <= FEWEST_UNSEEN:
+        values, _, images, _, drawable = _of_records(study, name, measure)
+        if len(images) <= FEWEST_UNSEEN:
             continue
-        held = np.stack([held for _, held in _draws(target, most, n_draws, seed)])
+        held = np.stack([held for _, held in _draws(values, drawable, most, n_draws, seed)])
         for way, scores in ways.scores_of(study, name, measure).items():
             lost = held.max(axis=1) - held[:, scores == scores.max()].mean(axis=1)
             rows.append({"target": name, "way": way, "lost": float(lost.mean())})
@@ -241,7 +246,7 @@ def rule_against_random(table, labels=4):
     random, rule = each["random and score"], each["rule and score"]
     mean = table.groupby(["choice", "labels"])["lost"].mean()
     needed = labels_needed(mean["rule and score"], mean["random and score"][labels] + CLOSE)
-    p = paired_p(random, rule[random.index]) if len(random) > 1 else float("nan")
+    p = paired_p(random, rule[random.index])
     return {"saved": float((random - rule).mean()), "p": p, "targets": len(random), "needed": needed, "labels": labels}
 
 

@@ -26,6 +26,7 @@ __all__ = [
         "bank_of",
         "calibration",
         "confident_and_wrong",
+        "first_and_picked",
         "lone_expert",
         "measures_alike",
         "merged",
@@ -85,10 +86,16 @@ def lone_expert(one):
     (str, int, int, int)
         On how many of its n targets with an order the model is the best, and on how many the pick.
     """
-    best = pd.Series({target: table[one.measure].idxmax() for target, table in one.tables.items()})
-    model = best.value_counts().idxmax()
-    picks = [table[one.score].idxmax() for table in one.tables.values() if table[one.score].notna().all()]
-    return model, int((best == model).sum()), picks.count(model), len(best)
+    best = [table[one.measure].idxmax() for table in one.tables.values()]
+    model = pd.Series(best).value_counts().idxmax()
+    return model, *first_and_picked(one, model), len(best)
+
+
+def first_and_picked(one, model):
+    """Return on how many targets of a `Bank` a model is the best, and on how many the pick of the score."""
+    tables = one.tables.values()
+    picks = [table[one.score].idxmax() for table in tables if table[one.score].notna().all()]
+    return sum(table[one.measure].idxmax() == model for table in tables), picks.count(model)
 
 
 def taus(tables, score, measure):

@@ -31,7 +31,7 @@ def lists(banks):
         found = found.dropna(subset=["score"])
         found["by_score"] = [expected_regret(tables[t][score], tables[t][measure]) for t in found.index]
         means = found[["kendall", "lost", "score", "by_score", "random"]].mean()
-        p = paired_p(found["lost"], found["by_score"]) if len(found) > 1 else np.nan
+        p = paired_p(found["lost"], found["by_score"])
         rows[title] = {"name": score, **means, "targets": len(found), "p": p}
     return pd.DataFrame(rows).T.infer_objects()
 
@@ -63,7 +63,7 @@ def averaging(banks):
             if table[score].notna().all():
                 found.append(sceptic.merged(one, target, {"pick": table[score]}))
         found = pd.DataFrame(found)
-        p = paired_p(found["average"], found["pick"]) if len(found) > 1 else np.nan
+        p = paired_p(found["average"], found["pick"])
         better = int((found["average"] < 0).sum())
         rows[title] = {"name": score, **found.mean(), "p": p, "beats_best": better, "targets": len(found)}
     return pd.DataFrame(rows).T.infer_objects()
@@ -173,6 +173,6 @@ def within_networks(studies):
             own = scores.groupby({model: models[model][1] for model in ranked}).rank(pct=True)
             found.append((kendall(scores, measured), kendall(own, measured)))
         both = pd.DataFrame(found, columns=["as_is", "within"]).dropna()
-        p = paired_p(both["within"], both["as_is"]) if len(both) > 1 else np.nan
+        p = paired_p(both["within"], both["as_is"])
         rows[title] = {**both.mean(), "p": p, "targets": len(both)}
     return pd.DataFrame(rows).T

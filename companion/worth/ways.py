@@ -133,8 +133,7 @@ def beside(table, other="two labelled images"):
     free = [way for way, needs in NAMES.items() if needs == "no label" and way in each]
     rows = {way: each[[way, other]].dropna() for way in free}
     found = {
-        way: (row[way].mean(), row[other].mean(), len(row), paired_p(row[way], row[other]) if len(row) > 1 else np.nan)
-        for way, row in rows.items()
+        way: (row[way].mean(), row[other].mean(), len(row), paired_p(row[way], row[other])) for way, row in rows.items()
     }
     return pd.DataFrame.from_dict(found, orient="index", columns=["lost", "other", "targets", "p"])
 
@@ -190,6 +189,6 @@ def against_random(table):
     for (study, way), group in table.groupby(["study", "way"], sort=False):
         means = {"lost": group["lost"].mean(), "random": group["random"].mean()}
         worse = int((group["lost"] > group["random"]).sum())
-        p = paired_p(group["lost"], group["random"]) if len(group) > 1 else np.nan
+        p = paired_p(group["lost"], group["random"])
         rows.append({"study": study, "way": way, **means, "targets": len(group), "worse_on": worse, "p": p})
     return pd.DataFrame(rows)

@@ -14,8 +14,6 @@ from tte.agreement import pooled_significance
 
 __all__ = ["compared", "lost_in_ways"]
 
-_SAME = ("same_order", "same_order_p")
-
 
 def compared(base, ways, *, seed=0):
     """Return what the orders of the ways have in common with those of the base, and what the scores reach in each.
@@ -45,17 +43,18 @@ def compared(base, ways, *, seed=0):
         found, dice = order_of(study, target, table), _mean_dice(study, table)
         reference = _mean_dice(base, dice_of(base, target))
         shared = dice.index.intersection(reference.index)
+        same, p = _same_order(dice[shared], reference[shared], study is base)
         orders.append({
             "study": study.name, "target": target, **vars(found),
             "mean": dice.mean(), "spread": dice.max() - dice.min(), "random_regret": dice.max() - dice.mean(),
             "mean_base": reference.mean(), "spread_base": reference.max() - reference.min(),
             "surface": beside(study, target, "surface", table)[1],
-            **dict(zip(_SAME, _same_order(dice[shared], reference[shared], study is base), strict=True)),
+            "same_order": same, "same_order_p": p,
         })  # fmt: skip
         for row in primary(study, score_table(study, target, seed=seed)).itertuples():
-            same = {"study": study.name, "target": target, "scored": found.scored}
+            where = {"study": study.name, "target": target, "scored": found.scored}
             values = {"kendall": row.kendall, "p": row.p, "regret": row.regret}
-            scores.append({**same, "estimate": row.estimate, **values})
+            scores.append({**where, "estimate": row.estimate, **values})
     return pd.DataFrame(orders), pd.DataFrame(scores)
 
 

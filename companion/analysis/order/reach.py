@@ -40,9 +40,10 @@ def score_table(study, target, *, seed=0):
     for estimate in select.estimates(table):
         scores = estimate.rows(table).set_index("model")["score"].reindex(dice.index)
         tau, tau_trained = kendall(scores, dice), kendall(scores.drop(index=untrained), trained)
-        lost = {"regret": _lost(tau, scores, dice), "random_regret": dice.max() - dice.mean()}
-        lost |= {"regret_trained": _lost(tau_trained, scores, trained)}
-        lost |= {"random_trained": trained.max() - trained.mean()}
+        lost = {
+            "regret": _lost(tau, scores, dice), "random_regret": dice.max() - dice.mean(),
+            "regret_trained": _lost(tau_trained, scores, trained), "random_trained": trained.max() - trained.mean(),
+        }  # fmt: skip
         rows.append({
             "estimate": estimate, "kendall": tau, "p": _two_sided(tau, lists),
             "share": tau / order.ceiling if order.ceiling else np.nan,
